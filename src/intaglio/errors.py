@@ -1,0 +1,77 @@
+"""Every error that intaglio raises on purpose.
+
+    IntaglioError
+    ├── RequestError             what was asked for, a file given, or the output place is wrong (exit code 2)
+    │   ├── UnknownName          a model, recipe, scheme, target or option that does not exist
+    │   ├── WeightsError         weights that cannot be read or do not fit the network
+    │   ├── DataError            images, manifests or labels that cannot be used
+    │   ├── OutputError          the output place cannot be written
+    │   ├── CaptureError         the network cannot be captured as one static graph
+    │   ├── NonFiniteError       NaN or infinity in weights or activations
+    │   └── UnsupportedByTarget  the runtime cannot hold a layer, or not bit for bit
+    ├── SpecError                a quantization spec that makes no sense
+    ├── RangeError               a real range from which no scale can be made
+    ├── GraphError               a graph that breaks an invariant: a defect of a pass, not of the user
+    └── MismatchError            a file and its twin disagree: a defect of ours, never shipped
+
+Messages say what was wrong, where in the user's model or file, the value seen, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class IntaglioError(Exception):
+    """The root of all errors that intaglio raises on purpose."""
+
+
+class RequestError(IntaglioError):
+    """The request, an input file or the output place is wrong; the command line exits with 2."""
+
+
+class UnknownName(RequestError):
+    """A name that is not in the list it was looked up in."""
+
+
+class WeightsError(RequestError):
+    """Weights that cannot be read, or that do not fit the network."""
+
+
+class DataError(RequestError):
+    """Images, manifests or labels that cannot be used."""
+
+
+class OutputError(RequestError):
+    """The output place cannot be written, or the disk is full."""
+
+
+class CaptureError(RequestError):
+    """The network cannot be captured as one static graph."""
+
+
+class NonFiniteError(RequestError):
+    """NaN or infinity in weights or activations."""
+
+
+class UnsupportedByTarget(RequestError):
+    """A layer that the chosen runtime cannot hold, or not bit for bit."""
+
+    def __init__(self, layer: str, op: str, target: str, *, reason: str, try_instead: str) -> None:
+        self.layer, self.op, self.target = layer, op, target
+        self.reason, self.try_instead = reason, try_instead
+        super().__init__(f"{target} cannot hold layer '{layer}' ({op}): {reason}. {try_instead}.")
+
+
+class SpecError(IntaglioError):
+    """A quantization spec that makes no sense."""
+
+
+class RangeError(IntaglioError):
+    """A real range from which no scale can be made."""
+
+
+class GraphError(IntaglioError):
+    """A graph that breaks an invariant: a defect of a pass, not of the user."""
+
+
+class MismatchError(IntaglioError):
+    """A written file and its twin disagree: a defect of ours; the file is not handed out."""
