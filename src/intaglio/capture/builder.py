@@ -1,0 +1,148 @@
+"""What the ATen table writes into: the graph under construction and what each fx node became."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from intaglio.errors import CaptureError
+from intaglio.ir.graph import BATCH, Graph, Node
+
+
+@dataclass(frozen=True)
+class BatchMarker:
+    """A size that is the batch size."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Several values made by one ATen call (split, chunk, unbind); one node each."""
+
+    names: tuple[str, ...]
+
+
+Value = str | BatchMarker | int | Pieces | fx.Node
+
+
+@dataclass
+class Builder:
+    """A graph under construction.
+
+    Attributes:
+        graph: Where nodes go.
+        values: What an fx node became: a node's name, a size, or pieces.
+        stored: Placeholder name to the key of the parameter, buffer or constant behind it.
+    """
+
+    graph: Graph
+    values: dict[fx.Node, Any] = field(default_factory=dict)
+    stored: dict[str, str] = field(default_factory=dict)
+    _batch: Any = None
+
+    def set_batch(self, size: Any) -> None:
+        """Remember what the batch size looks like: a SymInt, or a number when it is fixed."""
+        self._batch = size
+
+    def size(self, size: Any, fx_node: fx.Node) -> int | BatchMarker:
+        """Return a size as a number, or BatchMarker where it is the batch.
+
+        Raises:
+            CaptureError: If it is another expression of the batch, such as N * groups.
+        """
+        if not isinstance(size, torch.SymInt):
+            return int(size)
+        if isinstance(self._batch, torch.SymInt) and size.node.expr == self._batch.node.expr:
+            return BatchMarker()
+        raise CaptureError(
+            f"layer '{module_path(fx_node) or fx_node.name}' computes {size} from the batch size:"
+            " images of a batch must not mix; keep the batch as axis 0 of every tensor"
+        )
+
+    def shape(self, fx_node: fx.Node) -> tuple[int, ...]:
+        """Return the shape of the tensor that `fx_node` makes, BATCH for the batch."""
+        sizes = [self.size(size, fx_node) for size in fx_node.meta["val"].shape]
+        fixed = sizes and not isinstance(self._batch, torch.SymInt) and sizes[0] == self._batch
+        return tuple(
+            BATCH if isinstance(size, BatchMarker) or (fixed and axis == 0) else size
+            for axis, size in enumerate(sizes)
+        )
+
+    def is_unchanged(self, fx_node: fx.Node) -> bool:
+        """Whether `fx_node` makes a tensor of the shape and type of its first argument."""
+        source = fx_node.args[0]
+        if not isinstance(source, fx.Node) or not isinstance(self.values.get(source), str):
+            return False
+        before, after = source.meta["val"], fx_node.meta["val"]
+        return self.shape(source) == self.shape(fx_node) and before.dtype == after.dtype
+
+    def key(self, fx_node: Any) -> str | None:
+        """Return the key of the stored tensor behind a placeholder, or None."""
+        return self.stored.get(fx_node.name) if isinstance(fx_node, fx.Node) else None
+
+    def operand(self, value: Any, fx_node: fx.Node) -> str | None:
+        """Return the name of the value that an argument stands for.
+
+        Numbers and stored tensors become `constant` nodes. None for what is neither.
+        """
+        if isinstance(value, fx.Node) and isinstance(self.values.get(value), str):
+            return str(self.values[value])
+        key = self.key(value)
+        if key is not None:
+            return self._constant(key, key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            key = f"constant({value})"
+            self.graph.params.setdefault(key, torch.tensor(float(value)))
+            return self._constant(key, key)
+        return None
+
+    def add(
+        self,
+        op: str,
+        fx_node: fx.Node,
+        inputs: list[str],
+        *,
+        params: dict[str, str] | None = None,
+        **attrs: Any,
+    ) -> str:
+        """Append a node for `fx_node`; return its name.
+
+        A node with a weight is called after the module that owns the weight; another one after its
+        module, or after module and op where the module does more than one thing.
+        """
+        params = params or {}
+        path = module_path(fx_node)
+        if "weight" in params and params["weight"].endswith(".weight"):
+            path = wish = params["weight"].removesuffix(".weight")
+        elif _is_torch_layer(fx_node):
+            wish = path
+        else:
+            wish = f"{path}.{op}" if path else op
+        name = self.graph.unique_name(wish)
+        self.graph.add(Node(name, op, inputs, params, attrs, self.shape_or_none(fx_node), path))
+        return name
+
+    def shape_or_none(self, fx_node: fx.Node) -> tuple[int, ...]:
+        """Return the shape of the one tensor that `fx_node` makes; () where it makes several."""
+        return self.shape(fx_node) if isinstance(fx_node.meta.get("val"), Tensor) else ()
+
+    def _constant(self, wish: str, key: str) -> str:
+        if wish in self.graph.nodes:
+            return wish
+        shape = tuple(self.graph.params[key].shape)
+        self.graph.add(Node(wish, "constant", params={"value": key}, shape=shape, source=key))
+        return wish
+
+
+def module_path(fx_node: fx.Node) -> str:
+    """Return the user's name of the innermost module that made the call; "" for the model itself."""
+    stack = list((fx_node.meta.get("nn_module_stack") or {}).values())
+    return stack[-1][0] if stack and not stack[-1][0].startswith("_empty") else ""
+
+
+def _is_torch_layer(fx_node: fx.Node) -> bool:
+    stack = list((fx_node.meta.get("nn_module_stack") or {}).values())
+    kind = str(stack[-1][1]) if stack else ""
+    return kind.startswith("torch.nn.modules.") and "container" not in kind

@@ -1,0 +1,160 @@
+"""From an nn.Module to a Graph, through torch.export: the only importer of torch.export.
+
+The graph's float run is bit-equal to the module in eval mode: capture renames and reorders nothing
+that could change a rounding. What it does not know becomes an `opaque` node.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, export
+
+from intaglio.capture.aten import ATEN, IDENTITY, SKIPPED, build_opaque
+from intaglio.capture.builder import BatchMarker, Builder
+from intaglio.errors import CaptureError, NonFiniteError
+from intaglio.ir.graph import BATCH, Graph, Node
+from intaglio.ir.verify import verify
+from intaglio.run.float import infer_shapes
+
+
+def capture(model: nn.Module, example_input: Tensor) -> Graph:
+    """Return the graph of `model` in eval mode, with a symbolic batch.
+
+    Args:
+        model: Any module with one tensor in; it is not changed.
+        example_input: [N, C, H, W] float32, of the size that the network will be deployed at.
+
+    Raises:
+        CaptureError: If torch.export cannot follow the module, or it has several inputs.
+        NonFiniteError: If a weight holds NaN or infinity; names the layer.
+    """
+    if not isinstance(example_input, Tensor) or example_input.dtype != torch.float32:
+        raise CaptureError(
+            f"the example input must be a float32 tensor, got {type(example_input).__name__}"
+            f" {getattr(example_input, 'dtype', '')}: pass e.g. torch.zeros(1, 3, 224, 224)"
+        )
+    training = {name: module.training for name, module in model.named_modules()}
+    model.eval()
+    try:
+        program = _export(model, example_input)
+    finally:
+        for name, module in model.named_modules():
+            module.training = training[name]
+    return graph_of_program(program)
+
+
+def graph_of_program(program: ExportedProgram) -> Graph:
+    """Return the graph of an exported program; a fixed batch is accepted and becomes symbolic."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own pytree, inside torch
+        program = program.run_decompositions({})  # makes it functional, decomposes nothing
+    builder = Builder(Graph())
+    _placeholders(program, builder)
+    for fx_node in program.graph.nodes:
+        if fx_node.op == "call_function":
+            _call(fx_node, builder)
+        elif fx_node.op == "output":
+            _outputs(fx_node, program, builder)
+    graph = builder.graph
+    graph.drop_unused()
+    _refuse_non_finite(graph)
+    infer_shapes(graph)
+    verify(graph)
+    return graph
+
+
+def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
+    # torch.export specializes on batch sizes 0 and 1: give it two images
+    images = example[:1].detach().repeat(2, *[1] * (example.ndim - 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return export(model, (images,), dynamic_shapes=({0: Dim("batch")},))
+        except Exception as error:  # torch.export raises many kinds, none of them documented
+            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+            reason = f"{type(error).__name__}: {first[:300]}"
+    raise CaptureError(
+        f"torch.export cannot follow {type(model).__name__} on an input of shape"
+        f" {tuple(example.shape)}: {reason}. Take control flow that depends on values, and"
+        " post-processing such as NMS, out of forward(), and make it work for any batch size"
+    )
+
+
+def _placeholders(program: ExportedProgram, builder: Builder) -> None:
+    signature = program.graph_signature
+    stored: dict[str, str] = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    tensors: Mapping[str, Any] = {**program.constants, **program.state_dict}
+    for fx_node in program.graph.nodes:
+        if fx_node.op != "placeholder":
+            continue
+        if fx_node.name in stored:
+            key = stored[fx_node.name]
+            builder.stored[fx_node.name] = key
+            builder.graph.params[key] = tensors[key].detach()
+        elif fx_node.name in signature.user_inputs:
+            _user_input(fx_node, builder)
+
+
+def _user_input(fx_node: torch.fx.Node, builder: Builder) -> None:
+    value = fx_node.meta.get("val")
+    if not isinstance(value, Tensor) or builder.graph.inputs:
+        raise CaptureError(
+            f"the network must have one tensor as its input, but '{fx_node.name}' is another one:"
+            " wrap it in a module whose forward takes the image alone"
+        )
+    shape = (BATCH, *(int(size) for size in value.shape[1:]))
+    node = Node(builder.graph.unique_name(fx_node.name), "input", shape=shape, source="")
+    builder.graph.add(node)
+    builder.graph.inputs.append(node.name)
+    builder.values[fx_node] = node.name
+    builder.set_batch(value.shape[0])
+
+
+def _call(fx_node: torch.fx.Node, builder: Builder) -> None:
+    target = fx_node.target
+    value = fx_node.meta.get("val")
+    if target in SKIPPED:
+        return
+    if isinstance(value, torch.SymInt | int) and not isinstance(value, bool):
+        builder.values[fx_node] = builder.size(value, fx_node)
+    elif target in IDENTITY and builder.is_unchanged(fx_node):
+        builder.values[fx_node] = builder.values[fx_node.args[0]]  # type: ignore[index]
+    elif target in ATEN:
+        made = ATEN[target](fx_node, builder)
+        builder.values[fx_node] = build_opaque(fx_node, builder) if made is None else made
+    else:
+        builder.values[fx_node] = build_opaque(fx_node, builder)
+
+
+def _outputs(fx_node: torch.fx.Node, program: ExportedProgram, builder: Builder) -> None:
+    user = set(program.graph_signature.user_outputs)
+    for value in fx_node.args[0]:  # type: ignore[union-attr]
+        if not isinstance(value, torch.fx.Node) or value.name not in user:
+            continue
+        name = builder.values.get(value)
+        if not isinstance(name, str) or isinstance(name, BatchMarker):
+            raise CaptureError(f"output '{value.name}' of the network is not a tensor it computed")
+        builder.graph.outputs.append(name)
+    if not builder.graph.outputs:
+        raise CaptureError("the network returns no tensor")
+
+
+def _refuse_non_finite(graph: Graph) -> None:
+    for node in graph:
+        for role, key in node.params.items():
+            tensor = graph.params[key]
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                bad = int((~tensor.isfinite()).sum())
+                raise NonFiniteError(
+                    f"layer '{node.source or node.name}' has {bad} NaN or infinite values in its"
+                    f" {role} ('{key}'): the checkpoint is damaged or training diverged"
+                )

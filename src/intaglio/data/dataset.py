@@ -1,0 +1,143 @@
+"""A data set: which images there are, their class indices, and where the bytes of each lie.
+
+Nothing is decoded or kept here; an item knows how to open its bytes when its turn comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol, overload
+
+import torch
+
+from intaglio.data.guard import refuse_if_forbidden
+from intaglio.errors import DataError, RequestError
+
+
+class Source(Protocol):
+    """Where the bytes of one image lie; `str()` of it names the place for error messages."""
+
+    def open(self) -> IO[bytes]:
+        """Return a readable binary file at its start; raise OSError where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """An image file of its own."""
+
+    path: str
+
+    def open(self) -> IO[bytes]:
+        """Return the open file; the caller closes it."""
+        refuse_if_forbidden(self.path)
+        return open(self.path, "rb")
+
+    def __str__(self) -> str:
+        return self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image.
+
+    Attributes:
+        name: Short and unique: relative to the folder, as in the manifest, or file and row.
+        label: The class index >= 0, or None where the data set has no labels.
+        source: Where its bytes lie.
+    """
+
+    name: str
+    label: int | None
+    source: Source
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images in a fixed order; either all have labels or none.
+
+    Attributes:
+        name: The last part of its path, for reports.
+        path: The folder or file that it was opened from.
+        items: The images; of a parquet file, made when asked for.
+    """
+
+    name: str
+    path: Path
+    items: Sequence[Item]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the images have class indices."""
+        return len(self.items) > 0 and self.items[0].label is not None
+
+
+@dataclass(frozen=True)
+class _Selection(Sequence[Item]):
+    """Some of the items of another sequence, by index."""
+
+    items: Sequence[Item]
+    indices: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        if isinstance(index, slice):
+            return _Selection(self.items, self.indices[index])
+        return self.items[self.indices[index]]
+
+
+def draw(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
+    """Return `limit` images of the data set, drawn without replacement.
+
+    The drawn images keep the order of the data set, so that a file is read from front to back. A
+    smaller limit with the same seed gives a part of what a larger one gives.
+
+    Args:
+        dataset: Where to draw from.
+        limit: How many, >= 1; None or more than there are gives all of them, in their order.
+        seed: The same seed gives the same images.
+
+    Raises:
+        RequestError: If `limit` is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise RequestError(f"a limit of {limit} images: give 1 or more, or leave --limit out")
+    if limit is None or limit >= len(dataset):
+        return dataset
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randperm(len(dataset), generator=generator)[:limit]  # [limit]
+    indices = tuple(sorted(drawn.tolist()))
+    return Dataset(dataset.name, dataset.path, _Selection(dataset.items, indices))
+
+
+def check_labels(dataset: Dataset, class_count: int) -> None:
+    """Make sure that each class index is one of the network's outputs; without labels do nothing.
+
+    Args:
+        dataset: Its labels are read, its images are not.
+        class_count: Number of the network's outputs.
+
+    Raises:
+        DataError: Naming the first image whose index is out of range, and how many there are.
+    """
+    beyond = [
+        item for item in dataset.items if item.label is not None and item.label >= class_count
+    ]
+    if beyond:
+        first = beyond[0]
+        raise DataError(
+            f"{dataset.path}: class index {first.label} of '{first.name}' is out of range: the"
+            f" network has {class_count} outputs, 0 to {class_count - 1}"
+            f" ({len(beyond)} of {len(dataset)} images are out of range);"
+            f" correct the labels or give the network that they belong to"
+        )

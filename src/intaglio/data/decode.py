@@ -1,0 +1,117 @@
+"""The bytes of an image file, which nobody vouches for, become a Pillow image or an error.
+
+The format is told by the first bytes, never by the name, and only the formats below are tried: a
+file cannot choose one of Pillow's rarer parsers. The plugin is called directly, because
+`Image.open` merely warns about an image that is too large, and warning filters are shared by all
+threads. Bytes cut from the end of a file are an error as soon as one pixel is missing; damage in
+the middle of a JPEG's data that its decoder can read over is not seen.
+"""
+
+from __future__ import annotations
+
+from typing import IO
+
+from PIL import (
+    BmpImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from intaglio.data.dataset import Item
+from intaglio.data.preprocess import MAX_PIXELS, to_channels
+from intaglio.errors import DataError, RequestError
+
+# File endings, in lower case, that a folder is searched for.
+IMAGE_ENDINGS = (
+    ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm",
+)  # fmt: skip
+
+_PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
+    (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (b"BM", BmpImagePlugin.BmpImageFile),
+    (b"RIFF", WebPImagePlugin.WebPImageFile),
+    (b"II*\0", TiffImagePlugin.TiffImageFile),
+    (b"MM\0*", TiffImagePlugin.TiffImageFile),
+    *((b"P%d" % kind, PpmImagePlugin.PpmImageFile) for kind in range(1, 7)),
+)
+_LONGEST_SIGNATURE = 8
+_SKIP_HINT = "repair or remove it, or go on without it with --skip-bad-images"
+
+
+class UnreadableImage(DataError):
+    """One image that cannot be used: `--skip-bad-images` goes on past it and counts it."""
+
+
+def decode(item: Item, channels: int) -> Image.Image:
+    """Return the image with 8 bits in each of 3 (RGB) or 1 (grayscale) channels, not rotated.
+
+    Raises:
+        UnreadableImage: If the bytes cannot be read, are no image, are cut off or corrupt, or if
+            the image has more than MAX_PIXELS pixels or pixels of an unknown range.
+        DataError: If the file that holds it among others is corrupt.
+        RequestError: If Pillow was told to accept truncated images, which would go unnoticed.
+    """
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise RequestError(
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is switched on, so a truncated image would pass"
+            " unnoticed; remove the line that sets it, in your model's module or what it imports"
+        )
+    try:
+        file = item.source.open()
+    except OSError as error:
+        raise _unreadable(item, error) from error
+    with file:
+        image = _decode_file(file, item)
+    try:
+        return to_channels(image, channels, name=str(item.source))
+    except DataError as error:
+        raise UnreadableImage(f"{error}; {_SKIP_HINT}") from None
+
+
+def _decode_file(file: IO[bytes], item: Item) -> Image.Image:
+    try:
+        signature = file.read(_LONGEST_SIGNATURE)
+        file.seek(0)
+        image = _plugin(signature, item)(file)
+        _check_size(image.size, item)
+        image.load()
+        return image
+    except UnreadableImage:
+        raise
+    # Parsers of corrupt bytes raise whatever they stumble over: struct.error, OSError, KeyError,
+    # SyntaxError, OverflowError, zlib.error; a list of them would always lack one.
+    except Exception as error:
+        raise _unreadable(item, error) from error
+
+
+def _plugin(signature: bytes, item: Item) -> type[ImageFile.ImageFile]:
+    for start, plugin in _PLUGINS:
+        if signature.startswith(start):
+            return plugin
+    found = f"begins with {signature!r}" if signature else "is empty"
+    raise UnreadableImage(
+        f"{item.source}: not an image: the file {found}; JPEG, PNG, BMP, WebP, TIFF and PPM are"
+        f" read; {_SKIP_HINT}"
+    )
+
+
+def _check_size(size: tuple[int, int], item: Item) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage(
+            f"{item.source}: {width}x{height} pixels, more than {MAX_PIXELS} pixels are not"
+            f" decoded; {_SKIP_HINT}"
+        )
+
+
+def _unreadable(item: Item, error: Exception) -> UnreadableImage:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UnreadableImage(
+        f"{item.source}: truncated, corrupt or unreadable image ({reason}); {_SKIP_HINT}"
+    )

@@ -1,0 +1,75 @@
+"""Images in: open a folder, a manifest or a parquet file, draw from it, stream batches.
+
+    dataset = draw(open_dataset("calib.csv"), 128, seed=0)
+    for batch in batches(dataset, preprocess, (1, 3, 224, 224), batch_size=16):
+        batch.images  # [N, 3, 224, 224] float32
+
+The same files give the same tensors, bit for bit, in the same order.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from intaglio.data.dataset import Dataset, Item, check_labels, draw
+from intaglio.data.folder import open_folder
+from intaglio.data.guard import refuse_if_forbidden
+from intaglio.data.manifest import open_manifest
+from intaglio.data.parquet import open_parquet
+from intaglio.data.stream import Batch, ImageStream, Skipped, batches
+from intaglio.errors import DataError
+
+__all__ = [
+    "Batch",
+    "Dataset",
+    "ImageStream",
+    "Item",
+    "Skipped",
+    "batches",
+    "check_labels",
+    "draw",
+    "open_dataset",
+]
+
+
+def open_dataset(path: str | Path, *, need_labels: bool = False) -> Dataset:
+    """Return the data set at `path`; its list of images is read, no image is.
+
+    Args:
+        path: A folder (`folder.py`), a CSV manifest (`manifest.py`) or a parquet file
+            (`parquet.py`); files are told apart by their ending.
+        need_labels: Whether a data set without class indices is an error.
+
+    Raises:
+        DataError: If there is nothing at `path`, if it cannot be used, or if labels are missing.
+    """
+    refuse_if_forbidden(str(path))
+    path = Path(path)
+    dataset = _open(path)
+    if need_labels and not dataset.labelled:
+        raise DataError(f"{path}: there are no labels; {_label_remedy(path)}")
+    return dataset
+
+
+def _open(path: Path) -> Dataset:
+    if path.is_dir():
+        return open_folder(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder (from {Path.cwd()})")
+    ending = path.suffix.lower()
+    if ending == ".csv":
+        return open_manifest(path)
+    if ending == ".parquet":
+        return open_parquet(path)
+    raise DataError(
+        f"{path}: not a data set; give a folder of images, a .csv manifest with the columns"
+        f" file,class_index, or a .parquet file with the columns jpeg and label"
+    )
+
+
+def _label_remedy(path: Path) -> str:
+    if path.is_dir():
+        return "put the images into one folder for each class, or give a CSV manifest"
+    if path.suffix.lower() == ".csv":
+        return "add the column class_index"
+    return "add the column label"

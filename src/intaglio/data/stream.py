@@ -1,0 +1,218 @@
+"""Batches of preprocessed images, decoded one step ahead of their use, in bounded memory.
+
+One thread decodes while the caller computes (Pillow and NumPy let go of the interpreter lock). At
+most two batches wait beside the one in the caller's hands. One thread, because images must come in
+their order and the caller's arithmetic wants the other cores.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intaglio.data.dataset import Dataset, Item
+from intaglio.data.decode import UnreadableImage, decode
+from intaglio.data.guard import refuse_if_forbidden
+from intaglio.data.preprocess import Preprocess, apply_as_array, check_input_shape
+from intaglio.errors import DataError, RequestError
+
+BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images as the network wants them.
+
+    Attributes:
+        images: [N, C, H, W] float32, N from 1 to the batch size.
+        labels: [N] int64, or None where the data set has no labels.
+        names: The items' names, N of them.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An image that was passed over.
+
+    Attributes:
+        name: The item's name.
+        reason: The whole message that it would have ended the run with.
+    """
+
+    name: str
+    reason: str
+
+
+def batches(
+    dataset: Dataset,
+    preprocess: Preprocess,
+    input_shape: Sequence[int],
+    *,
+    batch_size: int,
+    skip_bad: bool = False,
+) -> ImageStream:
+    """Return an iterator over the whole data set, in its order, in batches.
+
+    All batches are full but the last; skipped images do not leave gaps.
+
+    Args:
+        dataset: The images.
+        preprocess: What is done to each.
+        input_shape: The network's input (any, C, H, W), C of 1 or 3.
+        batch_size: Images in a batch, >= 1.
+        skip_bad: Whether to go on past unreadable images; `ImageStream.skipped` names them.
+            An image of the wrong size is never skipped: it is the request that does not fit.
+
+    Raises:
+        RequestError: If `batch_size` is below 1.
+        DataError: If the network does not take images; while iterating, if an image is unreadable
+            (without `skip_bad`), if all are, or if one has not the size for the preprocessing.
+    """
+    return ImageStream(_Decoder(dataset, preprocess, input_shape, batch_size, skip_bad))
+
+
+class ImageStream(Iterator[Batch]):
+    """The iterator that `batches` returns; can be gone through once.
+
+    Its thread ends with the last batch, with an error, with `close()`, with the `with` block, or
+    when the iterator is no longer referred to, as after a `break`.
+    """
+
+    def __init__(self, decoder: _Decoder) -> None:
+        self._decoder = decoder
+        self._waiting: deque[Future[Batch | None]] = deque()
+        self._context = contextvars.copy_context()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="intaglio-images")
+        # The thread knows the decoder but not this object, so that dropping this object ends it.
+        self._end = weakref.finalize(self, _end, decoder, self._executor)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The images passed over so far; complete when the iteration has ended.
+
+        Decoding runs ahead, so that images of batches not yet taken may be among them.
+        """
+        return tuple(self._decoder.skipped)
+
+    def __next__(self) -> Batch:
+        """Return the next batch; raise what went wrong in decoding it, or StopIteration."""
+        if not self._end.alive:
+            raise StopIteration
+        refuse_if_forbidden(f"images of {self._decoder.dataset.name}")
+        while len(self._waiting) < BATCHES_AHEAD:
+            self._submit()
+        try:
+            batch = self._waiting.popleft().result()
+        except BaseException:
+            self.close()
+            raise
+        if batch is None:
+            self.close()
+            raise StopIteration
+        self._submit()
+        return batch
+
+    def _submit(self) -> None:
+        self._waiting.append(self._executor.submit(self._context.run, self._decoder.next_batch))
+
+    def close(self) -> None:
+        """End the thread and let go of the batches that wait; may be called again."""
+        self._end()
+        self._waiting.clear()
+        self._executor.shutdown(wait=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _end(decoder: _Decoder, executor: ThreadPoolExecutor) -> None:
+    decoder.stop.set()
+    executor.shutdown(wait=False, cancel_futures=True)
+
+
+class _Decoder:
+    """Makes one batch after the other; all calls come from one thread."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        preprocess: Preprocess,
+        input_shape: Sequence[int],
+        batch_size: int,
+        skip_bad: bool,
+    ) -> None:
+        refuse_if_forbidden(f"images of {dataset.name}")
+        if batch_size < 1:
+            raise RequestError(f"a batch of {batch_size} images: give 1 or more")
+        self.dataset, self.preprocess, self.input_shape = dataset, preprocess, input_shape
+        self.shape = check_input_shape(input_shape)
+        self.batch_size, self.skip_bad = batch_size, skip_bad
+        self.skipped: list[Skipped] = []
+        self.stop = threading.Event()
+        self._next_index = 0
+
+    def next_batch(self) -> Batch | None:
+        """Return the next batch, or None at the end or when told to stop."""
+        room = min(self.batch_size, len(self.dataset) - self._next_index)
+        images = np.empty((room, *self.shape), np.float32)  # [N, C, H, W]
+        items: list[Item] = []
+        while len(items) < room and self._next_index < len(self.dataset):
+            if self.stop.is_set():
+                return None
+            item = self.dataset.items[self._next_index]
+            self._next_index += 1
+            if self._decode_into(images[len(items)], item):
+                items.append(item)
+        if not items:
+            self._refuse_if_all_were_skipped()
+            return None
+        labels = [item.label for item in items if item.label is not None]
+        return Batch(
+            torch.from_numpy(images[: len(items)]),
+            torch.tensor(labels, dtype=torch.int64) if len(labels) == len(items) else None,
+            tuple(item.name for item in items),
+        )
+
+    def _decode_into(self, target: np.ndarray, item: Item) -> bool:
+        """Write the preprocessed image to `target` [C, H, W]; return False if it was skipped."""
+        try:
+            image = decode(item, self.shape[0])
+        except UnreadableImage as error:
+            if not self.skip_bad:
+                raise
+            self.skipped.append(Skipped(item.name, str(error)))
+            return False
+        target[...] = apply_as_array(
+            self.preprocess, image, self.input_shape, name=str(item.source)
+        )
+        return True
+
+    def _refuse_if_all_were_skipped(self) -> None:
+        if self.skipped and len(self.skipped) == len(self.dataset):
+            raise DataError(
+                f"{self.dataset.path}: none of its {len(self.dataset)} images can be read;"
+                f" the first: {self.skipped[0].reason}"
+            )

@@ -1,0 +1,85 @@
+"""Ops with weights: convolutions, fully connected layers, batch norm, per-channel affine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from intaglio.ir.graph import Node
+from intaglio.ops.schema import activate, op
+
+
+@op(
+    "conv2d",
+    roles=("weight", "bias"),
+    attributes=("stride", "padding", "dilation", "groups", "activation"),
+)
+def conv2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """Convolution; `padding` is (top, bottom, left, right) of zeros. Weight [C_out, C_in / groups, kH, kW]."""
+    x, attrs = inputs[0], node.attrs
+    top, bottom, left, right = attrs["padding"]
+    padding = (top, left)
+    if (top, left) != (bottom, right):
+        x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
+    y = F.conv2d(
+        x,
+        params["weight"],
+        params.get("bias"),
+        attrs["stride"],
+        padding,
+        attrs["dilation"],
+        attrs["groups"],
+    )
+    return activate(y, attrs["activation"])
+
+
+@op(
+    "conv_transpose2d",
+    roles=("weight", "bias"),
+    attributes=("stride", "padding", "output_padding", "dilation", "groups", "activation"),
+)
+def conv_transpose2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """Transposed convolution; `padding` is (height, width). Weight [C_in, C_out / groups, kH, kW]."""
+    attrs = node.attrs
+    y = F.conv_transpose2d(
+        inputs[0],
+        params["weight"],
+        params.get("bias"),
+        attrs["stride"],
+        attrs["padding"],
+        attrs["output_padding"],
+        attrs["groups"],
+        attrs["dilation"],
+    )
+    return activate(y, attrs["activation"])
+
+
+@op("linear", roles=("weight", "bias"), attributes=("activation",))
+def linear(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """Fully connected over the last axis. Weight [C_out, C_in]."""
+    y = F.linear(inputs[0], params["weight"], params.get("bias"))
+    return activate(y, node.attrs["activation"])
+
+
+@op("batch_norm", roles=("weight", "bias", "mean", "var"), attributes=("eps",))
+def batch_norm(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """Batch norm with stored statistics, [C] each, over axis 1."""
+    return F.batch_norm(
+        inputs[0],
+        params["mean"],
+        params["var"],
+        params.get("weight"),
+        params.get("bias"),
+        training=False,
+        eps=node.attrs["eps"],
+    )
+
+
+@op("affine", roles=("weight", "bias"), attributes=("activation",))
+def affine(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """y = weight * x + bias, [C] each, over axis 1: what is left of a batch norm that has no convolution."""
+    shape = (1, -1) + (1,) * (inputs[0].ndim - 2)
+    y = inputs[0] * params["weight"].reshape(shape) + params["bias"].reshape(shape)
+    return activate(y, node.attrs["activation"])

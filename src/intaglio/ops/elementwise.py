@@ -1,0 +1,54 @@
+"""Inputs, constants, and arithmetic of two values with broadcasting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from intaglio.errors import GraphError
+from intaglio.ir.graph import Node
+from intaglio.ops.schema import activate, op
+
+
+@op("input", arity=(0, 0))
+def network_input(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """A value that the caller gives."""
+    raise GraphError(f"input '{node.name}' was not given a value")
+
+
+@op("constant", arity=(0, 0), roles=("value",))
+def constant(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """A stored tensor, the same for every image; its first axis (if it has as many) is 1."""
+    return params["value"]
+
+
+@op("add", arity=(2, 2), attributes=("activation",))
+def add(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """a + b."""
+    return activate(inputs[0] + inputs[1], node.attrs["activation"])
+
+
+@op("sub", arity=(2, 2), attributes=("activation",))
+def sub(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """a - b."""
+    return activate(inputs[0] - inputs[1], node.attrs["activation"])
+
+
+@op("mul", arity=(2, 2), attributes=("activation",))
+def mul(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """a * b."""
+    return activate(inputs[0] * inputs[1], node.attrs["activation"])
+
+
+@op("div", arity=(2, 2))
+def div(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """a / b."""
+    return inputs[0] / inputs[1]
+
+
+@op("rescale", attributes=("factor",))
+def rescale(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """factor * x, factor > 0: on integers only the scale changes. Made by lowering passes."""
+    value: Tensor = inputs[0] * node.attrs["factor"]
+    return value

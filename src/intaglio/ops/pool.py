@@ -1,0 +1,60 @@
+"""Pooling and means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from intaglio.ir.graph import Node
+from intaglio.ops.schema import activate, op
+
+
+@op(
+    "max_pool2d",
+    attributes=("kernel", "stride", "padding", "dilation", "ceil_mode", "activation"),
+)
+def max_pool2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """Maximum over windows; `padding` is (top, bottom, left, right), of minus infinity."""
+    x, attrs = inputs[0], node.attrs
+    top, bottom, left, right = attrs["padding"]
+    padding = (top, left)
+    if (top, left) != (bottom, right):
+        x, padding = F.pad(x, (left, right, top, bottom), value=float("-inf")), (0, 0)
+    y = F.max_pool2d(
+        x, attrs["kernel"], attrs["stride"], padding, attrs["dilation"], attrs["ceil_mode"]
+    )
+    return activate(y, attrs["activation"])
+
+
+@op(
+    "avg_pool2d",
+    attributes=("kernel", "stride", "padding", "ceil_mode", "count_include_pad", "divisor"),
+)
+def avg_pool2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """Mean over windows; `padding` is (height, width)."""
+    attrs = node.attrs
+    return F.avg_pool2d(
+        inputs[0],
+        attrs["kernel"],
+        attrs["stride"],
+        attrs["padding"],
+        attrs["ceil_mode"],
+        attrs["count_include_pad"],
+        attrs["divisor"],
+    )
+
+
+@op("adaptive_avg_pool2d", attributes=("size",))
+def adaptive_avg_pool2d(
+    node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]
+) -> Tensor:
+    """Mean over windows chosen so that the output has `size` (height, width)."""
+    return F.adaptive_avg_pool2d(inputs[0], node.attrs["size"])
+
+
+@op("mean", attributes=("axes", "keepdim"))
+def mean(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """Mean over `axes` (non-negative, never the batch)."""
+    return inputs[0].mean(node.attrs["axes"], keepdim=node.attrs["keepdim"])

@@ -1,0 +1,72 @@
+"""What an op is: its name, the roles of its weights, and its meaning in float32.
+
+The float function is the definition. Everything else (shapes, the integer kernels, the writers) is
+held to it: shapes are found by running it on tensors without storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from intaglio.ir.graph import Node
+from intaglio.registry import Registry
+
+FloatFunction = Callable[[Node, Sequence[Tensor], Mapping[str, Tensor]], Tensor]
+"""(node, inputs, weights by role) -> value. It reads `node.attrs` and changes nothing."""
+
+
+@dataclass(frozen=True)
+class OpSchema:
+    """One op.
+
+    Attributes:
+        name: As in `Node.op`.
+        arity: Smallest and largest number of inputs; None: any number.
+        roles: Roles of weights that it may have.
+        attributes: Names that `Node.attrs` must have, no more and no fewer.
+        function: Its meaning in float32.
+    """
+
+    name: str
+    arity: tuple[int, int | None]
+    roles: tuple[str, ...]
+    attributes: tuple[str, ...]
+    function: FloatFunction
+
+
+OPS: Registry[OpSchema] = Registry("op")
+
+
+def op(
+    name: str,
+    *,
+    arity: tuple[int, int | None] = (1, 1),
+    roles: tuple[str, ...] = (),
+    attributes: tuple[str, ...] = (),
+) -> Callable[[FloatFunction], FloatFunction]:
+    """Return a decorator that files a float function as the op `name`."""
+
+    def add(function: FloatFunction) -> FloatFunction:
+        OPS.register(name)(OpSchema(name, arity, roles, attributes, function))
+        return function
+
+    return add
+
+
+Activation = tuple[float, float]
+"""Bounds (low, high) of a clamp that is fused into the op that makes the value; may be infinite."""
+
+
+def activate(value: Tensor, activation: Activation | None) -> Tensor:
+    """Return `value` clamped to the fused activation's bounds, or itself where there is none."""
+    if activation is None:
+        return value
+    low, high = activation
+    if (low, high) == (0.0, float("inf")):
+        return value.relu()
+    return value.clamp(
+        None if low == float("-inf") else low, None if high == float("inf") else high
+    )

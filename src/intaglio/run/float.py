@@ -1,0 +1,91 @@
+"""Running a graph in float32: node by node, each value freed after its last reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from intaglio.errors import GraphError
+from intaglio.ir.graph import BATCH, Graph, Node
+from intaglio.ops import OPS
+
+Tap = Callable[[Node, Tensor], None]
+"""Called with each node and its value, as soon as the value is made."""
+
+NodeFunction = Callable[[Node, Sequence[Tensor]], Tensor]
+
+
+def run_float(graph: Graph, images: Tensor, *, tap: Tap | None = None) -> list[Tensor]:
+    """Return the outputs of the graph for `images` [N, C, H, W], in float32.
+
+    Only values that still have a reader are held in memory.
+    """
+    params = {
+        node.name: {role: graph.params[key] for role, key in node.params.items()}
+        for node in graph.nodes.values()
+    }
+
+    def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        return OPS[node.op].function(node, inputs, params[node.name])
+
+    with torch.no_grad():
+        return walk(graph, {graph.inputs[0]: images}, step, tap)
+
+
+def walk(
+    graph: Graph, given: Mapping[str, Tensor], step: NodeFunction, tap: Tap | None = None
+) -> list[Tensor]:
+    """Run `step` on every node in order and return the outputs; the one loop of all interpreters."""
+    last_reader = {name: node.name for node in graph.nodes.values() for name in node.inputs}
+    kept = set(graph.outputs)
+    values: dict[str, Tensor] = {}
+    for node in graph.nodes.values():
+        if node.op == "input":
+            value = given[node.name]
+        else:
+            value = step(node, [values[name] for name in node.inputs])
+        if tap is not None:
+            tap(node, value)
+        if node.name in last_reader or node.name in kept:
+            values[node.name] = value
+        for name in node.inputs:
+            if last_reader[name] == node.name and name not in kept:
+                values.pop(name, None)
+    return [values[name] for name in graph.outputs]
+
+
+def infer_shapes(graph: Graph) -> None:
+    """Set every node's shape by running the ops on tensors without storage (device "meta").
+
+    Each graph is run with two batch sizes: an axis that changes with the batch is the batch axis.
+
+    Raises:
+        GraphError: If an input has no shape yet, or the batch ends up on another axis than the first.
+    """
+    shapes = [_shapes_at(graph, batch) for batch in (2, 3)]
+    for node in graph.nodes.values():
+        small, large = shapes[0][node.name], shapes[1][node.name]
+        if small[1:] != large[1:]:
+            raise GraphError(f"node '{node.name}' mixes the batch into another axis: {small}")
+        node.shape = (BATCH, *small[1:]) if small[:1] != large[:1] else small
+
+
+def _shapes_at(graph: Graph, batch: int) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    meta = {key: value.to("meta") for key, value in graph.params.items()}
+
+    def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        params = {role: meta[key] for role, key in node.params.items()}
+        return OPS[node.op].function(node, inputs, params)
+
+    given = {}
+    for name in graph.inputs:
+        shape = graph[name].shape
+        if not shape:
+            raise GraphError(f"input '{name}' has no shape")
+        given[name] = torch.empty((batch, *shape[1:]), device="meta")
+    with torch.no_grad():
+        walk(graph, given, step, lambda node, value: found.update({node.name: tuple(value.shape)}))
+    return found

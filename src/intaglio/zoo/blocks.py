@@ -1,0 +1,105 @@
+"""What the networks of the zoo share: convolution + batch norm + activation, and channel rounding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from intaglio.errors import RequestError
+from intaglio.zoo.padding import Conv2dSame
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What the framework that a network was trained in takes for granted.
+
+    Attributes:
+        same_padding: TensorFlow's SAME padding instead of PyTorch's symmetric one.
+        norm_eps: What batch norm adds to the variance.
+        norm_momentum: The weight of a new batch in batch norm's running statistics.
+    """
+
+    same_padding: bool = False
+    norm_eps: float = 1e-5
+    norm_momentum: float = 0.1
+
+
+PYTORCH = Convention()
+TENSORFLOW = Convention(same_padding=True, norm_eps=1e-3)
+
+
+@dataclass(frozen=True)
+class ConvNorm:
+    """One convolution with its batch norm and activation, before it is built.
+
+    Attributes:
+        kernel_size: Height and width of the kernel, odd, in pixels.
+        stride: Step of the kernel, in pixels.
+        depthwise: One group for each channel.
+        activation: Makes the activation module, or None for a linear layer.
+    """
+
+    kernel_size: int
+    stride: int = 1
+    depthwise: bool = False
+    activation: Callable[[], nn.Module] | None = nn.ReLU6
+
+    def build(
+        self, in_channels: int, out_channels: int, *, convention: Convention
+    ) -> nn.Sequential:
+        """Return Sequential(convolution, batch norm[, activation]): torchvision's keys 0, 1, 2."""
+        convolution = self._convolution(in_channels, out_channels, convention.same_padding)
+        norm = nn.BatchNorm2d(
+            out_channels, eps=convention.norm_eps, momentum=convention.norm_momentum
+        )
+        if self.activation is None:
+            return nn.Sequential(convolution, norm)
+        return nn.Sequential(convolution, norm, self.activation())
+
+    def _convolution(self, in_channels: int, out_channels: int, same: bool) -> nn.Conv2d:
+        asymmetric = same and self.stride > 1  # at stride 1 and an odd kernel SAME is symmetric
+        kind = Conv2dSame if asymmetric else nn.Conv2d
+        convolution = kind(
+            in_channels,
+            out_channels,
+            self.kernel_size,
+            stride=self.stride,
+            padding=0 if asymmetric else self.kernel_size // 2,
+            groups=in_channels if self.depthwise else 1,
+            bias=False,
+        )
+        # Fan-in keeps the size of the signal from layer to layer, also in a depthwise layer and
+        # before the first training step, so that a random network is not a network of zeros.
+        nn.init.kaiming_normal_(
+            convolution.weight, nonlinearity="relu" if self.activation else "linear"
+        )
+        return convolution
+
+
+def rounded_channels(channels: float, divisor: int = 8) -> int:
+    """Return the multiple of `divisor` nearest to `channels`, at least `divisor` and 90 % of `channels`.
+
+    Source: the rule of the MobileNetV2 and V3 authors' code, which torchvision follows.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def check_arguments(network: str, *, width: float, num_classes: int) -> None:
+    """Raise RequestError unless `width` is a number > 0 and `num_classes` an integer >= 1."""
+    is_number = isinstance(width, int | float) and not isinstance(width, bool)
+    if not is_number or not math.isfinite(width) or width <= 0:
+        raise RequestError(f"{network}: width must be a number above 0 such as 0.5, got {width!r}")
+    check_num_classes(network, num_classes)
+
+
+def check_num_classes(network: str, num_classes: int) -> None:
+    """Raise RequestError unless `num_classes` is an integer >= 1."""
+    is_integer = isinstance(num_classes, int) and not isinstance(num_classes, bool)
+    if not is_integer or num_classes < 1:
+        raise RequestError(
+            f"{network}: num_classes must be an integer of at least 1, got {num_classes!r}"
+        )

@@ -1,0 +1,77 @@
+"""The catalogue of the zoo: each network's name, how it is built, and what input it expects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from intaglio.data.preprocess import Preprocess
+from intaglio.registry import Registry
+from intaglio.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_tf
+from intaglio.zoo.mobilenet_v2 import mobilenet_v2, mobilenet_v2_tf
+from intaglio.zoo.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+from intaglio.zoo.resnet_cifar import resnet20_cifar10
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+PYTORCH_PHOTOGRAPH = Preprocess(resize=256, crop=224, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+# RGB / 127.5 - 1
+TENSORFLOW_PHOTOGRAPH = Preprocess(resize=256, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+SMALL_INPUT_SHAPE = (1, 3, 32, 32)
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """One network of the zoo.
+
+    Attributes:
+        name: What the command line calls it.
+        build: Makes the network; takes keyword arguments with defaults (`width`, `num_classes`, ...).
+        preprocess: What is done to an ordinary photograph before it goes in.
+        input_shape: [1, 3, H, W] in pixels; the batch may be any other.
+    """
+
+    name: str
+    build: Callable[..., nn.Module]
+    preprocess: Preprocess
+    input_shape: tuple[int, ...] = (1, 3, 224, 224)
+
+    def with_arguments(self, arguments: Mapping[str, object]) -> ZooEntry:
+        """Return the entry as it is for a network built with `arguments`.
+
+        Only `small_input=True` changes something: 32x32 images that are neither resized nor cropped.
+        """
+        if arguments.get("small_input") is not True:
+            return self
+        preprocess = replace(self.preprocess, resize=None, crop=None)
+        return replace(self, preprocess=preprocess, input_shape=SMALL_INPUT_SHAPE)
+
+
+ZOO: Registry[ZooEntry] = Registry("model")
+
+
+def _add(entry: ZooEntry) -> None:
+    ZOO.register(entry.name)(entry)
+
+
+_add(ZooEntry("mobilenet_v1", mobilenet_v1, PYTORCH_PHOTOGRAPH))
+_add(ZooEntry("mobilenet_v1_tf", mobilenet_v1_tf, TENSORFLOW_PHOTOGRAPH))
+_add(ZooEntry("mobilenet_v2", mobilenet_v2, PYTORCH_PHOTOGRAPH))
+_add(ZooEntry("mobilenet_v2_tf", mobilenet_v2_tf, TENSORFLOW_PHOTOGRAPH))
+_add(ZooEntry("mobilenet_v3_large", mobilenet_v3_large, PYTORCH_PHOTOGRAPH))
+_add(ZooEntry("mobilenet_v3_small", mobilenet_v3_small, PYTORCH_PHOTOGRAPH))
+_add(
+    ZooEntry(
+        "resnet20_cifar10",
+        resnet20_cifar10,
+        Preprocess(mean=IMAGENET_MEAN, std=IMAGENET_STD),
+        SMALL_INPUT_SHAPE,
+    )
+)
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all networks of the zoo, sorted."""
+    return tuple(ZOO)

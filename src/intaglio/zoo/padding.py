@@ -1,0 +1,47 @@
+"""TensorFlow's SAME padding, which PyTorch's convolution cannot express for strides above 1.
+
+SAME asks for ceil(size / stride) outputs. The zeros that this takes depend on the input's size, and when
+their number is odd the extra one goes behind (bottom, right); PyTorch's `padding=` is always symmetric.
+Source: TensorFlow's documentation of tf.nn, "Padding, SAME".
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def same_padding(size: int, kernel_size: int, *, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Return how many zeros SAME puts before and behind one axis of `size` pixels.
+
+    outputs = ceil(size / stride)
+    total   = max((outputs - 1) * stride + (kernel_size - 1) * dilation + 1 - size, 0)
+    before  = floor(total / 2),  behind = total - before
+    """
+    outputs = -(-size // stride)
+    total = max((outputs - 1) * stride + (kernel_size - 1) * dilation + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+class Conv2dSame(nn.Conv2d):
+    """A Conv2d without `padding=`: it pads as TensorFlow's SAME does, from the input's height and width.
+
+    Height and width must be plain integers while the module is exported (the batch may be symbolic):
+    the amount of padding becomes a constant of the graph.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the convolution of `input` [N, C_in, H, W]: [N, C_out, ceil(H / s), ceil(W / s)]."""
+        top, bottom = self._padding_along(0, input.shape[-2])
+        left, right = self._padding_along(1, input.shape[-1])
+        if top != bottom or left != right:
+            input = F.pad(input, (left, right, top, bottom))
+            top = left = 0
+        return F.conv2d(
+            input, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups
+        )
+
+    def _padding_along(self, axis: int, size: int) -> tuple[int, int]:
+        return same_padding(
+            size, self.kernel_size[axis], stride=self.stride[axis], dilation=self.dilation[axis]
+        )
