@@ -1,4 +1,4 @@
-"""Trained weights from a file into a network: safetensors, or a PyTorch checkpoint without unpickling code."""
+"""Trained weights from a file into a network: safetensors or checkpoint, never unpickled."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ NAMED = 3  # how many keys of each kind a message names
 
 
 def load_weights(module: nn.Module, path: Path | str) -> None:
-    """Copy the weights in the file `path` into `module`, which must have exactly the same keys and shapes.
+    """Copy the weights in the file `path` into `module`; keys and shapes must be exactly the same.
 
-    `.safetensors` is read as such, everything else as a PyTorch checkpoint with `weights_only=True`:
-    a plain state dict, or one under "state_dict" or "model", with or without the prefix "module.".
+    `.safetensors` is read as such, all else as a PyTorch checkpoint with `weights_only=True`: a
+    plain state dict, or one under "state_dict" or "model", with or without the prefix "module.".
     Other float types (float16, bfloat16, float64) become the network's own, float32. Batch-norm
     counters (num_batches_tracked) may be missing. On any error the network is as it was before.
 
@@ -111,7 +111,7 @@ def _not_a_checkpoint(path: Path) -> WeightsError:
 
 
 def _state_dict_of(content: object, path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a checkpoint's content: the content itself, or what a wrapper key holds."""
+    """Return the state dict in a checkpoint: its content itself, or what a wrapper key holds."""
     if isinstance(content, Mapping):
         inner = next(
             (content[k] for k in WRAPPER_KEYS if isinstance(content.get(k), Mapping)), None
@@ -138,7 +138,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _without_parallel_prefix(given: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """Return `given` with "module." taken off every key, when all have it and the network has not."""
+    """Return `given` without "module." before every key, when all have it and the network not."""
     prefixed = bool(given) and all(key.startswith(PARALLEL_PREFIX) for key in given)
     if not prefixed or any(key.startswith(PARALLEL_PREFIX) for key in module.state_dict()):
         return given
@@ -146,7 +146,7 @@ def _without_parallel_prefix(given: dict[str, Tensor], module: nn.Module) -> dic
 
 
 def _check_fit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
-    """Raise WeightsError unless keys, shapes and kinds of number agree; batch counters may be missing."""
+    """Raise WeightsError unless keys, shapes and kinds of number agree; batch counters may miss."""
     missing = [k for k in wanted if k not in given and k.rpartition(".")[2] != BATCH_COUNTER]
     unexpected = [key for key in given if key not in wanted]
     shared = [key for key in wanted if key in given]

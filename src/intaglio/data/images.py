@@ -52,10 +52,14 @@ def open_dataset(path: str | Path, *, need_labels: bool = False) -> Dataset:
 
 
 def _open(path: Path) -> Dataset:
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:  # a folder on the way that may not be entered, a name too long
+        raise DataError(f"{path}: cannot be opened: {error.strerror}") from error
+    if is_folder:
         return open_folder(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder (from {Path.cwd()})")
+    if not exists:
+        raise DataError(f"{path}: no such file or folder (looked from {Path.cwd()})")
     ending = path.suffix.lower()
     if ending == ".csv":
         return open_manifest(path)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from intaglio.data.dataset import Dataset, Item
 from intaglio.data.guard import refuse_if_forbidden
+from intaglio.data.table import LARGEST_CLASS_INDEX
 from intaglio.errors import DataError
 
 _ROWS_AT_ONCE = 32
@@ -42,9 +43,10 @@ def open_parquet(path: Path) -> Dataset:
     file = column.open_file()
     schema = file.schema_arrow
     kinds = {name: schema.field(index).type for index, name in enumerate(schema.names)}
-    if "jpeg" not in kinds or schema.names.count("jpeg") > 1:
+    if schema.names.count("jpeg") != 1 or schema.names.count("label") > 1:
         raise DataError(
-            f"{path}: needs one column 'jpeg' of image bytes, it has {', '.join(schema.names)}"
+            f"{path}: needs one column 'jpeg' of image bytes and one 'label' of class indices;"
+            f" it has {', '.join(schema.names)}"
         )
     if not (pyarrow.types.is_binary(kinds["jpeg"]) or pyarrow.types.is_large_binary(kinds["jpeg"])):
         raise DataError(f"{path}: the column 'jpeg' holds {kinds['jpeg']}, not bytes (binary)")
@@ -65,10 +67,11 @@ def _read_labels(path: Path, file: pyarrow.parquet.ParquetFile) -> NDArray[np.in
     if labels.null_count:
         row = labels.is_null().index(True).as_py()
         raise DataError(f"{path}: row {row}: the label is missing")
-    values = labels.to_numpy()  # [rows]
-    if values.min() < 0:
-        row = int((values < 0).argmax())
-        raise DataError(f"{path}: row {row}: label {values[row]} is negative; indices start at 0")
+    values: NDArray[np.integer] = labels.to_numpy()  # [rows]
+    wrong = (values < 0) | (values > LARGEST_CLASS_INDEX)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise DataError(f"{path}: row {row}: label {values[row]} is out of range; it starts at 0")
     return values
 
 

@@ -83,7 +83,14 @@ def batches(
         DataError: If the network does not take images; while iterating, if an image is unreadable
             (without `skip_bad`), if all are, or if one has not the size for the preprocessing.
     """
-    return ImageStream(_Decoder(dataset, preprocess, input_shape, batch_size, skip_bad))
+    refuse_if_forbidden(f"images of {dataset.name}")
+    if batch_size < 1:
+        raise RequestError(f"a batch of {batch_size} images: give 1 or more")
+    check_input_shape(input_shape)
+    decoder = _Decoder(
+        dataset, preprocess, input_shape=input_shape, batch_size=batch_size, skip_bad=skip_bad
+    )
+    return ImageStream(decoder)
 
 
 class ImageStream(Iterator[Batch]):
@@ -160,13 +167,11 @@ class _Decoder:
         self,
         dataset: Dataset,
         preprocess: Preprocess,
+        *,
         input_shape: Sequence[int],
         batch_size: int,
         skip_bad: bool,
     ) -> None:
-        refuse_if_forbidden(f"images of {dataset.name}")
-        if batch_size < 1:
-            raise RequestError(f"a batch of {batch_size} images: give 1 or more")
         self.dataset, self.preprocess, self.input_shape = dataset, preprocess, input_shape
         self.shape = check_input_shape(input_shape)
         self.batch_size, self.skip_bad = batch_size, skip_bad

@@ -1,4 +1,4 @@
-"""Small CSV tables: manifests and lists of class names. UTF-8, quoted fields, a line of headings."""
+"""CSV tables: manifests and lists of class names. UTF-8, quoted fields, a line of headings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from intaglio.errors import DataError
 
-_LARGEST_INDEX = 2**31 - 1
+LARGEST_CLASS_INDEX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def parse_class_index(path: Path, row: Row) -> int:
             f"{path}: line {row.line}: class_index '{text}' is not a whole number;"
             f" for calibration without labels leave the column out"
         )
-    if text.startswith("-") or len(digits) > 10 or int(digits) > _LARGEST_INDEX:
+    if text.startswith("-") or len(digits) > 10 or int(digits) > LARGEST_CLASS_INDEX:
         raise DataError(
             f"{path}: line {row.line}: class_index {text[:20]} is out of range; indices start at 0"
         )

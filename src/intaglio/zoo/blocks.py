@@ -1,4 +1,4 @@
-"""What the networks of the zoo share: convolution + batch norm + activation, and channel rounding."""
+"""What the networks of the zoo share: convolution, norm and activation; channel rounding."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ class Convention:
 PYTORCH = Convention()
 TENSORFLOW = Convention(same_padding=True, norm_eps=1e-3)
 
+# What a layer's initial weights are multiplied by so that its output keeps the size of its input.
+LINEAR_GAIN = 1.0
+RELU_GAIN = math.sqrt(2)  # half of a centred signal is cut off
+HARD_SWISH_GAIN = math.sqrt(3)  # of a standard normal, hard-swish leaves about a third of the power
+
 
 @dataclass(frozen=True)
 class ConvNorm:
@@ -40,12 +45,14 @@ class ConvNorm:
         stride: Step of the kernel, in pixels.
         depthwise: One group for each channel.
         activation: Makes the activation module, or None for a linear layer.
+        gain: Standard deviation of the initial weights, times the root of the fan-in.
     """
 
     kernel_size: int
     stride: int = 1
     depthwise: bool = False
     activation: Callable[[], nn.Module] | None = nn.ReLU6
+    gain: float = RELU_GAIN
 
     def build(
         self, in_channels: int, out_channels: int, *, convention: Convention
@@ -71,16 +78,31 @@ class ConvNorm:
             groups=in_channels if self.depthwise else 1,
             bias=False,
         )
-        # Fan-in keeps the size of the signal from layer to layer, also in a depthwise layer and
-        # before the first training step, so that a random network is not a network of zeros.
-        nn.init.kaiming_normal_(
-            convolution.weight, nonlinearity="relu" if self.activation else "linear"
-        )
+        initialize(convolution, self.gain)
         return convolution
 
 
+def linear(in_features: int, out_features: int, gain: float = LINEAR_GAIN) -> nn.Linear:
+    """Return a fully connected layer whose bias is zero, so that its output depends on its input."""
+    layer = nn.Linear(in_features, out_features)
+    initialize(layer, gain)
+    return layer
+
+
+def initialize(layer: nn.Conv2d | nn.Linear, gain: float) -> None:
+    """Draw the weights from a normal distribution of gain / sqrt(fan-in), and set the bias to 0.
+
+    Unlike the fan-out of torchvision, this keeps the size of the signal in depthwise layers and
+    without batch statistics, so that an untrained network in evaluation mode still sees its input.
+    """
+    fan_in = layer.weight[0].numel()  # C_in / groups * kH * kW
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 def rounded_channels(channels: float, divisor: int = 8) -> int:
-    """Return the multiple of `divisor` nearest to `channels`, at least `divisor` and 90 % of `channels`.
+    """Return the multiple of `divisor` nearest to `channels`, never below 90 % of `channels`.
 
     Source: the rule of the MobileNetV2 and V3 authors' code, which torchvision follows.
     """

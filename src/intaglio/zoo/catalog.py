@@ -28,7 +28,7 @@ class ZooEntry:
 
     Attributes:
         name: What the command line calls it.
-        build: Makes the network; takes keyword arguments with defaults (`width`, `num_classes`, ...).
+        build: Makes the network; takes keyword arguments (`width`, `num_classes`), all optional.
         preprocess: What is done to an ordinary photograph before it goes in.
         input_shape: [1, 3, H, W] in pixels; the batch may be any other.
     """
@@ -41,9 +41,9 @@ class ZooEntry:
     def with_arguments(self, arguments: Mapping[str, object]) -> ZooEntry:
         """Return the entry as it is for a network built with `arguments`.
 
-        Only `small_input=True` changes something: 32x32 images that are neither resized nor cropped.
+        Only `small_input=True` changes something: 32x32 images, neither resized nor cropped.
         """
-        if arguments.get("small_input") is not True:
+        if not arguments.get("small_input"):
             return self
         preprocess = replace(self.preprocess, resize=None, crop=None)
         return replace(self, preprocess=preprocess, input_shape=SMALL_INPUT_SHAPE)

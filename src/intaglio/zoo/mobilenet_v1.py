@@ -1,6 +1,6 @@
 """MobileNetV1: a plain chain of depthwise-separable convolutions.
 
-Source: Howard et al. 2017, arXiv:1704.04861, table 1. Width multiplies and truncates: int(width * channels).
+Source: Howard et al. 2017, arXiv:1704.04861, table 1. Width gives int(width * channels).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from intaglio.errors import RequestError
-from intaglio.zoo.blocks import PYTORCH, TENSORFLOW, ConvNorm, Convention, check_arguments
+from intaglio.zoo.blocks import PYTORCH, TENSORFLOW, Convention, ConvNorm, check_arguments, linear
 
 # Output channels and depthwise stride of the 13 separable layers, at width 1.
 SEPARABLE_LAYERS = (
@@ -49,7 +49,7 @@ class MobileNetV1(nn.Module):
             )
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(channels, num_classes)
+        self.classifier = linear(channels, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits [N, num_classes] of `images` [N, 3, H, W]."""
@@ -69,7 +69,7 @@ def mobilenet_v1(width: float = 1.0, num_classes: int = 1000) -> MobileNetV1:
 
 
 def mobilenet_v1_tf(width: float = 1.0, num_classes: int = 1000) -> MobileNetV1:
-    """Return a randomly initialized MobileNetV1 with TensorFlow's SAME padding and batch-norm eps 1e-3.
+    """Return a randomly initialized MobileNetV1, padded as in TensorFlow, batch-norm eps 1e-3.
 
     For weights that were trained in TensorFlow or Keras; input RGB / 127.5 - 1.
 

@@ -1,6 +1,6 @@
 """MobileNetV2: inverted residuals with linear bottlenecks.
 
-Source: Sandler et al. 2018, arXiv:1801.04381, table 2; key names and channel rounding of torchvision.
+Source: Sandler et al. 2018, arXiv:1801.04381, table 2; keys and channel rounding of torchvision.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from intaglio.zoo.blocks import (
+    LINEAR_GAIN,
     PYTORCH,
     TENSORFLOW,
-    ConvNorm,
     Convention,
+    ConvNorm,
     check_arguments,
+    linear,
     rounded_channels,
 )
 
@@ -31,7 +33,7 @@ SMALL_INPUT_STAGES = (STAGES[0], (6, 24, 2, 1), *STAGES[2:])
 
 
 class InvertedResidual(nn.Module):
-    """Expand (1x1), filter each channel (3x3 depthwise), project (1x1, linear); add the input if it fits.
+    """Expand (1x1), filter each channel (3x3), project (1x1, linear); add the input if it fits.
 
     Keys: conv.0 expansion (absent when `expansion` is 1), then depthwise, projection and its norm.
     """
@@ -53,13 +55,13 @@ class InvertedResidual(nn.Module):
         depthwise = ConvNorm(3, stride=stride, depthwise=True)
         layers.append(depthwise.build(hidden, hidden, convention=convention))
         # torchvision does not nest the projection: its convolution and norm are two keys of `conv`
-        project = ConvNorm(1, activation=None)
+        project = ConvNorm(1, activation=None, gain=LINEAR_GAIN)
         layers.extend(project.build(hidden, out_channels, convention=convention))
         self.conv = nn.Sequential(*layers)
         self.adds_input = stride == 1 and in_channels == out_channels
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return [N, out_channels, ceil(H / stride), ceil(W / stride)] of [N, in_channels, H, W]."""
+        """Return [N, C_out, ceil(H / stride), ceil(W / stride)] of [N, C_in, H, W]."""
         projected: Tensor = self.conv(features)
         return features + projected if self.adds_input else projected
 
@@ -67,8 +69,8 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """The network: images [N, 3, H, W] to logits [N, num_classes]; torchvision's key names.
 
-    `small_input` keeps more pixels for 32x32 images: stride 1 in the first layer and the 24-channel
-    stage, so that the whole network divides height and width by 8 instead of 32. Same keys and shapes.
+    `small_input` keeps more pixels of 32x32 images: stride 1 in the first layer and the 24-channel
+    stage, so that the network divides height and width by 8 instead of 32. Same keys and shapes.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class MobileNetV2(nn.Module):
         layers.append(ConvNorm(1).build(channels, last_channels, convention=convention))
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last_channels, num_classes))
+        self.classifier = nn.Sequential(nn.Dropout(0.2), linear(last_channels, num_classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits [N, num_classes] of `images` [N, 3, H, W]."""
@@ -122,7 +124,7 @@ def mobilenet_v2(
 def mobilenet_v2_tf(
     width: float = 1.0, num_classes: int = 1000, *, small_input: bool = False
 ) -> MobileNetV2:
-    """Return a randomly initialized MobileNetV2 with TensorFlow's SAME padding and batch-norm eps 1e-3.
+    """Return a randomly initialized MobileNetV2, padded as in TensorFlow, batch-norm eps 1e-3.
 
     For weights that were trained in TensorFlow or Keras; input RGB / 127.5 - 1.
 

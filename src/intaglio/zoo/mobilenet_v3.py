@@ -12,7 +12,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from intaglio.zoo.blocks import ConvNorm, Convention, check_arguments, rounded_channels
+from intaglio.zoo.blocks import (
+    HARD_SWISH_GAIN,
+    LINEAR_GAIN,
+    RELU_GAIN,
+    Convention,
+    ConvNorm,
+    check_arguments,
+    initialize,
+    linear,
+    rounded_channels,
+)
 
 CONVENTION = Convention(norm_eps=1e-3, norm_momentum=0.01)
 
@@ -81,7 +91,7 @@ SMALL = (
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by a gate in [0, 1] computed from the means of all channels. Keys: fc1, fc2."""
+    """Scale each channel by a gate in [0, 1], made from all channels' means. Keys: fc1, fc2."""
 
     def __init__(self, channels: int, squeezed_channels: int) -> None:
         super().__init__()
@@ -90,9 +100,8 @@ class SqueezeExcite(nn.Module):
         self.activation = nn.ReLU()
         self.fc2 = nn.Conv2d(squeezed_channels, channels, 1)
         self.scale_activation = nn.Hardsigmoid()
-        for layer, nonlinearity in ((self.fc1, "relu"), (self.fc2, "linear")):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity=nonlinearity)
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # made with a bias
+        initialize(self.fc1, RELU_GAIN)
+        initialize(self.fc2, LINEAR_GAIN)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return `features` [N, C, H, W], each channel times its gate [N, C, 1, 1]."""
@@ -111,13 +120,13 @@ class InvertedResidual(nn.Module):
     def __init__(self, in_channels: int, row: Row) -> None:
         super().__init__()
         activation: Callable[[], nn.Module] = nn.Hardswish if row.hard_swish else nn.ReLU
-        depthwise = ConvNorm(
-            row.kernel_size, stride=row.stride, depthwise=True, activation=activation
-        )
-        project = ConvNorm(1, activation=None)
+        gain = HARD_SWISH_GAIN if row.hard_swish else RELU_GAIN
+        depthwise = ConvNorm(row.kernel_size, row.stride, True, activation, gain)
+        # an untrained gate is open by half
+        project = ConvNorm(1, activation=None, gain=LINEAR_GAIN * (2 if row.squeeze else 1))
         layers: list[nn.Module] = []
         if row.expanded != in_channels:
-            expand = ConvNorm(1, activation=activation)
+            expand = ConvNorm(1, activation=activation, gain=gain)
             layers.append(expand.build(in_channels, row.expanded, convention=CONVENTION))
         layers.append(depthwise.build(row.expanded, row.expanded, convention=CONVENTION))
         if row.squeeze:
@@ -127,7 +136,7 @@ class InvertedResidual(nn.Module):
         self.adds_input = row.stride == 1 and in_channels == row.out
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return [N, out, ceil(H / stride), ceil(W / stride)] of [N, in_channels, H, W]."""
+        """Return [N, C_out, ceil(H / stride), ceil(W / stride)] of [N, C_in, H, W]."""
         projected: Tensor = self.block(features)
         return projected + features if self.adds_input else projected
 
@@ -140,21 +149,21 @@ class MobileNetV3(nn.Module):
     ) -> None:
         super().__init__()
         channels = rounded_channels(16 * width)
-        first = ConvNorm(3, stride=2, activation=nn.Hardswish)
+        first = ConvNorm(3, stride=2, activation=nn.Hardswish, gain=HARD_SWISH_GAIN)
         layers: list[nn.Module] = [first.build(3, channels, convention=CONVENTION)]
         for row in (base.scaled(width) for base in rows):
             layers.append(InvertedResidual(channels, row))
             channels = row.out
-        last = ConvNorm(1, activation=nn.Hardswish)
+        last = ConvNorm(1, activation=nn.Hardswish, gain=HARD_SWISH_GAIN)
         layers.append(last.build(channels, 6 * channels, convention=CONVENTION))
         hidden_features = rounded_channels(hidden * width)
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(
-            nn.Linear(6 * channels, hidden_features),
+            linear(6 * channels, hidden_features, HARD_SWISH_GAIN),
             nn.Hardswish(),
             nn.Dropout(0.2),
-            nn.Linear(hidden_features, num_classes),
+            linear(hidden_features, num_classes),
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """TensorFlow's SAME padding, which PyTorch's convolution cannot express for strides above 1.
 
-SAME asks for ceil(size / stride) outputs. The zeros that this takes depend on the input's size, and when
-their number is odd the extra one goes behind (bottom, right); PyTorch's `padding=` is always symmetric.
+SAME asks for ceil(size / stride) outputs. The zeros that this takes depend on the input's size, and
+when their number is odd the extra one goes behind (bottom, right); PyTorch's `padding=` is always
+symmetric.
 Source: TensorFlow's documentation of tf.nn, "Padding, SAME".
 """
 
@@ -24,14 +25,14 @@ def same_padding(size: int, kernel_size: int, *, stride: int, dilation: int = 1)
 
 
 class Conv2dSame(nn.Conv2d):
-    """A Conv2d without `padding=`: it pads as TensorFlow's SAME does, from the input's height and width.
+    """A Conv2d without `padding=`: it pads its input as TensorFlow's SAME does.
 
-    Height and width must be plain integers while the module is exported (the batch may be symbolic):
-    the amount of padding becomes a constant of the graph.
+    Height and width must be plain integers while the module is exported (the batch may be
+    symbolic): the amount of padding becomes a constant of the graph.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the convolution of `input` [N, C_in, H, W]: [N, C_out, ceil(H / s), ceil(W / s)]."""
+        """Return [N, C_out, ceil(H / stride), ceil(W / stride)] of `input` [N, C_in, H, W]."""
         top, bottom = self._padding_along(0, input.shape[-2])
         left, right = self._padding_along(1, input.shape[-1])
         if top != bottom or left != right:

@@ -1,4 +1,4 @@
-"""From the command line's MODEL text to a network: `mobilenet_v1_tf(width=0.25)`, `package.module:factory`."""
+"""From the command line's MODEL to a network: `mobilenet_v1(width=0.5)`, `package.module:name`."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _literal(value: ast.expr, keyword: str, text: str) -> object:
 
 @contextmanager
 def _current_directory_importable() -> Iterator[None]:
-    """Put the current directory first on the import path, as `python -m` does, and take it off again."""
+    """Put the current directory first on the import path, as `python -m` does, for a while."""
     directory = os.getcwd()
     sys.path.insert(0, directory)
     importlib.invalidate_caches()

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from intaglio.zoo.blocks import check_num_classes
+from intaglio.zoo.blocks import RELU_GAIN, check_num_classes, initialize, linear
 
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with norms, and the input added before the last ReLU.
 
-    Where the block changes the shape, the shortcut keeps every second pixel and puts half of the new
-    channels, as zeros, before the old ones and half behind.
+    Where the block changes the shape, the shortcut keeps every second pixel and puts half of the
+    new channels, as zeros, before the old ones and half behind.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
@@ -59,7 +59,7 @@ class ResNetCifar(nn.Module):
         self.layer2 = _stage(16, 32, stride=2, blocks=blocks_per_stage)
         self.layer3 = _stage(32, 64, stride=2, blocks=blocks_per_stage)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.linear = nn.Linear(64, num_classes)
+        self.linear = linear(64, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits [N, num_classes] of `images` [N, 3, 32, 32]."""
@@ -82,7 +82,7 @@ def resnet20_cifar10(num_classes: int = 10) -> ResNetCifar:
 
 def _conv3x3(in_channels: int, out_channels: int, *, stride: int) -> nn.Conv2d:
     convolution = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
-    nn.init.kaiming_normal_(convolution.weight)
+    initialize(convolution, RELU_GAIN)
     return convolution
 
 

@@ -1,0 +1,1 @@
+"""Integer activation functions: tables of 256 entries, and leaky ReLU."""

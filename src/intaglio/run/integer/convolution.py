@@ -1,0 +1,138 @@
+"""Integer convolutions and fully connected layers.
+
+    accumulator = bias + sum (q_x - z_x) q_w                                      exact int32
+    xnnpack     q_y = rint(f32(accumulator) * f32(f32(s_x s_w) / s_y)) + z_y      half to even
+    reference   q_y = double_rounding(accumulator, s_x s_w / s_y) + z_y           convolutions
+                q_y = round_away(accumulator, s_x s_w / s_y) + z_y                fully connected
+
+Kernels: XNNPACK's qs8-qc8w gemm, igemm, dwconv (fp32 requantization) and LiteRT's reference_integer_ops
+conv, depthwise_conv, fully_connected, transpose_conv; ai-edge-litert 2.3.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from intaglio.numerics.accumulate import FLOAT32_EXACT, largest_partial_sum
+from intaglio.numerics.requantize import (
+    double_rounding,
+    fixed_point_multipliers,
+    float32_multiplier,
+    round_away,
+)
+from intaglio.run.integer.site import (
+    Kernel,
+    Site,
+    activation_bounds,
+    as_float,
+    centered_range,
+    integer_kernel,
+    per_channel,
+)
+
+Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""(inputs, weight, bias) -> accumulator."""
+
+
+@integer_kernel("conv2d")
+def prepare_conv2d(site: Site) -> Kernel:
+    """Convolution, grouped, dilated or depthwise."""
+    attrs = site.node.attrs
+    top, bottom, left, right = attrs["padding"]
+    symmetric = (top, left) == (bottom, right)
+
+    def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if not symmetric:
+            x = F.pad(x, (left, right, top, bottom))
+        padding = (top, left) if symmetric else (0, 0)
+        return F.conv2d(
+            x, weight, bias, attrs["stride"], padding, attrs["dilation"], attrs["groups"]
+        )
+
+    return _requantized(site, product, 0)
+
+
+@integer_kernel("conv_transpose2d")
+def prepare_conv_transpose2d(site: Site) -> Kernel:
+    """Transposed convolution of one group."""
+    attrs = site.node.attrs
+
+    def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv_transpose2d(
+            x,
+            weight,
+            bias,
+            attrs["stride"],
+            attrs["padding"],
+            attrs["output_padding"],
+            attrs["groups"],
+            attrs["dilation"],
+        )
+
+    return _requantized(site, product, 1)
+
+
+@integer_kernel("linear")
+def prepare_linear(site: Site) -> Kernel:
+    """Fully connected over the last axis."""
+
+    def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    return _requantized(site, product, 0)
+
+
+def _requantized(site: Site, product: Product, output_axis: int) -> Kernel:
+    accumulate = _exact_accumulator(site, product, output_axis)
+    assert site.weight_scale is not None
+    rank = 2 if site.node.op == "linear" else 4
+    bounds = activation_bounds(site)
+    if site.is_reference:
+        requantize = round_away if site.node.op == "linear" else double_rounding
+        real = site.inputs[0].scale.double() * site.weight_scale.double()
+        mantissa, exponent = (
+            per_channel(part, rank)
+            for part in fixed_point_multipliers(real / site.output.scale.double())
+        )
+
+        def reference(inputs: Sequence[Tensor]) -> Tensor:
+            accumulator = accumulate(inputs[0]).to(torch.int64)
+            return as_float(requantize(accumulator, mantissa, exponent).clamp_(*bounds))
+
+        return reference
+    multiplier = per_channel(
+        float32_multiplier(site.inputs[0].step, site.weight_scale, site.output.step), rank
+    )
+
+    def xnnpack(inputs: Sequence[Tensor]) -> Tensor:
+        accumulator = accumulate(inputs[0]).to(torch.float32)
+        return accumulator.mul_(multiplier).round_().clamp_(*bounds)
+
+    return xnnpack
+
+
+def _exact_accumulator(
+    site: Site, product: Product, output_axis: int
+) -> Callable[[Tensor], Tensor]:
+    """Return a function that makes the exact accumulator: float32 where that is proven, else float64."""
+    assert site.weight is not None
+    weight = site.weight.float()
+    if weight.ndim == 4:
+        weight = weight.contiguous(memory_format=torch.channels_last)
+    bias = site.bias
+    low, high = centered_range(site.inputs[0])
+    sums = largest_partial_sum(weight.transpose(0, output_axis), low, high)
+    with_bias = sums if bias is None else sums + bias.abs().double()
+    if float(with_bias.max()) < FLOAT32_EXACT:
+        short = None if bias is None else bias.float()
+        return lambda x: product(x, weight, short)
+    long_bias = None if bias is None else bias.double()
+    if float(sums.max()) < FLOAT32_EXACT and long_bias is not None:
+        shaped = per_channel(long_bias, weight.ndim)
+        return lambda x: product(x, weight, None).double().add_(shaped)
+    wide = weight.double()
+    return lambda x: product(x.double(), wide, long_bias)

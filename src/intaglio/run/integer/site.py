@@ -1,0 +1,118 @@
+"""What an integer kernel is made from, and the table of kernels.
+
+Inside the twin a value is held *centered*: integer minus zero point, in a float32 tensor, where every
+integer up to 2**24 is exact. A padded zero is then 0, and convolutions need no correction terms.
+
+Every op has one `prepare` function. It is called once, computes all constants, and returns the
+kernel, a function on centered tensors. Where the targets' arithmetics differ, they stand side by
+side in that one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intaglio.errors import UnsupportedByTarget
+from intaglio.ir.graph import Node
+from intaglio.numerics.spec import QuantParams
+from intaglio.registry import Registry
+from intaglio.targets.target import Target
+
+Kernel = Callable[[Sequence[Tensor]], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """One node, where it stands.
+
+    Attributes:
+        node: The node.
+        inputs: Grid of each input.
+        input_shapes: Shape of each input, first axis BATCH.
+        output: Grid of the value made.
+        weight: Integers of its weight, or None.
+        bias: int64 of its bias, or None.
+        weight_scale: float32 scales of the weight, [C_out] or [].
+        target: Whose arithmetic to follow.
+    """
+
+    node: Node
+    inputs: tuple[QuantParams, ...]
+    input_shapes: tuple[tuple[int, ...], ...]
+    output: QuantParams
+    target: Target
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    weight_scale: Tensor | None = None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the target's kernels are LiteRT's reference kernels."""
+        return self.target.arithmetic == "reference"
+
+    def refuse(self, reason: str, try_instead: str) -> UnsupportedByTarget:
+        """Return the error that says this node cannot be matched, addressed to the user's layer."""
+        layer = self.node.source or self.node.name
+        return UnsupportedByTarget(
+            layer, self.node.op, self.target.name, reason=reason, try_instead=try_instead
+        )
+
+
+KERNELS: Registry[Callable[[Site], Kernel]] = Registry("integer kernel")
+
+
+def integer_kernel(op: str) -> Callable[[Callable[[Site], Kernel]], Callable[[Site], Kernel]]:
+    """Return a decorator that files a prepare function as the kernel of `op`."""
+    return KERNELS.register(op)
+
+
+def activation_bounds(site: Site) -> tuple[int, int]:
+    """Return the lowest and highest centered integer that the node's fused activation lets through.
+
+    XNNPACK rounds bound / scale + zero_point once, half to even; the reference kernels round
+    bound / scale alone, half away from zero (kernels.md, section 2). An infinite bound is the grid's end.
+    """
+    spec, zero = site.output.spec, site.output.zero
+    bounds = [spec.qmin, spec.qmax]
+    activation = site.node.attrs.get("activation")
+    if activation is not None:
+        low, high = (_bound(site, bound) for bound in activation)
+        bounds = [max(spec.qmin, low), min(spec.qmax, high)]
+    return bounds[0] - zero, bounds[1] - zero
+
+
+def _bound(site: Site, real: float) -> int:
+    spec, zero = site.output.spec, site.output.zero
+    if np.isinf(real):
+        return spec.qmin if real < 0 else spec.qmax
+    steps = np.float32(real) / site.output.step
+    if site.is_reference:
+        return zero + int(np.sign(steps) * np.floor(np.abs(np.float64(steps)) + 0.5))
+    return int(np.clip(np.rint(np.float32(steps + np.float32(zero))), -(2**20), 2**20))
+
+
+def clamp_centered(values: Tensor, bounds: tuple[int, int]) -> Tensor:
+    """Clamp in place; return `values`."""
+    return values.clamp_(bounds[0], bounds[1])
+
+
+def centered_range(params: QuantParams) -> tuple[int, int]:
+    """Return the lowest and highest centered integer of a grid."""
+    return params.spec.qmin - params.zero, params.spec.qmax - params.zero
+
+
+def per_channel(values: Tensor, rank: int) -> Tensor:
+    """Return [C] (or []) in a shape that broadcasts over axis 1 of `rank` axes (the last of two)."""
+    if values.ndim == 0 or rank == 2:
+        return values
+    return values.reshape(1, -1, *[1] * (rank - 2))
+
+
+def as_float(values: Tensor) -> Tensor:
+    """Return int64 centered values as float32; exact, they are small."""
+    return values.to(torch.float32)

@@ -1,0 +1,12 @@
+"""LiteRT (TensorFlow Lite) as it runs by default: through the XNNPACK delegate."""
+
+from intaglio.targets.target import TARGETS, Target
+
+LITERT = TARGETS.register("litert")(
+    Target(
+        name="litert",
+        runtime="ai-edge-litert 2.3.0 (XNNPACK)",
+        arithmetic="xnnpack",
+        description="LiteRT's default interpreter, x86-64 and 64-bit ARM",
+    )
+)
