@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle  # for its error class alone: nothing is ever unpickled here
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,7 +84,9 @@ def _read_checkpoint(path: Path, start: bytes) -> object:
     """Return what the checkpoint holds; `start` is the file's first bytes."""
     is_zip, is_old_format = start.startswith(b"PK\x03\x04"), start.startswith(b"\x80")
     try:
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # about the file's format; what matters is raised
+            warnings.simplefilter("ignore")
+            content: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if is_zip or is_old_format:
             raise _needs_unpickling(path) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import MakeImage, jpeg_bytes
+from generated_images import MakeImage, jpeg_bytes
 
 from intaglio.data.dataset import FileSource
 from intaglio.data.images import Dataset, Item, check_labels, draw, open_dataset
@@ -86,7 +86,7 @@ def test_a_link_back_to_the_folder_does_not_lead_in_circles(
 
 @pytest.mark.parametrize("name", ["missing", "missing.csv", "x" * 5000, "nul\0nul"])
 def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="no such file or folder|cannot be opened"):
+    with pytest.raises(DataError, match=r"no such file or folder|cannot be opened"):
         open_dataset(tmp_path / name)
 
 

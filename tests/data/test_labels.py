@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import MakeImage
+from generated_images import MakeImage
 
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names

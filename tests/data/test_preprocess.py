@@ -140,9 +140,9 @@ def test_all_usual_modes_are_converted(mode: str, channels: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["I", "F", "LAB"])
-def test_pixels_without_a_known_range_are_refused(mode: str) -> None:
-    with pytest.raises(DataError, match=rf"deep\.tif: pixels of .*mode {mode}"):
-        to_channels(Image.new(mode, (3, 2)), 3, name="deep.tif")
+def test_pixels_that_cannot_be_converted_are_refused(mode: str) -> None:
+    with pytest.raises(DataError, match=rf"deep\.tif: pixels of .*mode {mode}\b"):
+        to_channels(Image.new(mode, (3, 2)), 1, name="deep.tif")
 
 
 def test_an_image_smaller_than_the_crop_is_an_error_with_sizes_and_remedy() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import itertools
 import struct
 import threading
 import time
+import weakref
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import MakeImage, jpeg_bytes, noise
+from generated_images import MakeImage, jpeg_bytes, noise
 from PIL import Image, ImageFile
 
 from intaglio.data.images import Batch, Dataset, Item, batches, draw, open_dataset
@@ -172,13 +172,13 @@ def test_decoding_is_never_more_than_two_batches_ahead() -> None:
 
 def test_batches_that_were_used_are_let_go() -> None:
     dataset, _ = counted(100)
-    most_alive = 0
+    taken: list[weakref.ref[Batch]] = []
 
-    for _batch in batches(dataset, Preprocess(), SHAPE, batch_size=2):
-        alive = sum(isinstance(thing, Batch) for thing in gc.get_objects())
-        most_alive = max(most_alive, alive)
+    for batch in batches(dataset, Preprocess(), SHAPE, batch_size=2):
+        taken.append(weakref.ref(batch))
+        assert sum(reference() is not None for reference in taken) == 1
 
-    assert most_alive <= 4  # two ahead, one in hand, the one before until its name is bound anew
+    assert len(taken) == 50
 
 
 def test_nothing_is_decoded_before_the_first_batch_is_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""TensorFlow's SAME padding: amounts in closed form, and the module against a second computation."""
+"""TensorFlow's SAME padding: amounts in closed form, the module by a second computation."""
 
 from __future__ import annotations
 

@@ -89,11 +89,10 @@ def test_names_and_literal_keyword_arguments_parse(text, name, arguments):
     assert parse_model(text) == ModelRequest(name, arguments)
 
 
-literals = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.tuples(inner, inner),
-    max_leaves=5,
-) | st.text(max_size=20)
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(alphabet=st.characters(max_codepoint=0x2FF), max_size=9)
+scalars = st.none() | st.booleans() | numbers | texts
+literals = scalars | st.lists(scalars, max_size=3) | st.tuples(numbers, texts)
 
 
 @given(st.dictionaries(st.sampled_from(["a", "width", "x_1", "über"]), literals, max_size=4))
@@ -134,7 +133,7 @@ def test_anything_but_keywords_and_literals_is_refused_in_one_line(text, expecte
 
 
 def test_arguments_nested_without_end_are_refused_not_a_crash():
-    with pytest.raises(RequestError, match="cannot read the arguments|not a literal"):
+    with pytest.raises(RequestError, match=r"cannot read the arguments|not a literal"):
         parse_model("mobilenet_v2(a=" + "[" * 5000 + "]" * 5000 + ")")
 
 
@@ -196,7 +195,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_ones():
 
 
 def test_a_dotted_name_without_a_colon_is_answered_with_the_colon():
-    with pytest.raises(UnknownName, match="did you mean my.networks:small"):
+    with pytest.raises(UnknownName, match=r"did you mean my\.networks:small"):
         build_model(parse_model("my.networks.small"))
 
 
@@ -249,9 +248,9 @@ def test_a_module_that_fails_to_import_says_why(tmp_path, monkeypatch):
 
 
 def test_a_factory_that_is_not_there_is_answered_with_the_nearest(factories):
-    message = refusal(f"{factories}:netwrk")
+    message = refusal(f"{factories}:Hodler")
 
-    assert message == f"module '{factories}' has no factory 'netwrk'; did you mean network?"
+    assert message == f"module '{factories}' has no factory 'Hodler'; did you mean Holder?"
 
 
 @pytest.mark.parametrize("name", ["a:", ":f", "a:b:c", "a b:f", "a/b.py:f", "..a:f"])

@@ -188,9 +188,7 @@ def _batch_norm(fx_node: fx.Node, builder: Builder) -> str | None:
     return builder.add("batch_norm", fx_node, [x], params=params, eps=a["eps"])
 
 
-def _clamp(
-    fx_node: fx.Node, builder: Builder, low: float | None, high: float | None
-) -> str | None:
+def _clamp(fx_node: fx.Node, builder: Builder, low: float | None, high: float | None) -> str | None:
     x = builder.operand(fx_node.args[0], fx_node)
     if x is None or isinstance(low, fx.Node) or isinstance(high, fx.Node):
         return None

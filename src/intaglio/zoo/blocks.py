@@ -32,8 +32,7 @@ TENSORFLOW = Convention(same_padding=True, norm_eps=1e-3)
 
 # What a layer's initial weights are multiplied by so that its output keeps the size of its input.
 LINEAR_GAIN = 1.0
-RELU_GAIN = math.sqrt(2)  # half of a centred signal is cut off
-HARD_SWISH_GAIN = math.sqrt(3)  # of a standard normal, hard-swish leaves about a third of the power
+RELU_GAIN = math.sqrt(2)  # half of a centred signal is cut off; also for hard-swish
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class ConvNorm:
 
 
 def linear(in_features: int, out_features: int, gain: float = LINEAR_GAIN) -> nn.Linear:
-    """Return a fully connected layer whose bias is zero, so that its output depends on its input."""
+    """Return a fully connected layer, initialized as `initialize` does."""
     layer = nn.Linear(in_features, out_features)
     initialize(layer, gain)
     return layer

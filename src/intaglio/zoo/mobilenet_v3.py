@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from intaglio.zoo.blocks import (
-    HARD_SWISH_GAIN,
     LINEAR_GAIN,
     RELU_GAIN,
     Convention,
@@ -25,6 +24,7 @@ from intaglio.zoo.blocks import (
 )
 
 CONVENTION = Convention(norm_eps=1e-3, norm_momentum=0.01)
+GATED_GAIN = 2 * LINEAR_GAIN  # behind an untrained squeeze-excite, whose gates are half open
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,11 @@ class InvertedResidual(nn.Module):
     def __init__(self, in_channels: int, row: Row) -> None:
         super().__init__()
         activation: Callable[[], nn.Module] = nn.Hardswish if row.hard_swish else nn.ReLU
-        gain = HARD_SWISH_GAIN if row.hard_swish else RELU_GAIN
-        depthwise = ConvNorm(row.kernel_size, row.stride, True, activation, gain)
-        # an untrained gate is open by half
-        project = ConvNorm(1, activation=None, gain=LINEAR_GAIN * (2 if row.squeeze else 1))
+        depthwise = ConvNorm(row.kernel_size, row.stride, True, activation)
+        project = ConvNorm(1, activation=None, gain=GATED_GAIN if row.squeeze else LINEAR_GAIN)
         layers: list[nn.Module] = []
         if row.expanded != in_channels:
-            expand = ConvNorm(1, activation=activation, gain=gain)
+            expand = ConvNorm(1, activation=activation)
             layers.append(expand.build(in_channels, row.expanded, convention=CONVENTION))
         layers.append(depthwise.build(row.expanded, row.expanded, convention=CONVENTION))
         if row.squeeze:
@@ -149,18 +147,18 @@ class MobileNetV3(nn.Module):
     ) -> None:
         super().__init__()
         channels = rounded_channels(16 * width)
-        first = ConvNorm(3, stride=2, activation=nn.Hardswish, gain=HARD_SWISH_GAIN)
+        first = ConvNorm(3, stride=2, activation=nn.Hardswish)
         layers: list[nn.Module] = [first.build(3, channels, convention=CONVENTION)]
         for row in (base.scaled(width) for base in rows):
             layers.append(InvertedResidual(channels, row))
             channels = row.out
-        last = ConvNorm(1, activation=nn.Hardswish, gain=HARD_SWISH_GAIN)
+        last = ConvNorm(1, activation=nn.Hardswish)
         layers.append(last.build(channels, 6 * channels, convention=CONVENTION))
         hidden_features = rounded_channels(hidden * width)
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(
-            linear(6 * channels, hidden_features, HARD_SWISH_GAIN),
+            linear(6 * channels, hidden_features, RELU_GAIN),
             nn.Hardswish(),
             nn.Dropout(0.2),
             linear(hidden_features, num_classes),

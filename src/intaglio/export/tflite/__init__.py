@@ -1,0 +1,1 @@
+"""Writing .tflite files, and running them to compare every tensor with the twin."""

@@ -146,4 +146,3 @@ def _prepare_product(site: Site, multiplier: np.float32) -> Kernel:
         return float32_requantize(inputs[0] * inputs[1], factor).clamp_(*bounds)
 
     return xnnpack
-

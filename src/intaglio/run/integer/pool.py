@@ -30,9 +30,7 @@ def prepare_mean(site: Site) -> Kernel:
     axes, keepdim = site.node.attrs["axes"], site.node.attrs["keepdim"]
     count = math.prod(site.input_shapes[0][axis] for axis in axes)
     if count * 255 >= FLOAT32_EXACT:
-        raise site.refuse(
-            f"the mean of {count} values needs sums beyond 2^24", "Pool in two steps"
-        )
+        raise site.refuse(f"the mean of {count} values needs sums beyond 2^24", "Pool in two steps")
     bounds = activation_bounds(site)
     x, y = site.inputs[0], site.output
     if site.is_reference:
@@ -58,7 +56,9 @@ def prepare_mean(site: Site) -> Kernel:
 
 def mean_constants(x: QuantParams, y: QuantParams, count: int) -> tuple[np.float32, np.float32]:
     """Return XNNPACK's (inv, zc) of a mean of `count` values, as x86-64 computes them."""
-    inverse = np.float32(np.float32(x.step / y.step) * np.float32(np.float32(1.0) / np.float32(count)))
+    inverse = np.float32(
+        np.float32(x.step / y.step) * np.float32(np.float32(1.0) / np.float32(count))
+    )
     shifted = np.float32(np.float32(count * x.zero) * inverse)
     return inverse, np.float32(np.float32(y.zero) - shifted)
 

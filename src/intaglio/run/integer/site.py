@@ -63,6 +63,13 @@ class Site:
         )
 
 
+FUSED_ACTIVATIONS: dict[tuple[float, float], str] = {
+    (0.0, float("inf")): "RELU",
+    (0.0, 6.0): "RELU6",
+    (-1.0, 1.0): "RELU_N1_TO_1",
+}
+"""Clamps that the file has a word for. Any other is left to the saturation of the output's grid."""
+
 KERNELS: Registry[Callable[[Site], Kernel]] = Registry("integer kernel")
 
 
@@ -76,14 +83,29 @@ def activation_bounds(site: Site) -> tuple[int, int]:
 
     XNNPACK rounds bound / scale + zero_point once, half to even; the reference kernels round
     bound / scale alone, half away from zero (kernels.md, section 2). An infinite bound is the grid's end.
+
+    Raises:
+        UnsupportedByTarget: If the file has no word for the clamp and the output's grid, shared with
+            other values, is wider than it.
     """
     spec, zero = site.output.spec, site.output.zero
-    bounds = [spec.qmin, spec.qmax]
     activation = site.node.attrs.get("activation")
-    if activation is not None:
+    if activation in FUSED_ACTIVATIONS:
         low, high = (_bound(site, bound) for bound in activation)
-        bounds = [max(spec.qmin, low), min(spec.qmax, high)]
-    return bounds[0] - zero, bounds[1] - zero
+        return max(spec.qmin, low) - zero, min(spec.qmax, high) - zero
+    if activation is not None:
+        _refuse_wider_grid(site, activation)
+    return spec.qmin - zero, spec.qmax - zero
+
+
+def _refuse_wider_grid(site: Site, activation: tuple[float, float]) -> None:
+    low, high = centered_range(site.output)
+    step = float(site.output.step)
+    if low * step < activation[0] - step or high * step > activation[1] + step:
+        raise site.refuse(
+            f"a clamp to {activation} whose result shares a wider grid with other values",
+            "Clamp to (0, inf), (0, 6) or (-1, 1), or keep the value out of concatenations",
+        )
 
 
 def _bound(site: Site, real: float) -> int:

@@ -1,0 +1,67 @@
+"""From ranges to numbers: the grid of every value and the scales of every weight."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from intaglio.calibrate.loop import Ranges
+from intaglio.calibrate.nudge import nudge_scales
+from intaglio.calibrate.plan import WEIGHTED, Plan
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.affine import params_from_range
+from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.spec import QuantParams, QuantSpec
+from intaglio.run.integer.weights import BIAS_LIMIT
+from intaglio.targets.target import Target
+
+BIAS_STEPS = 2**20
+"""Integer of the bias of a channel whose weights are all zero: fine enough for any output grid."""
+
+
+def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -> Encodings:
+    """Return the encodings for ranges that calibration saw.
+
+    A group's range is the union of its members' ranges. Scales are moved by a few ulp where the
+    target's kernels would differ between processors (calibrate/nudge.py).
+    """
+    grids: dict[str, QuantParams] = dict(plan.fixed)
+    for group in plan.groups:
+        seen = [ranges[name] for name in group if name in ranges]
+        if group[0] in grids or group[0] in plan.derived or not seen:
+            continue
+        low = torch.stack([bounds[0] for bounds in seen]).min()
+        high = torch.stack([bounds[1] for bounds in seen]).max()
+        found = params_from_range(low, high, plan.activations[group[0]])
+        grids.update(dict.fromkeys(group, found))
+    grids = nudge_scales(graph, plan, grids, target)
+    weights = {
+        name: weight_params(graph, graph[name], spec, grids[graph[name].inputs[0]].scale)
+        for name, spec in plan.weights.items()
+    }
+    ordered = {node.name: grids[node.name] for node in graph if node.name in grids}
+    return Encodings(ordered, weights)
+
+
+def weight_params(graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor) -> QuantParams:
+    """Return the scales of a weight: its largest magnitude per channel, raised where the bias needs it.
+
+    A bias is int32 with step s_x * s_w. Where weights are tiny beside their bias (a dead channel
+    behind a folded batch norm) that integer would overflow; the scale is raised until it stays below
+    2**30 (kernels.md, section 7).
+    """
+    weight = graph.param(node, "weight")
+    axis = WEIGHTED[node.op]
+    rows = weight.transpose(0, axis).flatten(1)  # [C_out / groups, ...]
+    largest = rows.abs().amax(1) if spec.axis is not None else rows.abs().max()
+    found = params_from_range(-largest, largest, spec)
+    if "bias" not in node.params:
+        return found
+    bias = graph.param(node, "bias").abs().double()
+    if spec.axis is None:
+        bias = bias.max()
+    step = input_scale.double()
+    needed = bias / (step * (BIAS_LIMIT - 1))
+    silent = torch.as_tensor(largest == 0) & (bias > 0)
+    scale = torch.where(silent, bias / (step * BIAS_STEPS), found.scale.double())
+    return QuantParams(torch.maximum(scale, needed).float(), found.zero_point, spec)

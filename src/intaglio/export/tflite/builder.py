@@ -1,0 +1,164 @@
+"""A .tflite file under construction: tensors, buffers and operators, and nothing about networks.
+
+The schema is the object API that ai-edge-litert ships (`ai_edge_litert.schema_py_generated`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
+
+from intaglio.numerics.spec import QuantParams
+
+Array = npt.NDArray[Any]
+FILE_IDENTIFIER = b"TFL3"
+
+TYPES = {
+    "float32": schema.TensorType.FLOAT32,
+    "int8": schema.TensorType.INT8,
+    "int32": schema.TensorType.INT32,
+}
+
+
+@dataclass
+class TfliteBuilder:
+    """Collects tensors and operators, then packs them.
+
+    Attributes:
+        tensors, operators: In the order they were added.
+        inputs, outputs: Indices of the file's input and output tensors.
+        metadata: Name to bytes, stored as buffers of their own.
+    """
+
+    tensors: list[Any] = field(default_factory=list)
+    operators: list[Any] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    metadata: dict[str, bytes] = field(default_factory=dict)
+    _codes: dict[tuple[int, int], int] = field(default_factory=dict)
+    _buffers: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._buffers.append(schema.BufferT())  # buffer 0 is "no data" by convention
+
+    def tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        kind: str,
+        params: QuantParams | None = None,
+        axis: int = 0,
+    ) -> int:
+        """Add a tensor without data; return its index.
+
+        Args:
+            kind: "float32", "int8" or "int32".
+            params: Its grid; several scales lie along `axis`.
+        """
+        made = schema.TensorT()
+        made.name, made.shape, made.type = name, list(shape), TYPES[kind]
+        made.hasRank = True
+        if params is not None:
+            scales = params.scale.reshape(-1).tolist()
+            zeros = params.zero_point.reshape(-1).tolist()
+            made.quantization = self.quantization(scales, zeros, axis)
+        self.tensors.append(made)
+        return len(self.tensors) - 1
+
+    def stored(
+        self,
+        name: str,
+        values: Array,
+        params: QuantParams | None = None,
+        axis: int = 0,
+    ) -> int:
+        """Add a tensor with data (int8, int32 or float32); return its index."""
+        index = self.tensor(name, values.shape, str(values.dtype), params, axis)
+        self.tensors[index].buffer = self._buffer(np.ascontiguousarray(values).tobytes())
+        return index
+
+    @staticmethod
+    def quantization(scales: list[float], zero_points: list[int], axis: int) -> Any:
+        """Return the schema's record of a grid."""
+        made = schema.QuantizationParametersT()
+        made.scale = np.asarray(scales, np.float32)
+        made.zeroPoint = np.asarray(zero_points, np.int64)
+        made.quantizedDimension = axis
+        return made
+
+    def operator(
+        self,
+        word: str,
+        inputs: list[int],
+        outputs: list[int],
+        *,
+        version: int,
+        options: Any = None,
+    ) -> None:
+        """Add an operator, named as in the schema ("CONV_2D"), with its options object."""
+        made = schema.OperatorT()
+        made.opcodeIndex = self._code(getattr(schema.BuiltinOperator, word), version)
+        made.inputs, made.outputs = inputs, outputs
+        if options is not None:
+            kind = type(options).__name__.removesuffix("T")
+            made.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+            made.builtinOptions = options
+        self.operators.append(made)
+
+    def pack(self, description: str) -> bytes:
+        """Return the file's bytes; the same content gives the same bytes."""
+        model = schema.ModelT()
+        model.version, model.description = 3, description
+        model.operatorCodes = [_operator_code(*key) for key in self._codes]
+        model.subgraphs = [self._subgraph()]
+        model.signatureDefs = [self._signature()]
+        model.metadata = [self._metadata(name, data) for name, data in self.metadata.items()]
+        model.buffers = self._buffers
+        builder = flatbuffers.Builder(1 << 20)
+        builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
+        return bytes(builder.Output())
+
+    def _buffer(self, data: bytes) -> int:
+        made = schema.BufferT()
+        made.data = np.frombuffer(data, np.uint8)
+        self._buffers.append(made)
+        return len(self._buffers) - 1
+
+    def _code(self, operator: int, version: int) -> int:
+        return self._codes.setdefault((operator, version), len(self._codes))
+
+    def _subgraph(self) -> Any:
+        made = schema.SubGraphT()
+        made.name = "main"
+        made.tensors, made.operators = self.tensors, self.operators
+        made.inputs, made.outputs = self.inputs, self.outputs
+        return made
+
+    def _signature(self) -> Any:
+        made = schema.SignatureDefT()
+        made.signatureKey, made.subgraphIndex = "serving_default", 0
+        made.inputs = [self._named(index) for index in self.inputs]
+        made.outputs = [self._named(index) for index in self.outputs]
+        return made
+
+    def _named(self, index: int) -> Any:
+        made = schema.TensorMapT()
+        made.name, made.tensorIndex = self.tensors[index].name, index
+        return made
+
+    def _metadata(self, name: str, data: bytes) -> Any:
+        made = schema.MetadataT()
+        made.name, made.buffer = name, self._buffer(data)
+        return made
+
+
+def _operator_code(operator: int, version: int) -> Any:
+    made = schema.OperatorCodeT()
+    made.builtinCode, made.version = operator, version
+    made.deprecatedBuiltinCode = min(operator, 127)
+    return made

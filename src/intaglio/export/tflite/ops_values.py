@@ -1,0 +1,234 @@
+"""Writers of ops without weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from intaglio.export.tflite.layout import TO_NCHW, TO_NHWC, file_axis, file_shape, needs_transpose
+from intaglio.export.tflite.layout import to_file
+from intaglio.export.tflite.writing import PADDING, Writing, activation_word, options, tflite_op
+from intaglio.ir.graph import BATCH, Node
+from intaglio.passes.express_padding import padding_word
+from intaglio.run.integer.elementwise import unit_constant
+from intaglio.run.integer.weights import integer_weight
+
+
+@tflite_op("constant")
+def write_constant(node: Node, writing: Writing) -> None:
+    """An int8 tensor with data."""
+    grid = writing.grid(node.name)
+    integers = integer_weight(writing.graph.param(node, "value"), grid)
+    array = to_file(integers).astype(np.int8)
+    writing.index[node.name] = writing.build.stored(node.name, array, grid)
+
+
+def _binary(word: str, kind: str, node: Node, writing: Writing, inputs: list[int]) -> None:
+    made = options(kind, fusedActivationFunction=activation_word(node))
+    output = [writing.output(node)]
+    writing.build.operator(word, inputs, output, version=2, options=made)
+
+
+@tflite_op("add")
+def write_add(node: Node, writing: Writing) -> None:
+    """ADD."""
+    _binary("ADD", "AddOptions", node, writing, writing.inputs(node))
+
+
+@tflite_op("sub")
+def write_sub(node: Node, writing: Writing) -> None:
+    """SUB."""
+    _binary("SUB", "SubOptions", node, writing, writing.inputs(node))
+
+
+@tflite_op("mul")
+def write_mul(node: Node, writing: Writing) -> None:
+    """MUL."""
+    _binary("MUL", "MulOptions", node, writing, writing.inputs(node))
+
+
+@tflite_op("rescale")
+def write_rescale(node: Node, writing: Writing) -> None:
+    """MUL by the integer 1 with scale `factor`."""
+    _multiply_by_unit(node, writing, node.attrs["factor"])
+
+
+@tflite_op("clamp")
+def write_clamp(node: Node, writing: Writing) -> None:
+    """MUL by the integer 1 with scale 1 and a fused activation: RELU alone is not delegated."""
+    _multiply_by_unit(node, writing, 1.0)
+
+
+def _multiply_by_unit(node: Node, writing: Writing, factor: float) -> None:
+    one = np.ones((1,) * len(node.shape), np.int8)
+    index = writing.build.stored(f"{node.name}.unit", one, unit_constant(factor))
+    _binary("MUL", "MulOptions", node, writing, [*writing.inputs(node), index])
+
+
+@tflite_op("mean")
+def write_mean(node: Node, writing: Writing) -> None:
+    """MEAN."""
+    rank = len(writing.graph[node.inputs[0]].shape)
+    axes = sorted(file_axis(axis, rank) for axis in node.attrs["axes"])
+    if rank == 4 and not node.attrs["keepdim"] and len(node.attrs["axes"]) == 1:
+        if node.attrs["axes"] != (1,) and node.attrs["axes"] != (2,) and len(node.shape) == 3:
+            raise writing.refuse(node, "a mean over one image axis", "Use keepdim=True")
+    index = writing.integers(f"{node.name}.axes", axes)
+    made = options("ReducerOptions", keepDims=node.attrs["keepdim"])
+    inputs, output = [*writing.inputs(node), index], [writing.output(node)]
+    writing.build.operator("MEAN", inputs, output, version=2, options=made)
+
+
+@tflite_op("max_pool2d")
+def write_max_pool2d(node: Node, writing: Writing) -> None:
+    """MAX_POOL_2D."""
+    attrs, word = node.attrs, padding_word(writing.graph, node)
+    if word is None or attrs["dilation"] != (1, 1):
+        raise writing.refuse(
+            node,
+            "max pooling with dilation, or with padding that SAME and VALID cannot say, of values"
+            " that may be negative",
+            "Put a ReLU before the pool, or choose padding=0",
+        )
+    _write_pool(node, writing, "MAX_POOL_2D", word)
+
+
+@tflite_op("avg_pool2d")
+def write_avg_pool2d(node: Node, writing: Writing) -> None:
+    """AVERAGE_POOL_2D, in a built-in kernel: the delegate does not take it in int8."""
+    attrs = node.attrs
+    if any(attrs["padding"]) or attrs["ceil_mode"] or attrs["divisor"] is not None:
+        raise writing.refuse(
+            node,
+            "average pooling with ceil_mode, or that counts no padding",
+            "Use padding=0 and ceil_mode=False",
+        )
+    _write_pool(node, writing, "AVERAGE_POOL_2D", "VALID")
+
+
+def _write_pool(node: Node, writing: Writing, operator: str, word: str) -> None:
+    attrs = node.attrs
+    made = options(
+        "Pool2DOptions",
+        padding=PADDING[word],
+        strideH=attrs["stride"][0],
+        strideW=attrs["stride"][1],
+        filterHeight=attrs["kernel"][0],
+        filterWidth=attrs["kernel"][1],
+        fusedActivationFunction=activation_word(node),
+    )
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator(operator, inputs, output, version=2, options=made)
+
+
+@tflite_op("concat")
+def write_concat(node: Node, writing: Writing) -> None:
+    """CONCATENATION."""
+    axis = file_axis(node.attrs["axis"], len(node.shape))
+    made = options("ConcatenationOptions", axis=axis, fusedActivationFunction=0)
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("CONCATENATION", inputs, output, version=2, options=made)
+
+
+@tflite_op("pad")
+def write_pad(node: Node, writing: Writing) -> None:
+    """PAD, with the zero point."""
+    if node.attrs["value"] != 0.0:
+        raise writing.refuse(node, f"padding with {node.attrs['value']:g}", "Pad with zeros")
+    rank, padding = len(node.shape), node.attrs["padding"]
+    table = [[0, 0] for _ in range(rank)]
+    for position in range(len(padding) // 2):
+        axis = file_axis(rank - 1 - position, rank)
+        table[axis] = [padding[2 * position], padding[2 * position + 1]]
+    index = writing.build.stored(f"{node.name}.padding", np.asarray(table, np.int32))
+    inputs, output = [*writing.inputs(node), index], [writing.output(node)]
+    writing.build.operator("PAD", inputs, output, version=2, options=options("PadOptions"))
+
+
+@tflite_op("slice")
+def write_slice(node: Node, writing: Writing) -> None:
+    """SLICE, or STRIDED_SLICE where the step is not 1 (a built-in kernel then)."""
+    attrs, rank = node.attrs, len(node.shape)
+    axis = file_axis(attrs["axis"], rank)
+    begin, size = [0] * rank, list(file_shape(node.shape))
+    begin[axis] = attrs["start"]
+    output = [writing.output(node)]
+    first = writing.integers(f"{node.name}.begin", begin)
+    if attrs["step"] == 1:
+        inputs = [*writing.inputs(node), first, writing.integers(f"{node.name}.size", size)]
+        made = options("SliceOptions")
+        writing.build.operator("SLICE", inputs, output, version=2, options=made)
+        return
+    end, steps = list(size), [1] * rank
+    end[axis], steps[axis] = attrs["stop"], attrs["step"]
+    inputs = [
+        *writing.inputs(node),
+        first,
+        writing.integers(f"{node.name}.end", end),
+        writing.integers(f"{node.name}.steps", steps),
+    ]
+    made = options("StridedSliceOptions")
+    writing.build.operator("STRIDED_SLICE", inputs, output, version=2, options=made)
+
+
+@tflite_op("transpose")
+def write_transpose(node: Node, writing: Writing) -> None:
+    """TRANSPOSE; four axes are permuted in the file's layout."""
+    rank, order = len(node.shape), node.attrs["order"]
+    if rank == 4:
+        order = tuple(TO_NHWC.index(order[axis]) for axis in TO_NHWC)
+    _transpose(writing, writing.inputs(node)[0], writing.output(node), order, node.name)
+
+
+@tflite_op("reshape")
+def write_reshape(node: Node, writing: Writing) -> None:
+    """RESHAPE, between transposes where the order of elements differs between the layouts."""
+    source = writing.graph[node.inputs[0]].shape
+    index = writing.index[node.inputs[0]]
+    if needs_transpose(source):
+        nchw = tuple(1 if size == BATCH else size for size in source)
+        turned = writing.scratch(node, "nchw", nchw)
+        _transpose(writing, index, turned, TO_NCHW, f"{node.name}.nchw")
+        index = turned
+    if not needs_transpose(node.shape):
+        _reshape(writing, index, writing.output(node), node.name)
+        return
+    nchw = tuple(1 if size == BATCH else size for size in node.shape)
+    flat = writing.scratch(node, "reshaped", nchw)
+    _reshape(writing, index, flat, node.name)
+    _transpose(writing, flat, writing.output(node), TO_NHWC, f"{node.name}.nhwc")
+
+
+def _transpose(writing: Writing, source: int, made: int, order: tuple[int, ...], name: str) -> None:
+    index = writing.integers(f"{name}.order", list(order))
+    writing.build.operator(
+        "TRANSPOSE", [source, index], [made], version=2, options=options("TransposeOptions")
+    )
+
+
+def _reshape(writing: Writing, source: int, made: int, name: str) -> None:
+    shape = [int(size) for size in writing.build.tensors[made].shape]
+    index = writing.integers(f"{name}.shape", shape)
+    chosen = options("ReshapeOptions", newShape=shape)
+    writing.build.operator("RESHAPE", [source, index], [made], version=1, options=chosen)
+
+
+@tflite_op("depth_to_space")
+def write_depth_to_space(node: Node, writing: Writing) -> None:
+    """DEPTH_TO_SPACE."""
+    made = options("DepthToSpaceOptions", blockSize=node.attrs["block"])
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("DEPTH_TO_SPACE", inputs, output, version=1, options=made)
+
+
+@tflite_op("softmax")
+def write_softmax(node: Node, writing: Writing) -> None:
+    """SOFTMAX in float32, at the network's end."""
+    source = node.inputs[0]
+    if node.attrs["axis"] != len(node.shape) - 1 or len(node.shape) == 4:
+        raise writing.refuse(node, "a softmax over another axis than the last", "Leave it out")
+    real = writing.build.tensor(f"{source}.float", file_shape(node.shape), "float32")
+    writing.build.operator("DEQUANTIZE", [writing.index[source]], [real], version=2)
+    made = writing.build.tensor(node.name, file_shape(node.shape), "float32")
+    chosen = options("SoftmaxOptions", beta=1.0)
+    writing.build.operator("SOFTMAX", [real], [made], version=1, options=chosen)
+    writing.index[node.name] = made

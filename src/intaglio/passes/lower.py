@@ -1,0 +1,46 @@
+"""From the canonical graph to the one whose every node is a tensor of the written file."""
+
+from __future__ import annotations
+
+from intaglio.ir.graph import Graph
+from intaglio.passes.absorb_rescale import absorb_rescale
+from intaglio.passes.express_padding import express_padding
+from intaglio.passes.lower_activations import (
+    lower_hard_sigmoid,
+    lower_hard_swish,
+    lower_silu,
+)
+from intaglio.passes.lower_shapes import (
+    lower_affine,
+    lower_average_pool,
+    lower_nearest,
+    lower_strided_slice,
+    separate_grids,
+    split_concat,
+)
+from intaglio.passes.lower_transposed import crop_transposed
+from intaglio.passes.remove_noop import remove_noop
+
+
+def lower(graph: Graph) -> dict[str, int]:
+    """Rewrite a canonical graph for LiteRT, in place; the function stays the same up to float32 rounding.
+
+    Returns:
+        How many changes each pass made, by name.
+    """
+    passes = (
+        lower_silu,
+        lower_hard_sigmoid,
+        lower_hard_swish,
+        lower_affine,
+        lower_average_pool,
+        lower_nearest,
+        lower_strided_slice,
+        crop_transposed,
+        absorb_rescale,
+        remove_noop,
+        separate_grids,
+        split_concat,
+        express_padding,
+    )
+    return {step.__name__: step(graph) for step in passes}

@@ -1,0 +1,101 @@
+"""Transposed convolutions as TRANSPOSE_CONV can say them: one group, no dilation, SAME or VALID."""
+
+from __future__ import annotations
+
+import torch
+
+from intaglio.ir.edit import insert_before, replace
+from intaglio.ir.graph import Graph, Node
+from intaglio.passes.graph_pass import graph_pass
+
+
+def transposed_padding_word(graph: Graph, node: Node) -> str | None:
+    """Return "VALID" or "SAME" where TRANSPOSE_CONV's padding gives the node's crop, else None.
+
+    VALID keeps the whole scatter output. SAME crops max(0, (in - 1) * stride + kernel - out) in all,
+    half of it (rounded down) at the top and left.
+    """
+    if not any(node.attrs["padding"]) and not any(node.attrs["output_padding"]):
+        return "VALID"
+    sizes = graph[node.inputs[0]].shape[2:]
+    kernel = graph.param(node, "weight").shape[2:]
+    for axis in range(2):
+        stride, out = node.attrs["stride"][axis], node.shape[2 + axis]
+        if sizes[axis] != -(-out // stride) or kernel[axis] < stride:
+            return None
+        total = max(0, (sizes[axis] - 1) * stride + kernel[axis] - out)
+        if node.attrs["padding"][axis] != total // 2:
+            return None
+        if (sizes[axis] - 1) * stride + kernel[axis] < out:
+            return None
+    return "SAME"
+
+
+@graph_pass
+def crop_transposed(graph: Graph) -> int:
+    """Widen grouped transposed convolutions to one group, and crop with slices what SAME cannot say.
+
+    The widened weight has zeros between groups: the same function, at the cost of a dense one. An
+    output_padding beyond the scatter output, and dilation, are left for the writer to refuse.
+    """
+    changed = 0
+    for node in graph:
+        if node.op != "conv_transpose2d":
+            continue
+        if node.attrs["groups"] > 1:
+            _widen(graph, node)
+            changed += 1
+        if transposed_padding_word(graph, node) is None:
+            changed += _crop(graph, node)
+    return changed
+
+
+def _widen(graph: Graph, node: Node) -> None:
+    weight = graph.param(node, "weight")  # [C_in, C_out / groups, kH, kW]
+    groups = node.attrs["groups"]
+    blocks = weight.reshape(groups, -1, *weight.shape[1:])
+    c_in, c_out = blocks.shape[1:3]
+    wide = torch.zeros(groups * c_in, groups * c_out, *weight.shape[2:])
+    for index in range(groups):
+        rows = slice(index * c_in, (index + 1) * c_in)
+        wide[rows, index * c_out : (index + 1) * c_out] = blocks[index]
+    graph.set_param(node, "weight", wide)
+    node.attrs["groups"] = 1
+
+
+def _crop(graph: Graph, node: Node) -> int:
+    sizes = graph[node.inputs[0]].shape[2:]
+    kernel = graph.param(node, "weight").shape[2:]
+    attrs = node.attrs
+    if attrs["dilation"] != (1, 1):
+        return 0
+    full = tuple(
+        (size - 1) * stride + extent
+        for size, stride, extent in zip(sizes, attrs["stride"], kernel, strict=True)
+    )
+    starts = attrs["padding"]
+    if any(starts[axis] + node.shape[2 + axis] > full[axis] for axis in range(2)):
+        return 0
+    whole = Node(
+        graph.unique_name(f"{node.name}.full"),
+        "conv_transpose2d",
+        list(node.inputs),
+        dict(node.params),
+        {**attrs, "padding": (0, 0), "output_padding": (0, 0)},
+        (*node.shape[:2], *full),
+        node.source,
+    )
+    insert_before(graph, node.name, whole)
+    rows = _slice(node, whole.name, 2, starts[0])
+    rows.name, rows.shape = (
+        graph.unique_name(f"{node.name}.rows"),
+        (*whole.shape[:2], node.shape[2], full[1]),
+    )
+    insert_before(graph, node.name, rows)
+    replace(graph, node, _slice(node, rows.name, 3, starts[1]))
+    return 1
+
+
+def _slice(node: Node, x: str, axis: int, start: int) -> Node:
+    attrs = {"axis": axis, "start": start, "stop": start + node.shape[axis], "step": 1}
+    return Node(node.name, "slice", [x], {}, attrs, node.shape, node.source)

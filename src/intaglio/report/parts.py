@@ -1,0 +1,224 @@
+"""What a report is made of: frozen data, no behaviour.
+
+A field marked `_optional` is left out of report.json where it is None: a figure that was not measured
+is absent, never zero. Other fields that are None are written as null ("activation_bits": null is a
+layer in float). An SQNR that is infinite (no noise at all: every value came out exact) is written as
+null, because JSON has no infinity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, JsonValue
+
+from intaglio.errors import IntaglioError
+
+Percent = Annotated[float, Field(ge=0.0, le=100.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=0)]
+Decibels = Annotated[float, BeforeValidator(lambda value: math.inf if value is None else value)]
+"""10 log10(signal / noise); infinite where there is no noise, which report.json writes as null."""
+
+
+def _optional(digits: int | None = None) -> Any:
+    return field(default=None, metadata={"optional": True, "digits": digits})
+
+
+def _decibels() -> Any:
+    return field(default=None, metadata={"optional": True, "digits": 2, "null": math.inf})
+
+
+@dataclass(frozen=True)
+class FloatSide:
+    """The float network.
+
+    Attributes:
+        size_bytes: Its weights as float32.
+        macs: Multiply-accumulates for one image.
+        params: Learned weights.
+        top1, top5: Accuracy in percent on `n` images; None where nothing was evaluated.
+        n: Images evaluated.
+    """
+
+    size_bytes: Count
+    macs: Count
+    params: Count
+    top1: Percent | None = _optional(2)
+    top5: Percent | None = _optional(2)
+    n: Annotated[int, Field(ge=1)] | None = _optional()
+
+    def __post_init__(self) -> None:
+        refuse_without_images("float", self.n, {"top1": self.top1, "top5": self.top5})
+
+
+@dataclass(frozen=True)
+class IntegerSide:
+    """The integer network.
+
+    Attributes:
+        size_bytes: The written file; None where none was written.
+        top1, top5: Accuracy in percent on `n` images; None where nothing was evaluated.
+        n: Images evaluated, the same as on the float side.
+        agreement: Percent of the n images for which both networks name the same class.
+        logits_sqnr_db: SQNR of the network's output in dB.
+    """
+
+    size_bytes: Count | None = _optional()
+    top1: Percent | None = _optional(2)
+    top5: Percent | None = _optional(2)
+    n: Annotated[int, Field(ge=1)] | None = _optional()
+    agreement: Percent | None = _optional(2)
+    logits_sqnr_db: Decibels | None = _decibels()
+
+    def __post_init__(self) -> None:
+        figures = {"top1": self.top1, "top5": self.top5, "agreement": self.agreement}
+        refuse_without_images("integer", self.n, figures)
+
+
+def refuse_without_images(side: str, n: int | None, figures: Mapping[str, float | None]) -> None:
+    """Raise IntaglioError when an accuracy is given without the images it was measured on."""
+    given = [name for name, value in figures.items() if value is not None]
+    if given and not n:
+        raise IntaglioError(
+            f"{side}.{given[0]} is given but {side}.n is {n}: an accuracy needs the number of images"
+            " it was measured on, and is left out where there were none"
+        )
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The comparison of the file, run by its runtime, with the twin.
+
+    Attributes:
+        images: Images compared.
+        values_compared: Values of all quantized tensors of all images.
+        mismatches: How many differed.
+        runtime: Package, version and kernels that ran the file.
+        refused: Layers that could not be compared, and why.
+    """
+
+    images: Count
+    values_compared: Count
+    mismatches: Count
+    runtime: str
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """The images that calibration saw.
+
+    Attributes:
+        source: Folder, manifest or kind of loader.
+        images: How many were used.
+        seed: The draw's seed.
+        skipped: Unreadable images passed over on request.
+    """
+
+    source: str
+    images: Count
+    seed: int | None = None
+    skipped: Count = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the recipe as it ran.
+
+    Attributes:
+        name: The step.
+        seconds: How long it took.
+        peak_mb: Largest memory of the process during it, in 10^6 bytes; None where not measured.
+        changed: What it changed: a number, a sentence, or numbers by name.
+    """
+
+    name: str
+    seconds: Annotated[float, Field(ge=0.0)] = field(metadata={"digits": 3})
+    peak_mb: Annotated[float, Field(ge=0.0)] | None = _optional(1)
+    changed: JsonValue = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One value of the network: how it is stored, what it costs, and what quantization did to it.
+
+    Attributes:
+        name: The node's name, the key of every mapping.
+        op: What makes the value.
+        source: The layer's name in the user's module; empty where the network has no name for it.
+        shape: Of the value; the first entry is -1 for the batch.
+        weight_bits: Width of a weight's integer; None for a layer without integer weights.
+        activation_bits: Width of the value's integer; None for a value in float.
+        macs: Multiply-accumulates for one image.
+        params: Learned weights.
+        scale, zero_point: Grid of the value; None for a value in float.
+        sqnr_db: SQNR of the value in dB, the errors of all layers before it included. None where it
+            was not measured; `note` says why.
+        saturated: Share of values at an end of the grid; an end that stands for 0.0 (a ReLU's zero)
+            is not counted.
+        clipped: Share of values that the float network puts more than half a step outside the grid.
+        note: Why a figure is missing; None where none is.
+    """
+
+    name: str
+    op: str
+    source: str
+    shape: list[int]
+    weight_bits: int | None
+    activation_bits: int | None
+    macs: Count
+    params: Count
+    scale: float | None = None
+    zero_point: int | None = None
+    sqnr_db: Decibels | None = _decibels()
+    saturated: Share | None = _optional(6)
+    clipped: Share | None = _optional(6)
+    note: str | None = _optional()
+
+
+@dataclass(frozen=True)
+class KeptFloat:
+    """A layer that stayed in float, and the reason."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that a report says; `intaglio.report.record.Report` adds its forms.
+
+    Attributes:
+        intaglio: Version that wrote it.
+        model: As the user named it.
+        target: Name of the target.
+        runtime: Runtime and version for which bit-exactness is promised.
+        scheme: Such as "w8a8 per-channel".
+        data: The calibration images, or "none" where none was opened.
+        preprocess: What was done to every image, by step; empty where nothing is known of it.
+        float, integer: The two networks.
+        check: The bit-for-bit comparison; None where it was not run.
+        steps: In the order they ran.
+        layers: In the order of the network.
+        kept_float: What stayed in float and why.
+        warnings: What the user should know.
+    """
+
+    intaglio: str
+    model: str
+    target: str
+    runtime: str
+    scheme: str
+    data: Literal["none"] | DataSource
+    preprocess: dict[str, JsonValue]
+    float: FloatSide
+    integer: IntegerSide
+    check: CheckResult | None = _optional()
+    steps: list[Step] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
+    kept_float: list[KeptFloat] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)

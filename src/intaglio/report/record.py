@@ -1,0 +1,61 @@
+"""The report: what compressing a network did, as data, as report.json, and as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from intaglio.report.parts import (
+    CheckResult,
+    DataSource,
+    FloatSide,
+    IntegerSide,
+    KeptFloat,
+    Layer,
+    ReportData,
+    Step,
+)
+from intaglio.report.plain import from_plain, to_plain
+from intaglio.report.text import as_text
+
+__all__ = [
+    "CheckResult",
+    "DataSource",
+    "FloatSide",
+    "IntegerSide",
+    "KeptFloat",
+    "Layer",
+    "Report",
+    "Step",
+]
+
+
+@dataclass(frozen=True)
+class Report(ReportData):
+    """What the user is told; `print(report)` shows it as tables."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return report.json: plain values, percents and decibels with 2 decimals, no NaN or infinity.
+
+        Figures that were not measured have no key. An infinite SQNR (no noise) is None.
+        """
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    def to_json(self) -> str:
+        """Return the text of report.json: strict JSON in ASCII, ending with a newline."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Report:
+        """Return the report that `to_dict` wrote; keys that this version does not know are ignored.
+
+        Raises:
+            RequestError: If a key is missing or holds something else than a report holds.
+        """
+        return from_plain(cls, plain, "report.json")
+
+    def __str__(self) -> str:
+        return as_text(self)
