@@ -1,7 +1,7 @@
 """The table from ATen calls to the graph's ops; one short function per op.
 
-A function returns the name of the node it made (or pieces), or None where this form of the call has no
-op of ours: the call is then kept as an `opaque` node.
+A function returns the name of the node it made (or pieces), or None where this form of the call has
+no op of ours: the call is then kept as an `opaque` node.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ IDENTITY = {
     aten.contiguous.default,
     aten.detach.default,
     aten.alias.default,
-    aten.dropout.default,
-    aten.feature_dropout.default,
     aten.lift_fresh_copy.default,
     aten.to.dtype,
     aten._to_copy.default,
@@ -68,6 +66,11 @@ def build_opaque(fx_node: fx.Node, builder: Builder) -> str:
     """Keep a call that has no op of ours, with everything needed to run it again."""
     inputs: list[str] = []
 
+    def slot(name: str) -> int:
+        if name not in inputs:
+            inputs.append(name)
+        return inputs.index(name)
+
     def store(leaf: Any) -> Any:
         if not isinstance(leaf, fx.Node):
             return leaf
@@ -75,20 +78,21 @@ def build_opaque(fx_node: fx.Node, builder: Builder) -> str:
         if isinstance(value, int):
             return value
         if isinstance(value, BatchMarker):
-            return BatchSize()
-        name = value if isinstance(value, str) else builder.operand(leaf, fx_node)
-        assert name is not None, f"{leaf} has no value"
-        inputs.append(name)
-        return Slot(len(inputs) - 1)
+            return BatchSize(slot(builder.graph.inputs[0]))
+        name = builder.operand(leaf, fx_node)
+        if name is None:
+            raise builder.not_static(fx_node, leaf.meta.get("val"))
+        return Slot(slot(name))
 
-    target, output = fx_node.target, None
-    if target is operator.getitem:  # one of several results: the call is made again for each
-        output, fx_node = int(fx_node.args[1]), fx_node.args[0]  # type: ignore
-        target = fx_node.target
-    args, kwargs = pytree.tree_map(store, (fx_node.args, fx_node.kwargs))
-    return builder.add(
-        "opaque", fx_node, inputs, call=target, args=args, kwargs=dict(kwargs), output=output
+    made, output = fx_node, None
+    if fx_node.target is operator.getitem:  # one of several results: the call is made for each
+        made, output = fx_node.args  # type: ignore[assignment]
+    args, kwargs = pytree.tree_map(store, (made.args, made.kwargs))
+    name = builder.add(
+        "opaque", made, inputs, call=made.target, args=args, kwargs=dict(kwargs), output=output
     )
+    builder.graph[name].shape = builder.shape_or_none(fx_node)
+    return name
 
 
 @_entry(operator.getitem)
@@ -97,9 +101,15 @@ def _getitem(fx_node: fx.Node, builder: Builder) -> str | None:
     value = builder.values.get(source)  # type: ignore[arg-type]
     if isinstance(value, Pieces):
         return value.names[index]  # type: ignore[index]
-    if source.target is aten._native_batch_norm_legit_no_training.default:  # type: ignore[union-attr]
-        return str(value)
+    if isinstance(value, str) and index == 0:  # a batch norm; its other results are for training
+        return value
     return None
+
+
+@_entry(aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default)
+def _dropout(fx_node: fx.Node, builder: Builder) -> str | None:
+    a = arguments(fx_node)
+    return None if a["train"] else builder.operand(a["input"], fx_node)
 
 
 @_entry(aten.conv2d.default, aten.conv2d.padding)
@@ -246,9 +256,10 @@ def _leaky_relu(fx_node: fx.Node, builder: Builder) -> str | None:
 def _softmax(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
-    if x is None or a.get("dtype") is not None:
+    axis = _axis(fx_node, a["dim"])
+    if x is None or a.get("dtype") is not None or axis == 0:
         return None
-    return builder.add("softmax", fx_node, [x], axis=_axis(fx_node, a["dim"]))
+    return builder.add("softmax", fx_node, [x], axis=axis)
 
 
 def _binary(op: str, *, swap: bool = False) -> Entry:

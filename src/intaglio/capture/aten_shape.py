@@ -15,10 +15,14 @@ def _axis_of(value: fx.Node, axis: int) -> int:
     return int(axis % value.meta["val"].ndim)
 
 
+def _rank(value: fx.Node) -> int:
+    return int(value.meta["val"].ndim)
+
+
 def _max_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
-    if x is None:
+    if x is None or _rank(a["self"]) != 4:
         return None
     height, width = pair(a["padding"])
     return builder.add(
@@ -37,7 +41,7 @@ def _max_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
 def _avg_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
-    if x is None:
+    if x is None or _rank(a["self"]) != 4:
         return None
     return builder.add(
         "avg_pool2d",
@@ -55,7 +59,7 @@ def _avg_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
 def _adaptive_avg_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
-    if x is None:
+    if x is None or _rank(a["self"]) != 4:
         return None
     return builder.add("adaptive_avg_pool2d", fx_node, [x], size=pair(a["output_size"]))
 

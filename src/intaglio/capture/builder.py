@@ -24,7 +24,12 @@ class Pieces:
     names: tuple[str, ...]
 
 
-Value = str | BatchMarker | int | Pieces | fx.Node
+@dataclass(frozen=True)
+class NoValue:
+    """What a call made that is no tensor and no size: results to pick from, or nothing of use."""
+
+
+Value = str | BatchMarker | int | Pieces | NoValue
 
 
 @dataclass
@@ -38,7 +43,7 @@ class Builder:
     """
 
     graph: Graph
-    values: dict[fx.Node, Any] = field(default_factory=dict)
+    values: dict[fx.Node, Value] = field(default_factory=dict)
     stored: dict[str, str] = field(default_factory=dict)
     _batch: Any = None
 
@@ -56,9 +61,20 @@ class Builder:
             return int(size)
         if isinstance(self._batch, torch.SymInt) and size.node.expr == self._batch.node.expr:
             return BatchMarker()
-        raise CaptureError(
-            f"layer '{module_path(fx_node) or fx_node.name}' computes {size} from the batch size:"
-            " images of a batch must not mix; keep the batch as axis 0 of every tensor"
+        raise self.not_static(fx_node, size)
+
+    def not_static(self, fx_node: fx.Node, size: Any) -> CaptureError:
+        """Return the error for a size or number that is neither fixed nor the batch itself."""
+        where = f"layer '{module_path(fx_node) or fx_node.name}'"
+        symbols = getattr(getattr(size, "node", None), "expr", None)
+        if any(str(symbol).startswith("u") for symbol in getattr(symbols, "free_symbols", ())):
+            return CaptureError(
+                f"{where} makes a tensor whose size depends on values (a mask or nonzero): take it"
+                " out of forward(); only the batch may vary"
+            )
+        return CaptureError(
+            f"{where} computes {size} from the batch size: images of a batch must not mix; keep the"
+            " batch as axis 0 of every tensor"
         )
 
     def shape(self, fx_node: fx.Node) -> tuple[int, ...]:
@@ -73,10 +89,21 @@ class Builder:
     def is_unchanged(self, fx_node: fx.Node) -> bool:
         """Whether `fx_node` makes a tensor of the shape and type of its first argument."""
         source = fx_node.args[0]
-        if not isinstance(source, fx.Node) or not isinstance(self.values.get(source), str):
+        if not isinstance(source, fx.Node):
+            return False
+        if not isinstance(self.values.get(source), str) and self.key(source) is None:
             return False
         before, after = source.meta["val"], fx_node.meta["val"]
         return self.shape(source) == self.shape(fx_node) and before.dtype == after.dtype
+
+    def share(self, fx_node: fx.Node) -> None:
+        """Let `fx_node` stand for the value, or the stored tensor, of its first argument."""
+        source = fx_node.args[0]
+        assert isinstance(source, fx.Node), f"{fx_node} shares nothing"
+        if source in self.values:
+            self.values[fx_node] = self.values[source]
+        else:
+            self.stored[fx_node.name] = self.stored[source.name]
 
     def key(self, fx_node: Any) -> str | None:
         """Return the key of the stored tensor behind a placeholder, or None."""
@@ -114,12 +141,13 @@ class Builder:
         """
         params = params or {}
         path = module_path(fx_node)
-        if "weight" in params and params["weight"].endswith(".weight"):
+        if params.get("weight", "").endswith(".weight"):
             path = wish = params["weight"].removesuffix(".weight")
-        elif _is_torch_layer(fx_node):
+        elif path and _is_torch_layer(fx_node):
             wish = path
         else:
-            wish = f"{path}.{op}" if path else op
+            kind = attrs["call"].__name__.split(".")[0] if op == "opaque" else op
+            wish = f"{path}.{kind}" if path else kind
         name = self.graph.unique_name(wish)
         self.graph.add(Node(name, op, inputs, params, attrs, self.shape_or_none(fx_node), path))
         return name
@@ -137,7 +165,7 @@ class Builder:
 
 
 def module_path(fx_node: fx.Node) -> str:
-    """Return the user's name of the innermost module that made the call; "" for the model itself."""
+    """Return the user's name of the innermost module that made the call; "" for the model."""
     stack = list((fx_node.meta.get("nn_module_stack") or {}).values())
     return stack[-1][0] if stack and not stack[-1][0].startswith("_empty") else ""
 
@@ -145,4 +173,7 @@ def module_path(fx_node: fx.Node) -> str:
 def _is_torch_layer(fx_node: fx.Node) -> bool:
     stack = list((fx_node.meta.get("nn_module_stack") or {}).values())
     kind = str(stack[-1][1]) if stack else ""
-    return kind.startswith("torch.nn.modules.") and "container" not in kind
+    # a convolution's own name is kept for the call that has its weight: others are its padding
+    return kind.startswith("torch.nn.modules.") and not any(
+        family in kind for family in (".container.", ".conv.")
+    )

@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
+from torch.export.graph_signature import OutputKind
+from torch.utils import _pytree as pytree
 
 from intaglio.capture.aten import ATEN, IDENTITY, SKIPPED, build_opaque
-from intaglio.capture.builder import BatchMarker, Builder
-from intaglio.errors import CaptureError, NonFiniteError
+from intaglio.capture.builder import Builder, NoValue, Pieces
+from intaglio.errors import CaptureError, GraphError, NonFiniteError
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ir.verify import verify
 from intaglio.run.float import infer_shapes
@@ -33,11 +35,7 @@ def capture(model: nn.Module, example_input: Tensor) -> Graph:
         CaptureError: If torch.export cannot follow the module, or it has several inputs.
         NonFiniteError: If a weight holds NaN or infinity; names the layer.
     """
-    if not isinstance(example_input, Tensor) or example_input.dtype != torch.float32:
-        raise CaptureError(
-            f"the example input must be a float32 tensor, got {type(example_input).__name__}"
-            f" {getattr(example_input, 'dtype', '')}: pass e.g. torch.zeros(1, 3, 224, 224)"
-        )
+    _check_example(example_input)
     training = {name: module.training for name, module in model.named_modules()}
     model.eval()
     try:
@@ -63,9 +61,25 @@ def graph_of_program(program: ExportedProgram) -> Graph:
     graph = builder.graph
     graph.drop_unused()
     _refuse_non_finite(graph)
-    infer_shapes(graph)
+    try:
+        infer_shapes(graph)
+    except GraphError as error:
+        raise CaptureError(f"{error}; keep the batch as axis 0 of every tensor") from error
     verify(graph)
     return graph
+
+
+def _check_example(example: object) -> None:
+    if not isinstance(example, Tensor) or example.dtype != torch.float32:
+        got = getattr(example, "dtype", type(example).__name__)
+    elif example.ndim < 2 or 0 in example.shape:
+        got = f"the shape {list(example.shape)}"
+    else:
+        return
+    raise CaptureError(
+        f"the example input must be a float32 tensor [N, C, H, W] of at least one image, got {got}:"
+        " pass e.g. torch.zeros(1, 3, 224, 224)"
+    )
 
 
 def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
@@ -127,21 +141,37 @@ def _call(fx_node: torch.fx.Node, builder: Builder) -> None:
     if isinstance(value, torch.SymInt | int) and not isinstance(value, bool):
         builder.values[fx_node] = builder.size(value, fx_node)
     elif target in IDENTITY and builder.is_unchanged(fx_node):
-        builder.values[fx_node] = builder.values[fx_node.args[0]]  # type: ignore[index]
-    elif target in ATEN:
-        made = ATEN[target](fx_node, builder)
-        builder.values[fx_node] = build_opaque(fx_node, builder) if made is None else made
+        builder.share(fx_node)
     else:
-        builder.values[fx_node] = build_opaque(fx_node, builder)
+        builder.values[fx_node] = _known(fx_node, builder) or (
+            build_opaque(fx_node, builder) if isinstance(value, Tensor) else NoValue()
+        )
+
+
+def _known(fx_node: torch.fx.Node, builder: Builder) -> str | Pieces | None:
+    """Return what the table makes of a call; None where it has no op of ours."""
+    if fx_node.target not in ATEN or not _is_float32(fx_node):
+        return None
+    return ATEN[fx_node.target](fx_node, builder)
+
+
+def _is_float32(fx_node: torch.fx.Node) -> bool:
+    """Whether every tensor that the call reads or makes is float32, as all ops of ours are."""
+    values = [node.meta.get("val") for node in (fx_node, *fx_node.all_input_nodes)]
+    return all(
+        leaf.dtype == torch.float32
+        for leaf in pytree.tree_leaves(values)
+        if isinstance(leaf, Tensor)
+    )
 
 
 def _outputs(fx_node: torch.fx.Node, program: ExportedProgram, builder: Builder) -> None:
-    user = set(program.graph_signature.user_outputs)
-    for value in fx_node.args[0]:  # type: ignore[union-attr]
-        if not isinstance(value, torch.fx.Node) or value.name not in user:
-            continue
+    specs = program.graph_signature.output_specs
+    for spec, value in zip(specs, fx_node.args[0], strict=True):  # type: ignore[arg-type]
+        if spec.kind != OutputKind.USER_OUTPUT or not isinstance(value, torch.fx.Node):
+            continue  # a buffer that forward() changed, or a number
         name = builder.values.get(value)
-        if not isinstance(name, str) or isinstance(name, BatchMarker):
+        if not isinstance(name, str):
             raise CaptureError(f"output '{value.name}' of the network is not a tensor it computed")
         builder.graph.outputs.append(name)
     if not builder.graph.outputs:

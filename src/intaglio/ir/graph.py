@@ -79,13 +79,19 @@ class Graph:
     def set_param(self, node: Node, role: str, value: Tensor) -> None:
         """Give `node` the weight `value` under a key of its own.
 
-        A key that a reused module shares with another node is left to that node, so that no weight is
-        ever changed twice.
+        A key that a reused module shares with another node is left to that node, so that no weight
+        is ever changed twice; the new key is "<node>.<role>", or "<node>.<role>:1", ... where that
+        is the shared one.
         """
-        self.params[f"{node.name}.{role}"] = value.detach()
-        old = node.params.get(role)
-        node.params[role] = f"{node.name}.{role}"
-        if old is not None and old != node.params[role] and not self._is_used(old):
+        old = node.params.pop(role, None)
+        key = wish = f"{node.name}.{role}"
+        number = 0
+        while self._is_used(key):
+            number += 1
+            key = f"{wish}:{number}"
+        self.params[key] = value.detach()
+        node.params[role] = key
+        if old is not None and not self._is_used(old):
             del self.params[old]
 
     def readers(self, name: str) -> list[Node]:
@@ -93,14 +99,14 @@ class Graph:
         return [node for node in self.nodes.values() if name in node.inputs]
 
     def only_reader(self, name: str) -> Node | None:
-        """Return the one node that reads `name`, or None when others, or the outputs, read it too."""
+        """Return the one node that reads `name`; None when others, or the outputs, read it too."""
         readers = self.readers(name)
         if len(readers) != 1 or name in self.outputs or readers[0].inputs.count(name) != 1:
             return None
         return readers[0]
 
     def copy(self) -> Graph:
-        """Return a graph whose nodes can be changed freely; the tensors are shared, never written."""
+        """Return a graph whose nodes can be changed freely; tensors are shared, never written."""
         return Graph(
             {
                 name: Node(
@@ -136,7 +142,7 @@ class Graph:
         return node
 
     def drop_unused(self) -> int:
-        """Remove nodes that nothing reads and weights that no node uses; return how many nodes went."""
+        """Remove nodes that nothing reads and weights of no node; return how many nodes went."""
         needed = set(self.outputs) | set(self.inputs)
         for node in reversed(list(self.nodes.values())):
             if node.name in needed:

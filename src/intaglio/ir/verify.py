@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from intaglio.errors import GraphError
 from intaglio.ir.graph import Graph
+from intaglio.ops import check_node
 
 
 def verify(graph: Graph) -> None:
     """Raise GraphError when the graph breaks an invariant; return nothing when it is legal."""
     names_match(graph)
+    schemas_hold(graph)
     made_before_read(graph)
     params_exist(graph)
     ends_exist(graph)
@@ -19,6 +21,12 @@ def names_match(graph: Graph) -> None:
     for name, node in graph.nodes.items():
         if name != node.name:
             raise GraphError(f"node '{node.name}' is filed under '{name}'")
+
+
+def schemas_hold(graph: Graph) -> None:
+    """Every node has the inputs, settings and weights that its op's schema names."""
+    for node in graph.nodes.values():
+        check_node(node)
 
 
 def made_before_read(graph: Graph) -> None:

@@ -1,13 +1,14 @@
-"""The ops of the graph. `OPS[name]` gives an op's schema; importing this package fills the table."""
+"""The ops of the graph. `OPS[name]` is an op's schema; importing this package fills the table."""
 
 from intaglio.ops import activation, convolution, elementwise, opaque, pool, shape
-from intaglio.ops.schema import OPS, OpSchema, activate
+from intaglio.ops.schema import OPS, OpSchema, activate, check_node
 
 __all__ = [
     "OPS",
     "OpSchema",
     "activate",
     "activation",
+    "check_node",
     "convolution",
     "elementwise",
     "opaque",

@@ -1,4 +1,4 @@
-"""Activation functions as ops of their own; `clamp` is also fused into other ops as their activation."""
+"""Activation functions as ops; a `clamp` is also fused into other ops, as their activation."""
 
 from __future__ import annotations
 

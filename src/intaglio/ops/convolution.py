@@ -17,7 +17,10 @@ from intaglio.ops.schema import activate, op
     attributes=("stride", "padding", "dilation", "groups", "activation"),
 )
 def conv2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
-    """Convolution; `padding` is (top, bottom, left, right) of zeros. Weight [C_out, C_in / groups, kH, kW]."""
+    """Convolution; `padding` is (top, bottom, left, right) of zeros.
+
+    Weight [C_out, C_in / groups, kH, kW], bias [C_out].
+    """
     x, attrs = inputs[0], node.attrs
     top, bottom, left, right = attrs["padding"]
     padding = (top, left)
@@ -41,7 +44,10 @@ def conv2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
     attributes=("stride", "padding", "output_padding", "dilation", "groups", "activation"),
 )
 def conv_transpose2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
-    """Transposed convolution; `padding` is (height, width). Weight [C_in, C_out / groups, kH, kW]."""
+    """Transposed convolution; `padding` is (height, width) of what is cropped at each end.
+
+    Weight [C_in, C_out / groups, kH, kW], bias [C_out].
+    """
     attrs = node.attrs
     y = F.conv_transpose2d(
         inputs[0],
@@ -79,7 +85,7 @@ def batch_norm(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor
 
 @op("affine", roles=("weight", "bias"), attributes=("activation",))
 def affine(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
-    """y = weight * x + bias, [C] each, over axis 1: what is left of a batch norm that has no convolution."""
+    """y = weight * x + bias, [C] each, over axis 1: a batch norm that no layer could take in."""
     shape = (1, -1) + (1,) * (inputs[0].ndim - 2)
     y = inputs[0] * params["weight"].reshape(shape) + params["bias"].reshape(shape)
     return activate(y, node.attrs["activation"])

@@ -1,4 +1,4 @@
-"""An op that intaglio does not know: kept as the ATen call it was, so that the graph still runs in float."""
+"""An op that intaglio does not know, kept as the ATen call it was: the graph still runs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,18 @@ class Slot:
 
     index: int
 
+    def __repr__(self) -> str:
+        return f"${self.index}"
+
 
 @dataclass(frozen=True)
 class BatchSize:
-    """Stands in the arguments of an opaque call for the batch size of the node's first input."""
+    """Stands in the arguments of an opaque call for the batch size of the input with this index."""
+
+    index: int
+
+    def __repr__(self) -> str:
+        return f"batch(${self.index})"
 
 
 @op("opaque", arity=(0, None), attributes=("call", "args", "kwargs", "output"))
@@ -32,7 +40,7 @@ def opaque(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
     def fill(leaf: Any) -> Any:
         if isinstance(leaf, Slot):
             return inputs[leaf.index]
-        return inputs[0].shape[0] if isinstance(leaf, BatchSize) else leaf
+        return inputs[leaf.index].shape[0] if isinstance(leaf, BatchSize) else leaf
 
     args, kwargs = pytree.tree_map(fill, (node.attrs["args"], node.attrs["kwargs"]))
     result = node.attrs["call"](*args, **kwargs)

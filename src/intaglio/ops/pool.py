@@ -20,7 +20,8 @@ def max_pool2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor
     x, attrs = inputs[0], node.attrs
     top, bottom, left, right = attrs["padding"]
     padding = (top, left)
-    if (top, left) != (bottom, right):
+    is_wide = 2 * top > attrs["kernel"][0] or 2 * left > attrs["kernel"][1]  # refused by torch
+    if (top, left) != (bottom, right) or is_wide:
         x, padding = F.pad(x, (left, right, top, bottom), value=float("-inf")), (0, 0)
     y = F.max_pool2d(
         x, attrs["kernel"], attrs["stride"], padding, attrs["dilation"], attrs["ceil_mode"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from intaglio.errors import GraphError
 from intaglio.ir.graph import Node
 from intaglio.registry import Registry
 
@@ -56,6 +57,21 @@ def op(
     return add
 
 
+def check_node(node: Node) -> None:
+    """Raise GraphError unless the node has what its op's schema names, no more and no fewer."""
+    schema = OPS[node.op]
+    where = f"node '{node.name}' ({node.op})"
+    fewest, most = schema.arity
+    if len(node.inputs) < fewest or (most is not None and len(node.inputs) > most):
+        raise GraphError(f"{where} has {len(node.inputs)} inputs, not {fewest} to {most}")
+    if set(node.attrs) != set(schema.attributes):
+        raise GraphError(
+            f"{where} has the settings {sorted(node.attrs)}, not {sorted(schema.attributes)}"
+        )
+    if not set(node.params) <= set(schema.roles):
+        raise GraphError(f"{where} has the weights {sorted(node.params)}, not of {schema.roles}")
+
+
 Activation = tuple[float, float]
 """Bounds (low, high) of a clamp that is fused into the op that makes the value; may be infinite."""
 
@@ -67,6 +83,4 @@ def activate(value: Tensor, activation: Activation | None) -> Tensor:
     low, high = activation
     if (low, high) == (0.0, float("inf")):
         return value.relu()
-    return value.clamp(
-        None if low == float("-inf") else low, None if high == float("inf") else high
-    )
+    return value.clamp(low, high)  # bounds may be infinite

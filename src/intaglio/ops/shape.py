@@ -20,7 +20,7 @@ def concat(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
 
 @op("pad", attributes=("padding", "value"))
 def pad(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
-    """Constant padding; `padding` as in torch.nn.functional.pad: last axis first, (before, after) each."""
+    """Constant padding; `padding` as in F.pad: last axis first, (before, after) each."""
     return F.pad(inputs[0], node.attrs["padding"], value=node.attrs["value"])
 
 
@@ -49,8 +49,8 @@ def slice_axis(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor
 def resize(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Interpolation to `size` (height, width); `mode` "nearest" or "bilinear".
 
-    `scales` are the factors (height, width) that the user gave, or None: torch then computes positions
-    from them and not from the sizes.
+    `scales` are the factors (height, width) that the user gave, or None: torch computes positions
+    from them, where they are given, and not from the sizes.
     """
     attrs = node.attrs
     if attrs["mode"] == "nearest":
@@ -73,7 +73,9 @@ def resize(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
 def depth_to_space(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Blocks of channels become blocks of pixels, in TFLite's order.
 
-    out[c, h * b + i, w * b + j] = in[(i * b + j) * C + c, h, w]   (torch's pixel_shuffle: c * b * b + i * b + j)
+        out[c, h * b + i, w * b + j] = in[(i * b + j) * C + c, h, w]
+
+    torch's pixel_shuffle reads channel c * b * b + i * b + j instead.
     """
     block = node.attrs["block"]
     x = inputs[0]

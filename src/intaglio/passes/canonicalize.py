@@ -1,10 +1,11 @@
-"""One spelling per meaning, for every target: pads into convolutions, divisions into factors, pools."""
+"""One spelling per meaning, for every target: of pads, divisions, pools and batch norms."""
 
 from __future__ import annotations
 
 from intaglio.ir.edit import bypass, replace
 from intaglio.ir.graph import Graph, Node
 from intaglio.passes.fold_batch_norm import batch_norm_to_affine, fold_batch_norm
+from intaglio.passes.fold_constants import fold_constants
 from intaglio.passes.fuse_activation import fuse_activation, hoist_clamp
 from intaglio.passes.graph_pass import graph_pass
 from intaglio.passes.remove_noop import remove_noop
@@ -20,6 +21,7 @@ def canonicalize(graph: Graph) -> dict[str, int]:
     """
     passes = (
         remove_noop,
+        fold_constants,
         merge_pad,
         divide_by_constant,
         multiply_by_scalar,
@@ -46,7 +48,7 @@ def merge_pad(graph: Graph) -> int:
     for node in graph:
         if node.op != "pad" or node.attrs["value"] != 0.0 or node.name in graph.outputs:
             continue
-        padding = tuple(node.attrs["padding"]) + (0, 0, 0, 0)
+        padding = (*node.attrs["padding"], 0, 0, 0, 0)
         readers = graph.readers(node.name)
         if any(padding[4:]) or not readers or any(reader.op != "conv2d" for reader in readers):
             continue
@@ -127,36 +129,62 @@ def multiply_by_scalar(graph: Graph) -> int:
 
 @graph_pass
 def explicit_pool(graph: Graph) -> int:
-    """Pooling without ceil_mode (written as padding at the end), and adaptive pooling as plain pooling."""
+    """Pooling without ceil_mode (padding at the end instead), and adaptive pooling as plain."""
     changed = 0
     for node in graph:
-        height, width = graph[node.inputs[0]].shape[-2:] if node.inputs else (0, 0)
         if node.op == "max_pool2d" and node.attrs["ceil_mode"]:
-            top, _, left, _ = node.attrs["padding"]
-            ends = [
-                _end_padding(size, start, out, axis)
-                for size, start, out, axis in zip(
-                    (height, width), (top, left), node.shape[-2:], _axes(node), strict=True
-                )
-            ]
-            node.attrs.update(ceil_mode=False, padding=(top, ends[0], left, ends[1]))
+            _pad_instead_of_ceil(graph, node)
+            changed += 1
+        elif node.op == "avg_pool2d" and node.attrs["ceil_mode"] and _ceil_is_floor(graph, node):
+            node.attrs["ceil_mode"] = False
             changed += 1
         elif node.op == "adaptive_avg_pool2d":
-            out_height, out_width = node.attrs["size"]
-            if height % out_height or width % out_width:
-                continue
-            kernel = (height // out_height, width // out_width)
-            node.op = "avg_pool2d"
-            node.attrs = {
-                "kernel": kernel,
-                "stride": kernel,
-                "padding": (0, 0),
-                "ceil_mode": False,
-                "count_include_pad": True,
-                "divisor": None,
-            }
-            changed += 1
+            changed += _plain_average_pool(graph, node)
     return changed
+
+
+def _pad_instead_of_ceil(graph: Graph, node: Node) -> None:
+    top, _, left, _ = node.attrs["padding"]
+    sizes = graph[node.inputs[0]].shape[-2:]
+    bottom, right = (
+        _end_padding(size, start, out, axis)
+        for size, start, out, axis in zip(
+            sizes, (top, left), node.shape[-2:], _axes(node), strict=True
+        )
+    )
+    node.attrs.update(ceil_mode=False, padding=(top, bottom, left, right))
+
+
+def _plain_average_pool(graph: Graph, node: Node) -> bool:
+    """Rewrite adaptive pooling whose windows are all equal; return whether it was."""
+    height, width = graph[node.inputs[0]].shape[-2:]
+    out_height, out_width = node.attrs["size"]
+    if height % out_height or width % out_width:
+        return False
+    kernel = (height // out_height, width // out_width)
+    node.op = "avg_pool2d"
+    node.attrs = {
+        "kernel": kernel,
+        "stride": kernel,
+        "padding": (0, 0),
+        "ceil_mode": False,
+        "count_include_pad": True,
+        "divisor": None,
+    }
+    return True
+
+
+def _ceil_is_floor(graph: Graph, node: Node) -> bool:
+    """Whether an average pool has no window that reaches past the (padded) end."""
+    attrs = node.attrs
+    sizes = graph[node.inputs[0]].shape[-2:]
+    rest = [
+        (size + 2 * padding - kernel) % stride
+        for size, padding, kernel, stride in zip(
+            sizes, attrs["padding"], attrs["kernel"], attrs["stride"], strict=True
+        )
+    ]
+    return not any(rest)
 
 
 def _axes(node: Node) -> list[tuple[int, int, int]]:

@@ -9,7 +9,7 @@ from intaglio.passes.graph_pass import graph_pass
 
 @graph_pass
 def remove_noop(graph: Graph) -> int:
-    """Remove nodes that return their input unchanged, and merge reshapes in a row; return how many."""
+    """Remove nodes that return their input unchanged, merge reshapes in a row; return how many."""
     removed = 0
     for node in graph:
         if _is_noop(graph, node):
@@ -28,15 +28,17 @@ def _is_noop(graph: Graph, node: Node) -> bool:
     attrs = node.attrs
     if node.op in ("concat", "reshape", "slice", "adaptive_avg_pool2d"):
         return same_shape
-    if node.op == "resize":
-        return same_shape
+    if node.op == "resize":  # torch takes positions from the scales, not from the sizes
+        by_sizes = attrs["align_corners"] or attrs["scales"] in (None, (1.0, 1.0))
+        return bool(same_shape and by_sizes)
     if node.op == "transpose":
         return list(attrs["order"]) == sorted(attrs["order"])
     if node.op == "pad":
         return not any(attrs["padding"])
     if node.op in ("avg_pool2d", "max_pool2d"):
         is_unit = attrs["kernel"] == (1, 1) and attrs["stride"] == (1, 1)
-        return is_unit and same_shape and not attrs.get("activation")
+        is_plain = attrs.get("activation") is None and attrs.get("divisor") in (None, 1)
+        return is_unit and same_shape and is_plain
     if node.op == "clamp":
         return bool(attrs["activation"] == (float("-inf"), float("inf")))
     return node.op == "rescale" and attrs["factor"] == 1.0

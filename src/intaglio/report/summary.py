@@ -114,7 +114,7 @@ def changed_text(changed: JsonValue | Mapping[str, JsonValue]) -> str:
     if isinstance(changed, Mapping):
         kept = {key: value for key, value in changed.items() if value not in (0, None)}
         return ", ".join(f"{key} {changed_text(value)}" for key, value in kept.items()) or "nothing"
-    if isinstance(changed, list):
+    if isinstance(changed, list | tuple):
         return "/".join(str(item) for item in changed) or "nothing"
     return str(changed)
 
@@ -146,6 +146,14 @@ def count_text(count: int) -> str:
 def layer_title(layer: Layer) -> str:
     """Return the name by which the user knows a layer."""
     return layer.source or layer.name
+
+
+def bits_text(layer: Layer) -> str:
+    """Return "w8a8", "a8" for a layer without weights, or "float"."""
+    if layer.activation_bits is None:
+        return "float"
+    weight = "" if layer.weight_bits is None else f"w{layer.weight_bits}"
+    return f"{weight}a{layer.activation_bits}"
 
 
 def _images_text(first: int | None, second: int | None) -> str:

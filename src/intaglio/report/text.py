@@ -16,6 +16,7 @@ from rich.text import Text
 from intaglio.report.parts import Layer, ReportData
 from intaglio.report.summary import (
     MISSING,
+    bits_text,
     changed_text,
     comparison_rows,
     count_text,
@@ -53,7 +54,7 @@ def as_text(report: ReportData) -> str:
         file=file, width=PLAIN_WIDTH, color_system=None, force_terminal=False, legacy_windows=False
     )
     print_report(report, console)
-    return file.getvalue().rstrip("\n")
+    return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
 
 
 def summary_lines(report: ReportData) -> list[str]:
@@ -135,14 +136,6 @@ def _layers_table(layers: list[Layer]) -> Table:
         )
         table.add_row(*(_text(cell) for cell in cells))
     return table
-
-
-def bits_text(layer: Layer) -> str:
-    """Return "w8a8", "a8" for a layer without weights, or "float"."""
-    if layer.activation_bits is None:
-        return "float"
-    weight = "" if layer.weight_bits is None else f"w{layer.weight_bits}"
-    return f"{weight}a{layer.activation_bits}"
 
 
 def _text(value: str, style: str = "") -> Text:

@@ -37,7 +37,7 @@ def run_float(graph: Graph, images: Tensor, *, tap: Tap | None = None) -> list[T
 def walk(
     graph: Graph, given: Mapping[str, Tensor], step: NodeFunction, tap: Tap | None = None
 ) -> list[Tensor]:
-    """Run `step` on every node in order and return the outputs; the one loop of all interpreters."""
+    """Run `step` on every node in order, return the outputs; the one loop of all interpreters."""
     last_reader = {name: node.name for node in graph.nodes.values() for name in node.inputs}
     kept = set(graph.outputs)
     values: dict[str, Tensor] = {}
@@ -62,7 +62,7 @@ def infer_shapes(graph: Graph) -> None:
     Each graph is run with two batch sizes: an axis that changes with the batch is the batch axis.
 
     Raises:
-        GraphError: If an input has no shape yet, or the batch ends up on another axis than the first.
+        GraphError: If an input has no shape yet, or the batch ends up on another axis than 0.
     """
     shapes = [_shapes_at(graph, batch) for batch in (2, 3)]
     for node in graph.nodes.values():
@@ -78,7 +78,8 @@ def _shapes_at(graph: Graph, batch: int) -> dict[str, tuple[int, ...]]:
 
     def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         params = {role: meta[key] for role, key in node.params.items()}
-        return OPS[node.op].function(node, inputs, params)
+        value = OPS[node.op].function(node, inputs, params)
+        return value.to("meta")  # a tensor that an opaque call makes from nothing names its device
 
     given = {}
     for name in graph.inputs:

@@ -12,9 +12,10 @@ from intaglio.errors import MismatchError
 from intaglio.export.tflite.builder import Array
 from intaglio.export.tflite.layout import to_file
 from intaglio.export.tflite.runtime import (
-    delegate_partitions,
     expose_tensors,
+    not_delegated,
     open_interpreter,
+    partitions,
     run_file,
 )
 from intaglio.ir.graph import Node
@@ -31,7 +32,7 @@ class CheckCounts:
         mismatches: How many differed.
         worst: Layer to number of mismatches, for those that have any, in the graph's order.
         partitions: Delegate nodes in the execution plan of the file.
-        builtin: Nodes that the delegate did not take.
+        builtin: Names of the ops that the delegate did not take, in the file's order.
     """
 
     images: int = 0
@@ -39,7 +40,7 @@ class CheckCounts:
     mismatches: int = 0
     worst: dict[str, int] = field(default_factory=dict)
     partitions: int = 0
-    builtin: int = 0
+    builtin: list[str] = field(default_factory=list)
 
 
 def check_file(data: bytes, twin: Twin, batches: Iterable[Tensor]) -> CheckCounts:
@@ -54,7 +55,7 @@ def check_file(data: bytes, twin: Twin, batches: Iterable[Tensor]) -> CheckCount
     shipped = open_interpreter(data, twin.target)
     exposed = open_interpreter(expose_tensors(data), twin.target)
     counts = CheckCounts()
-    counts.partitions, counts.builtin = delegate_partitions(shipped)
+    counts.partitions, counts.builtin = partitions(shipped), not_delegated(shipped)
     for batch in batches:
         for image in batch.split(1):  # type: ignore[no-untyped-call]
             _check_image(shipped, exposed, twin, image, counts)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from ai_edge_litert import schema_py_generated as schema
-from torch import Tensor
 
 from intaglio.errors import UnsupportedByTarget
 from intaglio.export.tflite.builder import TfliteBuilder
@@ -119,9 +118,6 @@ def options(kind: str, **values: Any) -> Any:
 
 def activation_word(node: Node) -> int:
     """Return the schema's number for a node's fused activation; NONE where saturation does it."""
-    return ACTIVATIONS[FUSED_ACTIVATIONS.get(node.attrs.get("activation"), "NONE")]  # type: ignore[arg-type]
-
-
-def channels_first_to_last(weight: Tensor) -> tuple[int, ...]:
-    """Return the order of axes that makes O, I, H, W into O, H, W, I."""
-    return (0, 2, 3, 1) if weight.ndim == 4 else tuple(range(weight.ndim))
+    activation = node.attrs.get("activation")
+    word = "NONE" if activation is None else FUSED_ACTIVATIONS.get(activation, "NONE")
+    return int(ACTIVATIONS[word])

@@ -1,0 +1,94 @@
+"""Tensors, loaders and streams as batches: the one place that knows what users pass as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from intaglio.errors import DataError
+
+BATCH_SIZE = 16
+
+Data = Tensor | Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]
+"""A tensor [N, C, H, W], or an iterable of batches: a tensor, or a tuple whose first item is one."""
+
+
+def image_batches(data: Data, sample_shape: tuple[int, ...]) -> Iterator[Tensor]:
+    """Yield float32 batches [N, *sample_shape].
+
+    Raises:
+        DataError: If an item is not a float32 tensor of that shape.
+    """
+    for number, item in enumerate(_items(data)):
+        images = item if isinstance(item, Tensor) else item[0]
+        if not isinstance(images, Tensor) or tuple(images.shape[1:]) != sample_shape:
+            shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+            raise DataError(
+                f"batch {number} of data is {shape}, the network takes [N, {sample_shape}]"
+            )
+        if images.dtype != torch.float32:
+            raise DataError(f"batch {number} of data is {images.dtype}: give float32")
+        yield images.detach().cpu()
+
+
+def labelled_batches(
+    data: tuple[Tensor, Tensor] | Iterable[tuple[Tensor, ...] | list[Tensor]],
+    sample_shape: tuple[int, ...],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield (images, labels int64 [N]) from (images, labels) or from an iterable of such pairs.
+
+    Raises:
+        DataError: If an item has no labels, or as many of them as images.
+    """
+    pairs = _split_pair(data)
+    for number, item in enumerate(pairs):
+        if isinstance(item, Tensor) or len(item) < 2:
+            raise DataError(f"batch {number} of evaluate has no labels: give (images, labels)")
+        images = next(image_batches([item[0]], sample_shape))
+        labels = torch.as_tensor(item[1]).reshape(-1).to(torch.int64)
+        if len(labels) != len(images):
+            raise DataError(f"batch {number}: {len(images)} images but {len(labels)} labels")
+        yield images, labels
+
+
+@dataclass
+class FirstImages:
+    """Passes batches on and keeps a copy of the first few images for checks and reports.
+
+    Attributes:
+        count: How many to keep.
+        kept: Those seen so far.
+        seen: How many images went by.
+    """
+
+    count: int
+    kept: list[Tensor] = field(default_factory=list)
+    seen: int = 0
+
+    def of(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Yield the batches unchanged."""
+        for batch in batches:
+            missing = self.count - self.seen
+            if missing > 0:
+                self.kept.append(batch[:missing].clone())
+            self.seen += len(batch)
+            yield batch
+
+
+def _items(data: Data) -> Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]:
+    return torch.split(data, BATCH_SIZE) if isinstance(data, Tensor) else data
+
+
+def _split_pair(
+    data: tuple[Tensor, Tensor] | Iterable[tuple[Tensor, ...] | list[Tensor]],
+) -> Iterable[tuple[Tensor, ...] | list[Tensor]]:
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
+        images, labels = data[0], torch.as_tensor(data[1])
+        return list(
+            zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
+        )
+    return cast(Iterable[tuple[Tensor, ...] | list[Tensor]], data)

@@ -1,0 +1,52 @@
+"""What a user may choose when compressing a network, and where things came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from intaglio.data.preprocess import Preprocess
+from intaglio.progress import Progress, Silent
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the network and the images came from; written into the report and the file.
+
+    Attributes:
+        model: As the user named it.
+        data: Folder or manifest of the calibration images; "" for tensors given in Python.
+        images: How many images the data holds, for progress; None where unknown.
+        preprocess: What is done to every image before the network; None where nothing is known.
+        labels: Names of the classes, in order; () where unknown.
+        skipped: Names of unreadable images passed over on request; filled while they are read.
+    """
+
+    model: str = "model"
+    data: str = ""
+    images: int | None = None
+    preprocess: Preprocess | None = None
+    labels: tuple[str, ...] = ()
+    skipped: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of `compress`; the defaults are the command line's.
+
+    Attributes:
+        scheme: "w8a8" (weights per channel) or "w8a8-per-tensor".
+        calibrator: None: what the recipe names ("minmax"); else its name.
+        io: "float": the file takes and gives float32; "int8": integers.
+        seed: Of every random choice.
+        device: Where the float network runs while calibrating ("cpu", "cuda").
+        provenance: Where things came from.
+        progress: Told how far the work is.
+    """
+
+    scheme: str = "w8a8"
+    calibrator: str | None = None
+    io: str = "float"
+    seed: int = 0
+    device: str = "cpu"
+    provenance: Provenance = field(default_factory=Provenance)
+    progress: Progress = field(default_factory=Silent)

@@ -1,0 +1,31 @@
+"""How long work tells where it is; the command line draws it, the library stays silent."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told of steps as they begin, advance and end; one step at a time."""
+
+    def begin(self, step: str, total: int | None) -> None:
+        """A step begins; `total` images, or None where that is not known."""
+
+    def advance(self, count: int) -> None:
+        """`count` more images are done."""
+
+    def end(self) -> None:
+        """The step has ended."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def begin(self, step: str, total: int | None) -> None:
+        """Do nothing."""
+
+    def advance(self, count: int) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Do nothing."""

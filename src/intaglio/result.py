@@ -1,0 +1,105 @@
+"""The result of compressing a network: the file, its twin, its report; saved and loaded as a folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from intaglio.encodings_file import encodings_from_dict, encodings_to_dict
+from intaglio.errors import RequestError
+from intaglio.ir.graph import Graph
+from intaglio.ir.save import load_graph, save_graph
+from intaglio.numerics.encodings import Encodings
+from intaglio.output import whole_folder, write_file
+from intaglio.recipe import Recipe, find_recipe, to_toml
+from intaglio.report.html import render_html
+from intaglio.report.layers import weight_ranges
+from intaglio.report.record import Report
+from intaglio.run.integer import Twin, build_twin
+from intaglio.targets import TARGETS, Target
+
+FILE_NAME = "model.tflite"
+GRAPH_NAME = "graph"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What `compress` returns and `load` reads back.
+
+    Attributes:
+        graph: The float graph, node for node as the file holds it.
+        encodings: The grid of every value.
+        target: The runtime.
+        report: What was done and measured.
+        content: The bytes of model.tflite.
+        recipe: What was really run.
+        io: "float" or "int8", what the file takes and gives.
+    """
+
+    graph: Graph
+    encodings: Encodings
+    target: Target
+    report: Report
+    content: bytes
+    recipe: Recipe
+    io: str = "float"
+
+    @cached_property
+    def twin(self) -> Twin:
+        """The integer network in Python, equal to the file bit for bit."""
+        return build_twin(self.graph, self.encodings, self.target)
+
+    def save(self, place: str | Path) -> None:
+        """Write the result as a folder, whole or not at all; an older result there is replaced.
+
+        Raises:
+            OutputError: If the place cannot be written, or holds something else.
+        """
+        with whole_folder(Path(place)) as folder:
+            self.write_into(folder)
+
+    def write_into(self, folder: Path) -> None:
+        """Write the result's files into a folder that exists."""
+        write_file(folder / FILE_NAME, self.content)
+        write_file(folder / "report.json", self.report.to_json())
+        write_file(folder / "report.html", render_html(self.report, weight_ranges(self.graph)))
+        encodings = encodings_to_dict(self.encodings)
+        write_file(folder / "encodings.json", json.dumps(encodings, indent=1) + "\n")
+        write_file(folder / "recipe.toml", to_toml(self.recipe))
+        save_graph(self.graph, folder / GRAPH_NAME)
+
+
+def load(place: str | Path) -> Result:
+    """Return the result that `Result.save` wrote.
+
+    Raises:
+        RequestError: If the folder is not a result, or a file in it is damaged; names the file.
+    """
+    folder = Path(place)
+    if not (folder / "report.json").is_file():
+        raise RequestError(f"{folder} is not a result of intaglio: it has no report.json")
+    report = Report.from_dict(_read_json(folder / "report.json"))
+    encodings = encodings_from_dict(
+        _read_json(folder / "encodings.json"), str(folder / "encodings.json")
+    )
+    graph = load_graph(folder / GRAPH_NAME)
+    recipe = find_recipe(str(folder / "recipe.toml"))
+    try:
+        content = (folder / FILE_NAME).read_bytes()
+    except OSError as error:
+        raise RequestError(f"{folder / FILE_NAME}: cannot be read: {error.strerror}") from error
+    target = TARGETS[report.target]
+    return Result(graph, encodings, target, report, content, recipe, recipe.io or "float")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise RequestError(f"{path}: holds {type(content).__name__}, not an object")
+    return content

@@ -1,0 +1,1 @@
+"""Tests of the integer interpreter, op by op, against the runtime itself."""
