@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any, TypeVar
@@ -78,7 +78,7 @@ def compress(
         MismatchError: If file and twin disagree: a defect of ours, the file is not handed out.
     """
     options = options or Options()
-    chosen = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or "plain")
+    chosen = _chosen(recipe)
     if data is None:
         raise RequestError(
             f"recipe '{chosen.name}' calibrates with images and there are none: give data (--data DIR)"
@@ -86,6 +86,30 @@ def compress(
     run = _Run(TARGETS[target], options)
     graph = run.step("capture", lambda: capture(model, example_input))
     return _compress_graph(graph, run, data=data, evaluate=evaluate, recipe=chosen)
+
+
+def compress_graph(
+    captured: Graph,
+    *,
+    data: Data,
+    target: str = "litert",
+    evaluate: Any = None,
+    recipe: str | Recipe | None = None,
+    options: Options | None = None,
+    steps: Sequence[Step] = (),
+) -> Result:
+    """Return the integer network of a graph that `capture` made: `compress` from there on.
+
+    Args:
+        steps: What was done before, to stand first in the report's steps.
+    """
+    run = _Run(TARGETS[target], options or Options(), list(steps))
+    chosen = _chosen(recipe)
+    return _compress_graph(captured, run, data=data, evaluate=evaluate, recipe=chosen)
+
+
+def _chosen(recipe: str | Recipe | None) -> Recipe:
+    return recipe if isinstance(recipe, Recipe) else find_recipe(recipe or "plain")
 
 
 @dataclass

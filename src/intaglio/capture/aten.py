@@ -186,9 +186,11 @@ def _linear(fx_node: fx.Node, builder: Builder) -> str | None:
     return builder.add("linear", fx_node, [x], params=params, activation=None)
 
 
-@_entry(aten._native_batch_norm_legit_no_training.default)
+@_entry(aten.batch_norm.default, aten._native_batch_norm_legit_no_training.default)
 def _batch_norm(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
+    if a.get("training"):
+        return None
     roles = {"weight": "weight", "bias": "bias", "running_mean": "mean", "running_var": "var"}
     keys = {role: builder.key(a[name]) for name, role in roles.items() if a[name] is not None}
     x = builder.operand(a["input"], fx_node)

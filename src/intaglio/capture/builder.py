@@ -136,15 +136,15 @@ class Builder:
     ) -> str:
         """Append a node for `fx_node`; return its name.
 
-        A node with a weight is called after the module that owns the weight; another one after its
-        module, or after module and op where the module does more than one thing.
+        The node of a torch layer is called after the layer; another one with a weight after the
+        module that owns the weight; what is left after its module and op.
         """
         params = params or {}
         path = module_path(fx_node)
-        if params.get("weight", "").endswith(".weight"):
-            path = wish = params["weight"].removesuffix(".weight")
-        elif path and _is_torch_layer(fx_node):
+        if path and _is_layers_own(fx_node, has_weight="weight" in params):
             wish = path
+        elif params.get("weight", "").endswith(".weight"):
+            path = wish = params["weight"].removesuffix(".weight")
         else:
             kind = attrs["call"].__name__.split(".")[0] if op == "opaque" else op
             wish = f"{path}.{kind}" if path else kind
@@ -170,10 +170,10 @@ def module_path(fx_node: fx.Node) -> str:
     return stack[-1][0] if stack and not stack[-1][0].startswith("_empty") else ""
 
 
-def _is_torch_layer(fx_node: fx.Node) -> bool:
+def _is_layers_own(fx_node: fx.Node, *, has_weight: bool) -> bool:
+    """Whether the call is what a torch layer is there for (and not a convolution's padding)."""
     stack = list((fx_node.meta.get("nn_module_stack") or {}).values())
     kind = str(stack[-1][1]) if stack else ""
-    # a convolution's own name is kept for the call that has its weight: others are its padding
-    return kind.startswith("torch.nn.modules.") and not any(
-        family in kind for family in (".container.", ".conv.")
-    )
+    if not kind.startswith("torch.nn.modules.") or ".container." in kind:
+        return False
+    return has_weight or ".conv." not in kind

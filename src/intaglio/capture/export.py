@@ -6,6 +6,7 @@ that could change a rounding. What it does not know becomes an `opaque` node.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +17,15 @@ from torch.export import Dim, ExportedProgram, export
 from torch.export.graph_signature import OutputKind
 from torch.utils import _pytree as pytree
 
-from intaglio.capture.aten import ATEN, IDENTITY, SKIPPED, build_opaque
+from intaglio.capture.aten import ATEN, IDENTITY, SKIPPED, arguments, build_opaque
 from intaglio.capture.builder import Builder, NoValue, Pieces
 from intaglio.errors import CaptureError, GraphError, NonFiniteError
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ir.verify import verify
 from intaglio.run.float import infer_shapes
+
+BATCH_NORM = torch.ops.aten.batch_norm.default
+WRAP = "wrap it in a module whose forward takes the image alone"
 
 
 def capture(model: nn.Module, example_input: Tensor) -> Graph:
@@ -36,6 +40,7 @@ def capture(model: nn.Module, example_input: Tensor) -> Graph:
         NonFiniteError: If a weight holds NaN or infinity; names the layer.
     """
     _check_example(example_input)
+    _check_takes_one_input(model)
     training = {name: module.training for name, module in model.named_modules()}
     model.eval()
     try:
@@ -48,9 +53,12 @@ def capture(model: nn.Module, example_input: Tensor) -> Graph:
 
 def graph_of_program(program: ExportedProgram) -> Graph:
     """Return the graph of an exported program; a fixed batch is accepted and becomes symbolic."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch's own pytree, inside torch
-        program = program.run_decompositions({})  # makes it functional, decomposes nothing
+    if not _speaks_our_table(program):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch's own pytree, inside torch
+            # no in-place calls and nested graphs any more; the same arithmetic. It traces the
+            # network once more, which costs more than all the rest of capture
+            program = program.run_decompositions({})
     builder = Builder(Graph())
     _placeholders(program, builder)
     for fx_node in program.graph.nodes:
@@ -69,6 +77,20 @@ def graph_of_program(program: ExportedProgram) -> Graph:
     return graph
 
 
+def _speaks_our_table(program: ExportedProgram) -> bool:
+    """Whether every call is one that the table knows; none of those changes a value in place."""
+    known = {*ATEN, *IDENTITY, *SKIPPED, torch.ops.aten.sym_size.int}
+    for fx_node in program.graph.nodes:
+        if fx_node.op == "call_function":
+            if fx_node.target not in known:
+                return False
+            if fx_node.target == BATCH_NORM and arguments(fx_node)["training"]:
+                return False  # it would update the stored statistics
+        elif fx_node.op not in ("placeholder", "output"):
+            return False
+    return True
+
+
 def _check_example(example: object) -> None:
     if not isinstance(example, Tensor) or example.dtype != torch.float32:
         got = getattr(example, "dtype", type(example).__name__)
@@ -80,6 +102,20 @@ def _check_example(example: object) -> None:
         f"the example input must be a float32 tensor [N, C, H, W] of at least one image, got {got}:"
         " pass e.g. torch.zeros(1, 3, 224, 224)"
     )
+
+
+def _check_takes_one_input(model: nn.Module) -> None:
+    needed = [
+        name
+        for name, parameter in inspect.signature(model.forward).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if len(needed) != 1:
+        raise CaptureError(
+            f"the network must have one tensor as its input, but {type(model).__name__} takes"
+            f" {', '.join(needed) or 'none'}: {WRAP}"
+        )
 
 
 def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
@@ -122,8 +158,8 @@ def _user_input(fx_node: torch.fx.Node, builder: Builder) -> None:
     value = fx_node.meta.get("val")
     if not isinstance(value, Tensor) or builder.graph.inputs:
         raise CaptureError(
-            f"the network must have one tensor as its input, but '{fx_node.name}' is another one:"
-            " wrap it in a module whose forward takes the image alone"
+            f"the network must have one tensor as its input, but it takes '{fx_node.name}' too:"
+            f" {WRAP}"
         )
     shape = (BATCH, *(int(size) for size in value.shape[1:]))
     node = Node(builder.graph.unique_name(fx_node.name), "input", shape=shape, source="")

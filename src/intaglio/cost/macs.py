@@ -31,8 +31,8 @@ def count_macs(graph: Graph) -> dict[str, int]:
 def count_params(graph: Graph) -> dict[str, int]:
     """Return the number of learned weights that every node reads, by node name.
 
-    A weight that a reused layer reads twice is listed at each of its nodes; `total_params` counts it
-    once. The mean and variance of a batch norm, and constants, are not counted.
+    A weight that a reused layer reads twice is listed at each of its nodes; `total_params` counts
+    it once. The mean and variance of a batch norm, and constants, are not counted.
     """
     return {
         node.name: sum(graph.params[key].numel() for key in _learned(node))

@@ -33,11 +33,16 @@ def largest_partial_sum(weight: Tensor, low: int, high: int) -> Tensor:
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Keep float32 products in float32: torch can be told to use bfloat16 or TF32 inside."""
+    """Keep torch from algorithms whose float32 sums are not exact.
+
+    It can be told to use bfloat16 or TF32 inside; and its NNPACK convolutions, taken for 16 images or
+    more where there is no oneDNN, use Winograd's algorithm, which multiplies fractions.
+    """
     backend: Any = torch.backends.mkldnn  # torch's types do not know its `conv` and `matmul`
     saved = backend.conv.fp32_precision, backend.matmul.fp32_precision
     try:
         backend.conv.fp32_precision = backend.matmul.fp32_precision = "ieee"
-        yield
+        with torch.backends.nnpack.flags(enabled=False):
+            yield
     finally:
         backend.conv.fp32_precision, backend.matmul.fp32_precision = saved

@@ -83,6 +83,10 @@ def _both(
     """Return the one clamp that equals `first` and then `second`."""
     if first is None:
         return second
-    low = min(max(first[0], second[0]), second[1])
-    high = max(min(first[1], second[1]), second[0])
-    return (low, high)
+    (low, high), (low_2, high_2) = _ordered(first), _ordered(second)
+    return (min(max(low, low_2), high_2), max(min(high, high_2), low_2))
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return the same clamp with low <= high: torch gives `high` where they are not."""
+    return (min(bounds), bounds[1])

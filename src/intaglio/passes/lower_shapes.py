@@ -36,13 +36,15 @@ def lower_average_pool(graph: Graph) -> int:
     """Small average pools become depthwise convolutions with weights 1 / n; padding counts as zeros."""
     changed = 0
     for node in graph:
-        if node.op != "avg_pool2d" or node.attrs["ceil_mode"]:
+        if node.op != "avg_pool2d":
             continue
         (kernel_height, kernel_width), attrs = node.attrs["kernel"], node.attrs
         count = kernel_height * kernel_width
+        if attrs["ceil_mode"] and not _rounds_up(graph, node):
+            attrs["ceil_mode"] = False
         if any(attrs["padding"]) and not attrs["count_include_pad"]:
             continue
-        if count > LARGEST_POOL:
+        if attrs["ceil_mode"] or count > LARGEST_POOL:
             continue
         height, width = attrs["padding"]
         value = 1.0 / (attrs["divisor"] or count)
@@ -51,6 +53,17 @@ def lower_average_pool(graph: Graph) -> int:
         _become_depthwise(graph, node, weight, stride=attrs["stride"], padding=padding)
         changed += 1
     return changed
+
+
+def _rounds_up(graph: Graph, node: Node) -> bool:
+    """Whether ceil_mode makes a window that reaches beyond the padded input."""
+    attrs = node.attrs
+    return any(
+        (out - 1) * attrs["stride"][axis] + attrs["kernel"][axis] > size + 2 * attrs["padding"][axis]
+        for axis, (out, size) in enumerate(
+            zip(node.shape[2:], graph[node.inputs[0]].shape[2:], strict=True)
+        )
+    )
 
 
 def _become_depthwise(

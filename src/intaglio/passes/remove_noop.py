@@ -28,9 +28,8 @@ def _is_noop(graph: Graph, node: Node) -> bool:
     attrs = node.attrs
     if node.op in ("concat", "reshape", "slice", "adaptive_avg_pool2d"):
         return same_shape
-    if node.op == "resize":  # torch takes positions from the scales, not from the sizes
-        by_sizes = attrs["align_corners"] or attrs["scales"] in (None, (1.0, 1.0))
-        return bool(same_shape and by_sizes)
+    if node.op == "resize":  # torch copies where sizes are equal, whatever the scales say
+        return same_shape
     if node.op == "transpose":
         return list(attrs["order"]) == sorted(attrs["order"])
     if node.op == "pad":

@@ -172,7 +172,7 @@ def _step_cells(report: ReportData, index: int) -> dict[str, str]:
 
 
 def _layer_cells(index: int, row: Layer, weight_ranges: WeightRanges) -> dict[str, Any]:
-    """Return one row of the table: name and note, and (key, text, value to sort by) of each cell."""
+    """Return one row of the table; its numbers are (key, text, value to sort by) each."""
     shape = " x ".join(str(size) for size in row.shape[1:]) or MISSING
     scale = MISSING if row.scale is None else f"{row.scale:.4g}"
     zero_point = MISSING if row.zero_point is None else str(row.zero_point)

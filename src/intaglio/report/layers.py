@@ -41,8 +41,8 @@ def measure_layers(graph: Graph, twin: Twin, batches: Iterable[Tensor]) -> list[
     The SQNR of a value is accumulated: both networks run freely, so that it holds the errors of all
     layers before it.
 
-    Memory: batches are cut into at most IMAGES_AT_ONCE images. The float values of one such piece are
-    held (MobileNetV2 at 224 x 224: about 27 MB an image) until the twin has passed them; across
+    Memory: batches are cut into at most IMAGES_AT_ONCE images. The float values of one such piece
+    are held (MobileNetV2 at 224 x 224: about 27 MB an image) until the twin has passed them; across
     pieces only sums are kept.
 
     Args:
@@ -105,7 +105,8 @@ def _compare(graph: Graph, twin: Twin, images: Tensor, tallies: dict[str, Tally]
         if real is not None:
             if real.shape != value.shape:
                 raise GraphError(
-                    f"'{node.name}' is {tuple(real.shape)} in float, {tuple(value.shape)} in the twin"
+                    f"'{node.name}' is {tuple(real.shape)} in float,"
+                    f" {tuple(value.shape)} in the twin"
                 )
             params = twin.encodings.activations.get(node.name)
             _add(tallies.setdefault(node.name, Tally()), real, value, params)
@@ -122,12 +123,20 @@ def _add(tally: Tally, real: Tensor, value: Tensor, params: QuantParams | None) 
     if params is None:
         tally.noise += _sum_of_squares(value - real)
         return
-    tally.noise += _sum_of_squares(value * params.scale - real)
+    tally.noise += _sum_of_squares((value * params.scale).sub_(real))
     low, high = params.spec.qmin - params.zero, params.spec.qmax - params.zero
     for end in {low, high} - {0}:
-        tally.saturated += int((value == end).sum())
-    step = float(params.step)
-    tally.clipped += int(((real < (low - 0.5) * step) | (real > (high + 0.5) * step)).sum())
+        tally.saturated += int(torch.count_nonzero(value == end))
+    tally.clipped += _count_outside(
+        real, (low - 0.5) * float(params.step), (high + 0.5) * float(params.step)
+    )
+
+
+def _count_outside(values: Tensor, low: float, high: float) -> int:
+    smallest, largest = values.aminmax()
+    if low <= float(smallest) and float(largest) <= high:
+        return 0  # the usual case, found in one pass
+    return int(torch.count_nonzero((values < low) | (values > high)))
 
 
 def _sum_of_squares(values: Tensor) -> float:
@@ -139,8 +148,8 @@ def _refuse_non_finite(tally: Tally, node: Node) -> None:
     total = tally.signal + tally.noise
     if not total < float("inf"):
         raise NonFiniteError(
-            f"layer '{node.source or node.name}' ({node.op}) makes NaN or infinite values: look at the"
-            " weights before it, and at the images' preprocessing"
+            f"layer '{node.source or node.name}' ({node.op}) makes NaN or infinite values: look at"
+            " the weights before it, and at the images' preprocessing"
         )
 
 

@@ -1,9 +1,9 @@
 """What a report is made of: frozen data, no behaviour.
 
-A field marked `_optional` is left out of report.json where it is None: a figure that was not measured
-is absent, never zero. Other fields that are None are written as null ("activation_bits": null is a
-layer in float). An SQNR that is infinite (no noise at all: every value came out exact) is written as
-null, because JSON has no infinity.
+A field marked "optional" is left out of report.json where it is None: a figure that was not
+measured is absent, never zero. Other fields that are None are written as null ("activation_bits":
+null is a layer in float). An SQNR that is infinite (no noise at all: every value came out exact) is
+written as null, because JSON has no infinity.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue
 
@@ -20,16 +20,19 @@ from intaglio.errors import IntaglioError
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
-Decibels = Annotated[float, BeforeValidator(lambda value: math.inf if value is None else value)]
-"""10 log10(signal / noise); infinite where there is no noise, which report.json writes as null."""
+Decibels = Annotated[
+    float | None, BeforeValidator(lambda value: math.inf if value is None else value)
+]
+"""10 log10(signal / noise), infinite where there is no noise. A null that is read from report.json
+is that infinity; None is what the field holds where report.json has no such key."""
 
-
-def _optional(digits: int | None = None) -> Any:
-    return field(default=None, metadata={"optional": True, "digits": digits})
-
-
-def _decibels() -> Any:
-    return field(default=None, metadata={"optional": True, "digits": 2, "null": math.inf})
+# how `intaglio.report.plain` writes a field
+ABSENT = {"optional": True}
+PERCENT = {"optional": True, "digits": 2}
+SHARE = {"optional": True, "digits": 6}
+MEGABYTES = {"optional": True, "digits": 1}
+SECONDS = {"digits": 3}
+DECIBELS = {"optional": True, "digits": 2, "null": math.inf}
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,9 @@ class FloatSide:
     size_bytes: Count
     macs: Count
     params: Count
-    top1: Percent | None = _optional(2)
-    top5: Percent | None = _optional(2)
-    n: Annotated[int, Field(ge=1)] | None = _optional()
+    top1: Percent | None = field(default=None, metadata=PERCENT)
+    top5: Percent | None = field(default=None, metadata=PERCENT)
+    n: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         refuse_without_images("float", self.n, {"top1": self.top1, "top5": self.top5})
@@ -67,12 +70,12 @@ class IntegerSide:
         logits_sqnr_db: SQNR of the network's output in dB.
     """
 
-    size_bytes: Count | None = _optional()
-    top1: Percent | None = _optional(2)
-    top5: Percent | None = _optional(2)
-    n: Annotated[int, Field(ge=1)] | None = _optional()
-    agreement: Percent | None = _optional(2)
-    logits_sqnr_db: Decibels | None = _decibels()
+    size_bytes: Count | None = field(default=None, metadata=ABSENT)
+    top1: Percent | None = field(default=None, metadata=PERCENT)
+    top5: Percent | None = field(default=None, metadata=PERCENT)
+    n: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)
+    agreement: Percent | None = field(default=None, metadata=PERCENT)
+    logits_sqnr_db: Decibels = field(default=None, metadata=DECIBELS)
 
     def __post_init__(self) -> None:
         figures = {"top1": self.top1, "top5": self.top5, "agreement": self.agreement}
@@ -84,8 +87,8 @@ def refuse_without_images(side: str, n: int | None, figures: Mapping[str, float 
     given = [name for name, value in figures.items() if value is not None]
     if given and not n:
         raise IntaglioError(
-            f"{side}.{given[0]} is given but {side}.n is {n}: an accuracy needs the number of images"
-            " it was measured on, and is left out where there were none"
+            f"{side}.{given[0]} is given but {side}.n is {n}: an accuracy needs the number of"
+            " images it was measured on, and is left out where there were none"
         )
 
 
@@ -137,8 +140,8 @@ class Step:
     """
 
     name: str
-    seconds: Annotated[float, Field(ge=0.0)] = field(metadata={"digits": 3})
-    peak_mb: Annotated[float, Field(ge=0.0)] | None = _optional(1)
+    seconds: Annotated[float, Field(ge=0.0)] = field(metadata=SECONDS)
+    peak_mb: Annotated[float, Field(ge=0.0)] | None = field(default=None, metadata=MEGABYTES)
     changed: JsonValue = None
 
 
@@ -174,10 +177,10 @@ class Layer:
     params: Count
     scale: float | None = None
     zero_point: int | None = None
-    sqnr_db: Decibels | None = _decibels()
-    saturated: Share | None = _optional(6)
-    clipped: Share | None = _optional(6)
-    note: str | None = _optional()
+    sqnr_db: Decibels = field(default=None, metadata=DECIBELS)
+    saturated: Share | None = field(default=None, metadata=SHARE)
+    clipped: Share | None = field(default=None, metadata=SHARE)
+    note: str | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,7 @@ class ReportData:
     preprocess: dict[str, JsonValue]
     float: FloatSide
     integer: IntegerSide
-    check: CheckResult | None = _optional()
+    check: CheckResult | None = field(default=None, metadata=ABSENT)
     steps: list[Step] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     kept_float: list[KeptFloat] = field(default_factory=list)

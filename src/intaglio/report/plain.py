@@ -50,14 +50,14 @@ def _fields(value: Any, where: str) -> dict[str, Any]:
     return plain
 
 
-def from_plain(kind: type[T], plain: Any, what: str) -> T:
-    """Return the dataclass `kind` that `plain` describes; keys it does not know are ignored.
+def from_plain(adapter: TypeAdapter[T], plain: Any, what: str) -> T:
+    """Return the dataclass that `plain` describes; keys that it does not know are ignored.
 
     Raises:
         RequestError: If a value is missing or wrong; names the first such key of `what`.
     """
     try:
-        return TypeAdapter(kind).validate_python(plain)
+        return adapter.validate_python(plain)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "the whole"

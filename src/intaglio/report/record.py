@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from intaglio.report.parts import (
     CheckResult,
@@ -37,9 +40,12 @@ class Report(ReportData):
     """What the user is told; `print(report)` shows it as tables."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return report.json: plain values, percents and decibels with 2 decimals, no NaN or infinity.
+        """Return report.json: plain values, percents and decibels with 2 decimals.
 
         Figures that were not measured have no key. An infinite SQNR (no noise) is None.
+
+        Raises:
+            IntaglioError: If NaN, or an infinity with no meaning, is in it; says where.
         """
         plain: dict[str, Any] = to_plain(self)
         return plain
@@ -48,14 +54,19 @@ class Report(ReportData):
         """Return the text of report.json: strict JSON in ASCII, ending with a newline."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
 
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Report:
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> Report:
         """Return the report that `to_dict` wrote; keys that this version does not know are ignored.
 
         Raises:
             RequestError: If a key is missing or holds something else than a report holds.
         """
-        return from_plain(cls, plain, "report.json")
+        return from_plain(_adapter(), plain, "report.json")
 
     def __str__(self) -> str:
         return as_text(self)
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Report]:
+    return TypeAdapter(Report)  # takes far longer to make than to use

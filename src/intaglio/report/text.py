@@ -1,7 +1,7 @@
 """The report on a terminal: a summary, the steps, and the layers that quantization hurt most.
 
-Names come from the user's network and files. They are shown as they are, never read as rich's markup,
-and characters that would steer the terminal are shown as "?".
+Names come from the user's network and files. They are shown as they are, never read as rich's
+markup, and characters that would steer the terminal are shown as "?".
 """
 
 from __future__ import annotations

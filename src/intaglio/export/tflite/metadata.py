@@ -1,21 +1,216 @@
-"""What the file says about itself: how to prepare images, and what the classes are called."""
+"""What the file says about itself: how to prepare images, and what the classes are called.
+
+Two named buffers, and one file behind the model:
+
+    intaglio          JSON: scheme, preprocessing as in the report, class names
+    TFLITE_METADATA   ModelMetadata, the flatbuffer that mobile libraries read
+    labels.txt        the class names, one a line, in a zip archive appended to the .tflite
+
+Source: tensorflow_lite_support/metadata/metadata_schema.fbs of tensorflow/tflite-support, version
+1.1.0. The slots below are the positions of fields in its tables; a union takes two, its type and
+its value. Only fields of version 1.0.0 are written.
+"""
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
+
+import flatbuffers
+import numpy as np
 
 from intaglio.data.preprocess import Preprocess, describe
-from intaglio.ir.graph import Graph
+from intaglio.ir.graph import Graph, Node
+
+JSON_NAME = "intaglio"
+TFLITE_NAME = "TFLITE_METADATA"
+LABELS_FILE = "labels.txt"
+IDENTIFIER = b"M001"
+PARSER_VERSION = "1.0.0"
+DESCRIPTION = "int8 network written by intaglio"
+
+MODEL_NAME, MODEL_DESCRIPTION, MODEL_SUBGRAPHS, MODEL_PARSER_VERSION = 0, 1, 3, 7
+SUBGRAPH_NAME, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS = 0, 2, 3
+TENSOR_NAME, TENSOR_CONTENT, TENSOR_PROCESS_UNITS, TENSOR_FILES = 0, 3, 4, 6
+CONTENT_TYPE, CONTENT_VALUE = 0, 1
+FEATURE_PROPERTIES, IMAGE_PROPERTIES = 1, 2  # members of the union in Content
+IMAGE_COLOR_SPACE = 0
+COLOR_SPACES = {3: 1, 1: 2}  # channels to RGB, GRAYSCALE
+UNIT_TYPE, UNIT_VALUE = 0, 1
+NORMALIZATION = 1  # member of the union in ProcessUnit
+NORMALIZATION_MEAN, NORMALIZATION_STD = 0, 1
+FILE_NAME, FILE_DESCRIPTION, FILE_TYPE = 0, 1, 2
+TENSOR_AXIS_LABELS = 2
+
+ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # fixed, the earliest that there is: same content, same bytes
+MADE_ON_UNIX = 3
 
 
 def file_metadata(
-    graph: Graph, preprocess: Preprocess | None, labels: Sequence[str], *, scheme: str
+    graph: Graph,
+    preprocess: Preprocess | None,
+    labels: Sequence[str],
+    *,
+    scheme: str,
+    model: str = "",
 ) -> dict[str, bytes]:
-    """Return the named buffers to store in the file."""
+    """Return the named buffers to store in the file.
+
+    Args:
+        graph: The graph that the file holds.
+        preprocess: What is done to an image, or None where nothing is known.
+        labels: Names of the classes in order; () where unknown. Left out where no output of the
+            network has as many classes (see `fitting_labels`).
+        scheme: As on the command line.
+        model: What the network is called; "" where it has no name.
+    """
+    names = fitting_labels(graph, labels)
     content = {
         "scheme": scheme,
         "preprocess": describe(preprocess) if preprocess else None,
-        "labels": list(labels) or None,
+        "labels": list(names) or None,
     }
-    return {"intaglio": json.dumps(content).encode("utf-8")}
+    return {
+        JSON_NAME: json.dumps(content).encode("utf-8"),
+        TFLITE_NAME: model_metadata(graph, preprocess, names, model=model),
+    }
+
+
+def fitting_labels(graph: Graph, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the class names, or () where no output [N, classes] has as many entries.
+
+    A folder that holds ten of a network's thousand classes names ten: they are not its classes.
+    """
+    return tuple(labels) if any(_has_classes(node, labels) for node in _outputs(graph)) else ()
+
+
+def with_labels(content: bytes, labels: Sequence[str]) -> bytes:
+    """Return the .tflite with the file of class names appended, as a zip archive behind the model.
+
+    LiteRT does not look behind the model, so the file stays loadable; `unzip` and the metadata
+    libraries find the archive from the end. Without labels the content comes back as it is. Line
+    breaks within a name become spaces: the file has one name a line.
+
+    Args:
+        content: The .tflite, its metadata made by `file_metadata` with the same labels.
+        labels: Names of the classes, as `fitting_labels` returns them.
+    """
+    if not labels:
+        return content
+    text = "".join(" ".join(label.splitlines()) + "\n" for label in labels)
+    entry = zipfile.ZipInfo(LABELS_FILE, ZIP_TIME)
+    entry.create_system = MADE_ON_UNIX
+    entry.external_attr = 0o644 << 16
+    whole = io.BytesIO()
+    whole.write(content)
+    # opened where the model ends, the archive counts its offsets from the start of the whole file
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(entry, text.encode("utf-8"))
+    return whole.getvalue()
+
+
+def model_metadata(
+    graph: Graph, preprocess: Preprocess | None, labels: Sequence[str], *, model: str = ""
+) -> bytes:
+    """Return the ModelMetadata flatbuffer of a graph."""
+    build = flatbuffers.Builder(1024)
+    inputs = [_input_tensor(build, graph[name], preprocess) for name in graph.inputs]
+    outputs = [_output_tensor(build, node, labels) for node in _outputs(graph)]
+    name = build.CreateString("main")
+    subgraph = _table(
+        build,
+        {
+            SUBGRAPH_NAME: name,
+            SUBGRAPH_INPUTS: _vector(build, inputs),
+            SUBGRAPH_OUTPUTS: _vector(build, outputs),
+        },
+    )
+    fields = {
+        MODEL_DESCRIPTION: build.CreateString(DESCRIPTION),
+        MODEL_SUBGRAPHS: _vector(build, [subgraph]),
+        MODEL_PARSER_VERSION: build.CreateString(PARSER_VERSION),
+    }
+    if model:
+        fields[MODEL_NAME] = build.CreateString(model)
+    build.Finish(_table(build, fields), file_identifier=IDENTIFIER)
+    return bytes(build.Output())
+
+
+def normalization(preprocess: Preprocess) -> tuple[list[float], list[float]]:
+    """Return (mean, std) in units of the bytes 0..255: the network sees (byte - mean) / std."""
+    mean = [255.0 * value for value in preprocess.mean or (0.0,)]
+    std = [255.0 * value for value in preprocess.std or (1.0,)]
+    return mean, std
+
+
+def _outputs(graph: Graph) -> list[Node]:
+    return [graph[name] for name in graph.outputs]
+
+
+def _has_classes(node: Node, labels: Sequence[str]) -> bool:
+    return bool(labels) and len(node.shape) == 2 and node.shape[1] == len(labels)
+
+
+def _input_tensor(build: flatbuffers.Builder, node: Node, preprocess: Preprocess | None) -> int:
+    fields = {TENSOR_NAME: build.CreateString(node.name)}
+    if len(node.shape) == 4 and node.channels in COLOR_SPACES:
+        color_space = COLOR_SPACES[node.channels]
+        image = _table(build, {}, {IMAGE_COLOR_SPACE: color_space})
+        fields[TENSOR_CONTENT] = _union(build, CONTENT_TYPE, IMAGE_PROPERTIES, image)
+    if preprocess is not None:
+        mean, std = normalization(preprocess)
+        options = _table(
+            build,
+            {
+                NORMALIZATION_MEAN: build.CreateNumpyVector(np.asarray(mean, np.float32)),
+                NORMALIZATION_STD: build.CreateNumpyVector(np.asarray(std, np.float32)),
+            },
+        )
+        unit = _union(build, UNIT_TYPE, NORMALIZATION, options)
+        fields[TENSOR_PROCESS_UNITS] = _vector(build, [unit])
+    return _table(build, fields)
+
+
+def _output_tensor(build: flatbuffers.Builder, node: Node, labels: Sequence[str]) -> int:
+    fields = {TENSOR_NAME: build.CreateString(node.name)}
+    feature = _table(build, {})
+    fields[TENSOR_CONTENT] = _union(build, CONTENT_TYPE, FEATURE_PROPERTIES, feature)
+    if _has_classes(node, labels):
+        name, about = build.CreateString(LABELS_FILE), build.CreateString("Names of the classes")
+        file = _table(
+            build, {FILE_NAME: name, FILE_DESCRIPTION: about}, {FILE_TYPE: TENSOR_AXIS_LABELS}
+        )
+        fields[TENSOR_FILES] = _vector(build, [file])
+    return _table(build, fields)
+
+
+def _union(build: flatbuffers.Builder, type_slot: int, member: int, value: int) -> int:
+    """Return a table of one union: its type in `type_slot`, its value in the slot behind."""
+    return _table(build, {type_slot + 1: value}, {type_slot: member})
+
+
+def _table(
+    build: flatbuffers.Builder, offsets: Mapping[int, int], small: Mapping[int, int] | None = None
+) -> int:
+    """Write a table; return its offset.
+
+    Args:
+        offsets: Slot to the offset of a string, vector or table.
+        small: Slot to a number of one byte, none of them the field's default 0.
+    """
+    small = small or {}
+    build.StartObject(max([*offsets, *small], default=-1) + 1)
+    for slot, offset in offsets.items():
+        build.PrependUOffsetTRelativeSlot(slot, offset, 0)
+    for slot, number in small.items():
+        build.PrependUint8Slot(slot, number, 0)
+    return int(build.EndObject())
+
+
+def _vector(build: flatbuffers.Builder, offsets: Sequence[int]) -> int:
+    build.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        build.PrependUOffsetTRelative(offset)
+    return int(build.EndVector())

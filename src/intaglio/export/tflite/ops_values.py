@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from intaglio.export.tflite.layout import TO_NCHW, TO_NHWC, file_axis, file_shape, needs_transpose
-from intaglio.export.tflite.layout import to_file
+from intaglio.export.tflite.layout import (
+    TO_NCHW,
+    TO_NHWC,
+    file_axis,
+    file_shape,
+    needs_transpose,
+    to_file,
+)
 from intaglio.export.tflite.writing import PADDING, Writing, activation_word, options, tflite_op
 from intaglio.ir.graph import BATCH, Node
 from intaglio.passes.express_padding import padding_word
 from intaglio.run.integer.elementwise import unit_constant
+from intaglio.run.integer.pool import UNEVEN_WINDOWS
 from intaglio.run.integer.weights import integer_weight
 
 
@@ -66,23 +73,43 @@ def _multiply_by_unit(node: Node, writing: Writing, factor: float) -> None:
 
 @tflite_op("mean")
 def write_mean(node: Node, writing: Writing) -> None:
-    """MEAN."""
-    rank = len(writing.graph[node.inputs[0]].shape)
-    axes = sorted(file_axis(axis, rank) for axis in node.attrs["axes"])
-    if rank == 4 and not node.attrs["keepdim"] and len(node.attrs["axes"]) == 1:
-        if node.attrs["axes"] != (1,) and node.attrs["axes"] != (2,) and len(node.shape) == 3:
-            raise writing.refuse(node, "a mean over one image axis", "Use keepdim=True")
+    """MEAN, and a TRANSPOSE where what is left of the file's axes is not in the result's order."""
+    shape, keepdim = writing.graph[node.inputs[0]].shape, node.attrs["keepdim"]
+    axes = sorted(file_axis(axis, len(shape)) for axis in node.attrs["axes"])
+    order = None if keepdim else _order_after_mean(len(shape), node.attrs["axes"])
     index = writing.integers(f"{node.name}.axes", axes)
-    made = options("ReducerOptions", keepDims=node.attrs["keepdim"])
-    inputs, output = [*writing.inputs(node), index], [writing.output(node)]
-    writing.build.operator("MEAN", inputs, output, version=2, options=made)
+    made = options("ReducerOptions", keepDims=keepdim)
+    inputs = [*writing.inputs(node), index]
+    if order is None:
+        output = [writing.output(node)]
+        writing.build.operator("MEAN", inputs, output, version=2, options=made)
+        return
+    sizes = file_shape(shape)
+    left = tuple(size for axis, size in enumerate(sizes) if axis not in axes)
+    reduced = writing.scratch(node, "reduced", left)
+    writing.build.operator("MEAN", inputs, [reduced], version=2, options=made)
+    _transpose(writing, reduced, writing.output(node), order, node.name)
+
+
+def _order_after_mean(rank: int, axes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the order that brings the axes left of a file's value to the result's, None if it is theirs.
+
+    A mean over H leaves [N, W, C] of [N, H, W, C], where the graph has [N, C, W].
+    """
+    made = TO_NHWC if rank == 4 else tuple(range(rank))
+    made = tuple(axis for axis in made if axis not in axes)
+    wanted = tuple(axis for axis in range(rank) if axis not in axes)
+    if len(wanted) == 4:
+        wanted = tuple(wanted[axis] for axis in TO_NHWC)
+    order = tuple(made.index(axis) for axis in wanted)
+    return None if order == tuple(range(len(order))) else order
 
 
 @tflite_op("max_pool2d")
 def write_max_pool2d(node: Node, writing: Writing) -> None:
     """MAX_POOL_2D."""
     attrs, word = node.attrs, padding_word(writing.graph, node)
-    if word is None or attrs["dilation"] != (1, 1):
+    if word is None or attrs["dilation"] != (1, 1) or attrs["ceil_mode"]:
         raise writing.refuse(
             node,
             "max pooling with dilation, or with padding that SAME and VALID cannot say, of values"
@@ -97,11 +124,7 @@ def write_avg_pool2d(node: Node, writing: Writing) -> None:
     """AVERAGE_POOL_2D, in a built-in kernel: the delegate does not take it in int8."""
     attrs = node.attrs
     if any(attrs["padding"]) or attrs["ceil_mode"] or attrs["divisor"] is not None:
-        raise writing.refuse(
-            node,
-            "average pooling with ceil_mode, or that counts no padding",
-            "Use padding=0 and ceil_mode=False",
-        )
+        raise writing.refuse(node, *UNEVEN_WINDOWS)
     _write_pool(node, writing, "AVERAGE_POOL_2D", "VALID")
 
 
@@ -132,9 +155,11 @@ def write_concat(node: Node, writing: Writing) -> None:
 @tflite_op("pad")
 def write_pad(node: Node, writing: Writing) -> None:
     """PAD, with the zero point."""
+    rank, padding = len(node.shape), node.attrs["padding"]
     if node.attrs["value"] != 0.0:
         raise writing.refuse(node, f"padding with {node.attrs['value']:g}", "Pad with zeros")
-    rank, padding = len(node.shape), node.attrs["padding"]
+    if min(padding) < 0:
+        raise writing.refuse(node, f"padding by {min(padding)}", "Use a slice to cut values off")
     table = [[0, 0] for _ in range(rank)]
     for position in range(len(padding) // 2):
         axis = file_axis(rank - 1 - position, rank)
@@ -218,17 +243,3 @@ def write_depth_to_space(node: Node, writing: Writing) -> None:
     made = options("DepthToSpaceOptions", blockSize=node.attrs["block"])
     inputs, output = writing.inputs(node), [writing.output(node)]
     writing.build.operator("DEPTH_TO_SPACE", inputs, output, version=1, options=made)
-
-
-@tflite_op("softmax")
-def write_softmax(node: Node, writing: Writing) -> None:
-    """SOFTMAX in float32, at the network's end."""
-    source = node.inputs[0]
-    if node.attrs["axis"] != len(node.shape) - 1 or len(node.shape) == 4:
-        raise writing.refuse(node, "a softmax over another axis than the last", "Leave it out")
-    real = writing.build.tensor(f"{source}.float", file_shape(node.shape), "float32")
-    writing.build.operator("DEQUANTIZE", [writing.index[source]], [real], version=2)
-    made = writing.build.tensor(node.name, file_shape(node.shape), "float32")
-    chosen = options("SoftmaxOptions", beta=1.0)
-    writing.build.operator("SOFTMAX", [real], [made], version=1, options=chosen)
-    writing.index[node.name] = made

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from intaglio.errors import UnsupportedByTarget
-from intaglio.export.tflite import ops_values, ops_weights
+from intaglio.export.tflite import ops_functions, ops_values, ops_weights
 from intaglio.export.tflite.layout import file_shape
 from intaglio.export.tflite.writing import TFLITE_OPS, Writing
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.targets.target import Target
 
-__all__ = ["ops_values", "ops_weights", "write_tflite"]
+__all__ = ["ops_functions", "ops_values", "ops_weights", "write_tflite"]
 
 DESCRIPTION = "int8 network written by intaglio"
 

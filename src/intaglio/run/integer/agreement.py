@@ -1,11 +1,17 @@
 """Whether XNNPACK gives the same bits on x86-64 and on ARM for one op with given scales.
 
-Each function goes through every reachable integer and compares the two formulas of kernels.md,
-section 3. True means: no input exists on which they differ.
+Each function compares the two formulas of kernels.md, section 3, on every reachable integer, or on so
+many that the rest follows. True means: no input exists on which they differ.
+
+    MUL              one float32 product on x86-64; integers, half up, on ARM
+    x * x            the same two, and a table of squares, which XNNPACK takes instead in some graphs
+    MEAN             two roundings per multiply-add on x86-64, one on ARM
+    SIGMOID, TANH    the same; besides, libraries' functions differ in their last bits
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,22 +20,46 @@ import numpy.typing as npt
 from intaglio.ir.graph import Node
 from intaglio.numerics.spec import QuantParams
 from intaglio.registry import Registry
+from intaglio.run.integer.activation import (
+    Reals,
+    float32_tanh,
+    table_arguments,
+    xnnpack_sigmoid,
+    xnnpack_steps,
+)
 from intaglio.run.integer.elementwise import mul_multiplier, unit_constant
 from intaglio.run.integer.pool import mean_constants
 from intaglio.run.integer.site import centered_range
 
 Integers = npt.NDArray[np.int64]
+Wide = npt.NDArray[np.float64]
 Agreement = Callable[[Sequence[QuantParams], QuantParams, int, Node], bool]
 AGREEMENTS: Registry[Agreement] = Registry("agreement")
 """Op to (input grids, output grid, number of values in a mean, node) -> bool."""
 
+LIBRARY_ULPS = 2
+"""How far a library's float32 sigmoid or tanh may be from the correctly rounded one."""
+SEARCHED = 16
+"""Sums looked at on each side of a step of a mean, at least."""
+
 
 @AGREEMENTS.register("mul")
 def mul_agrees(inputs: Sequence[QuantParams], output: QuantParams, count: int, node: Node) -> bool:
-    """MUL: one float32 product on x86-64; integers, half up, on ARM."""
-    a, b = (np.arange(low, high + 1) for low, high in map(centered_range, inputs))
-    products = np.unique(np.multiply.outer(a, b))
-    return _products_agree(products, mul_multiplier(inputs[0], inputs[1], output), output)
+    """MUL, of two values or of a value with itself."""
+    multiplier = mul_multiplier(inputs[0], inputs[1], output)
+    if node.inputs[0] != node.inputs[1]:
+        products = _reachable_products(*map(centered_range, inputs))
+        return _products_agree(products, multiplier, output)
+    low, high = centered_range(inputs[0])
+    products = np.arange(low, high + 1) ** 2
+    reals = table_arguments(inputs[0])
+    on_x86 = _on_x86(products, multiplier, output)
+    table = xnnpack_steps(reals * reals, output) - output.zero
+    return (
+        _products_agree(products, multiplier, output)
+        and np.array_equal(on_x86, table.clip(*centered_range(output)))
+        and _table_agrees(reals * reals, output)
+    )
 
 
 @AGREEMENTS.register("clamp")
@@ -54,43 +84,120 @@ def _unit_agrees(x: QuantParams, factor: float, output: QuantParams) -> bool:
     return _products_agree(np.arange(low, high + 1), multiplier, output)
 
 
+@functools.lru_cache(maxsize=64)
+def _reachable_products(first: tuple[int, int], second: tuple[int, int]) -> Integers:
+    a, b = (np.arange(low, high + 1) for low, high in (first, second))
+    return np.unique(np.multiply.outer(a, b))
+
+
+def _on_x86(products: Integers, multiplier: np.float32, output: QuantParams) -> Integers:
+    rounded = np.rint(products.astype(np.float32) * multiplier)
+    return rounded.clip(*centered_range(output)).astype(np.int64)
+
+
 def _products_agree(products: Integers, multiplier: np.float32, output: QuantParams) -> bool:
-    low, high = centered_range(output)
-    on_x86 = np.rint(products.astype(np.float32) * multiplier).astype(np.int64)
     fraction, exponent = np.frexp(multiplier)
     mantissa, shift = int(np.float64(fraction) * 2**24), 24 - int(exponent)
     on_arm = (products.astype(np.int64) * mantissa + (1 << (shift - 1))) >> shift
-    return bool(np.array_equal(on_x86.clip(low, high), on_arm.clip(low, high)))
+    on_x86 = _on_x86(products, multiplier, output)
+    return bool(np.array_equal(on_x86, on_arm.clip(*centered_range(output))))
+
+
+@AGREEMENTS.register("sigmoid")
+def sigmoid_agrees(
+    inputs: Sequence[QuantParams], output: QuantParams, count: int, node: Node
+) -> bool:
+    """LOGISTIC, whatever the library's function gives in its last bits."""
+    return _function_agrees(xnnpack_sigmoid(table_arguments(inputs[0])), output)
+
+
+@AGREEMENTS.register("tanh")
+def tanh_agrees(inputs: Sequence[QuantParams], output: QuantParams, count: int, node: Node) -> bool:
+    """TANH, whatever the library's function gives in its last bits."""
+    return _function_agrees(float32_tanh(table_arguments(inputs[0])), output)
+
+
+def _function_agrees(reals: Reals, output: QuantParams) -> bool:
+    # a table is monotone in the function's value: its ends bound what lies between
+    ends = (np.full_like(reals, limit) for limit in (-np.inf, np.inf))
+    neighbours = [reals]
+    for end in ends:
+        moved = reals
+        for _ in range(LIBRARY_ULPS):
+            moved = np.nextafter(moved, end)
+        # every library has tanh(0) = 0 and sigmoid(0) = 1/2 exactly
+        neighbours.append(np.where(np.isin(reals, (0.0, 0.5)), reals, moved))
+    bounds = output.spec.qmin, output.spec.qmax
+    wanted = xnnpack_steps(reals, output).clip(*bounds)
+    return all(
+        np.array_equal(wanted, xnnpack_steps(values, output).clip(*bounds))
+        and _table_agrees(values, output)
+        for values in neighbours
+    )
+
+
+def _table_agrees(reals: Reals, output: QuantParams) -> bool:
+    """Whether fusing y * (1 / s) + z changes no entry."""
+    bounds = output.spec.qmin, output.spec.qmax
+    inverse = np.float64(np.float32(np.float32(1) / output.step))
+    on_x86 = xnnpack_steps(reals, output).clip(*bounds)
+    return all(
+        np.array_equal(on_x86, np.rint(total).clip(*bounds))
+        for total in _fused(reals.astype(np.float64) * inverse, np.float64(output.zero))
+    )
 
 
 @AGREEMENTS.register("mean")
 def mean_agrees(inputs: Sequence[QuantParams], output: QuantParams, count: int, node: Node) -> bool:
-    """MEAN: two roundings per multiply-add on x86-64, one on ARM."""
-    x, spec = inputs[0], inputs[0].spec
+    """MEAN of `count` values."""
+    x = inputs[0]
     inverse, offset = mean_constants(x, output, count)
-    sums = np.arange(count * spec.qmin, count * spec.qmax + 1).astype(np.float32)
-    on_x86 = np.rint(sums * inverse + offset)
-    wide = np.float64(inverse)
-    offsets = _fused(-np.float64(np.float32(count * x.zero)) * wide, np.float64(output.zero))
     low, high = output.spec.qmin, output.spec.qmax
-    expected = on_x86.clip(low, high)
-    return all(
-        np.array_equal(expected, np.rint(total).clip(low, high))
-        for fused_offset in offsets
-        for total in _fused(sums.astype(np.float64) * wide, np.float64(fused_offset))
-    )
+    wide = np.float64(inverse)
+    offsets = _fused(np.float64(np.float32(count * x.zero)) * -wide, np.float64(output.zero))
+
+    def on_x86(sums: Wide) -> Reals:
+        return np.rint(sums.astype(np.float32) * inverse + offset).clip(low, high)
+
+    def agree(sums: Wide) -> bool:
+        expected = on_x86(sums)
+        return all(
+            np.array_equal(expected, np.rint(total).clip(low, high))
+            for fused_offset in offsets
+            for total in _fused(sums * wide, np.float64(fused_offset))
+        )
+
+    near = _sums_near_steps(x, output, count, (wide, float(offset)))
+    if not agree(near):
+        return False
+    # both formulas are monotone: equal ends of a gap between sums looked at settle what lies in it
+    values = on_x86(near)
+    gaps = np.flatnonzero((values[1:] != values[:-1]) & (near[1:] - near[:-1] > 1))
+    return all(agree(np.arange(near[gap], near[gap + 1] + 1)) for gap in gaps)
+
+
+def _sums_near_steps(
+    x: QuantParams, output: QuantParams, count: int, line: tuple[float, float]
+) -> Wide:
+    """Return the sums of `count` integers around each place where the mean's integer changes, in order."""
+    inverse, offset = line
+    steps = np.arange(output.spec.qmin - 1, output.spec.qmax + 1) + 0.5
+    radius = SEARCHED + int(np.ceil(2.0**-15 / inverse))
+    window = np.arange(-radius, radius + 1)
+    sums = np.floor((steps - offset) / inverse)[:, None] + window
+    ends = count * x.spec.qmin, count * x.spec.qmax
+    return np.unique(np.append(sums.clip(*ends), ends))
 
 
 def _fused(
     product: npt.NDArray[np.float64] | np.float64, addend: np.float64
-) -> tuple[npt.NDArray[np.float32] | np.float32, npt.NDArray[np.float32] | np.float32]:
+) -> tuple[Reals, ...]:
     """Return the two float32 values between which the fused multiply-add lies; mostly they are equal.
 
     float64 holds a product of two float32 exactly. The sum may be rounded once there, so its float64
     neighbours bound the exact value, and their float32 roundings bound the fused result.
     """
     total = product + addend
-    return (
-        np.float32(1) * np.nextafter(total, -np.inf).astype(np.float32),
-        np.float32(1) * np.nextafter(total, np.inf).astype(np.float32),
+    return tuple(
+        np.asarray(np.nextafter(total, limit)).astype(np.float32) for limit in (-np.inf, np.inf)
     )

@@ -34,6 +34,9 @@ from intaglio.run.integer.site import (
     per_channel,
 )
 
+MULTIPLIER_LIMIT = 256.0
+"""XNNPACK does not prepare a layer whose s_x s_w / s_y reaches it: the file would not load."""
+
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(inputs, weight, bias) -> accumulator."""
 
@@ -87,26 +90,30 @@ def prepare_linear(site: Site) -> Kernel:
 
 
 def _requantized(site: Site, product: Product, output_axis: int) -> Kernel:
-    accumulate = _exact_accumulator(site, product, output_axis)
-    assert site.weight_scale is not None
+    assert site.weight is not None and site.weight_scale is not None
+    sums = largest_partial_sum(
+        site.weight.transpose(0, output_axis), *centered_range(site.inputs[0])
+    )
+    largest = sums if site.bias is None else sums + site.bias.abs().double()  # [C_out]
+    _refuse_beyond_int32(site, largest)
+    accumulate = _exact_accumulator(site, product, sums)
     rank = 2 if site.node.op == "linear" else 4
     bounds = activation_bounds(site)
     if site.is_reference:
         requantize = round_away if site.node.op == "linear" else double_rounding
         real = site.inputs[0].scale.double() * site.weight_scale.double()
-        mantissa, exponent = (
-            per_channel(part, rank)
-            for part in fixed_point_multipliers(real / site.output.scale.double())
-        )
+        parts = fixed_point_multipliers(real / site.output.scale.double())
+        _refuse_beyond_int32(site, largest * 2.0 ** parts[1].clamp(min=0))
+        mantissa, exponent = (per_channel(part, rank) for part in parts)
 
         def reference(inputs: Sequence[Tensor]) -> Tensor:
             accumulator = accumulate(inputs[0]).to(torch.int64)
             return as_float(requantize(accumulator, mantissa, exponent).clamp_(*bounds))
 
         return reference
-    multiplier = per_channel(
-        float32_multiplier(site.inputs[0].step, site.weight_scale, site.output.step), rank
-    )
+    multipliers = float32_multiplier(site.inputs[0].step, site.weight_scale, site.output.step)
+    _refuse_large_multiplier(site, float(multipliers.max()))
+    multiplier = per_channel(multipliers, rank)
 
     def xnnpack(inputs: Sequence[Tensor]) -> Tensor:
         accumulator = accumulate(inputs[0]).to(torch.float32)
@@ -115,17 +122,35 @@ def _requantized(site: Site, product: Product, output_axis: int) -> Kernel:
     return xnnpack
 
 
-def _exact_accumulator(
-    site: Site, product: Product, output_axis: int
-) -> Callable[[Tensor], Tensor]:
-    """Return a function that makes the exact accumulator: float32 where that is proven, else float64."""
+def _refuse_beyond_int32(site: Site, largest: Tensor) -> None:
+    """The kernels' accumulators are int32; the reference kernels shift them up before they multiply."""
+    if float(largest.max()) >= 2.0**31:
+        raise site.refuse(
+            f"its accumulator may reach {float(largest.max()):.3g}, beyond int32",
+            "Look at its output's range, which is tiny, or split the layer's input channels",
+        )
+
+
+def _refuse_large_multiplier(site: Site, multiplier: float) -> None:
+    """XNNPACK refuses to load a file with a larger one."""
+    if multiplier >= MULTIPLIER_LIMIT:
+        raise site.refuse(
+            f"its multiplier s_x s_w / s_y is {multiplier:.3g}, not below {MULTIPLIER_LIMIT:g}",
+            "Look at its output's range, which is tiny beside its inputs and weights",
+        )
+
+
+def _exact_accumulator(site: Site, product: Product, sums: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return a function that makes the exact accumulator: float32 where that is proven, else float64.
+
+    Args:
+        sums: [C_out], bounds of the sums of products without the bias.
+    """
     assert site.weight is not None
     weight = site.weight.float()
     if weight.ndim == 4:
         weight = weight.contiguous(memory_format=torch.channels_last)
     bias = site.bias
-    low, high = centered_range(site.inputs[0])
-    sums = largest_partial_sum(weight.transpose(0, output_axis), low, high)
     with_bias = sums if bias is None else sums + bias.abs().double()
     if float(with_bias.max()) < FLOAT32_EXACT:
         short = None if bias is None else bias.float()

@@ -5,7 +5,8 @@ ADD and SUB, xnnpack (x86-64 and ARM alike):
     m_a = rint(r_a 2^h), m_b = +-rint(r_b 2^h)
     q_y = ((2^(h-1) + (q_a - z_a) m_a + (q_b - z_b) m_b) >> h) + z_y
 MUL: F = f32(f32(s_a s_b) / s_y); q_y = rint(f32(p) F) + z_y on x86-64; on ARM the same product in
-integers, half up. Scales are chosen so that the two agree (calibrate/nudge.py).
+integers, half up; and XNNPACK turns some products of a value with itself into a table of squares. Scales
+are chosen so that all of them agree (calibrate/nudge.py).
 Reference: gemmlowp's double rounding (kernels.md, section 3).
 """
 
@@ -26,8 +27,10 @@ from intaglio.numerics.requantize import (
 from intaglio.numerics.spec import QuantParams, per_tensor
 from intaglio.run.integer.site import Kernel, Site, activation_bounds, as_float, integer_kernel
 
-ADD_RATIO_LIMITS = (2.0**-10, 2.0**8)
-MUL_MULTIPLIER_LIMITS = (2.0**-16, 2.0**8)
+SUM_RATIO_LIMITS = {"xnnpack": (2.0**-10, 2.0**8), "reference": (0.0, 2.0**18)}
+"""By arithmetic: lowest s_operand / s_y that the kernel takes, and the lowest that is too large."""
+PRODUCT_LIMITS = {"xnnpack": (2.0**-16, 2.0**8), "reference": (0.0, 2.0**15)}
+"""The same for s_a s_b / s_y; beyond 2**15 the reference kernel's 32-bit shift overflows."""
 
 
 @integer_kernel("add")
@@ -48,7 +51,7 @@ def _prepare_sum(site: Site, sign: int) -> Kernel:
     if site.is_reference:
         return _reference_sum(site, sign, bounds)
     ratio_a, ratio_b = (params.step / site.output.step for params in site.inputs)
-    shift = 20 - math.floor(math.log2(max(ratio_a, ratio_b)))
+    shift = 21 - math.frexp(max(ratio_a, ratio_b))[1]
     first = int(np.rint(np.float64(ratio_a) * 2.0**shift))
     second = sign * int(np.rint(np.float64(ratio_b) * 2.0**shift))
     half = 1 << (shift - 1)
@@ -78,14 +81,14 @@ def _reference_sum(site: Site, sign: int, bounds: tuple[int, int]) -> Kernel:
 
 
 def _refuse_ratios(site: Site) -> None:
-    low, high = ADD_RATIO_LIMITS
+    low, high = SUM_RATIO_LIMITS[site.target.arithmetic]
     for params in site.inputs:
         ratio = float(params.step / site.output.step)
         if not low <= ratio < high:
             raise site.refuse(
                 f"its operand's scale is {ratio:.3g} times its result's, outside"
                 f" [{low:.3g}, {high:g}) that the kernel takes",
-                "Look at the ranges of its operands: one is far larger than the other",
+                "Scale its operands so that their ranges are less far apart",
             )
 
 
@@ -124,13 +127,7 @@ def mul_multiplier(first: QuantParams, second: QuantParams, output: QuantParams)
 
 def _prepare_product(site: Site, multiplier: np.float32) -> Kernel:
     bounds = activation_bounds(site)
-    low, high = MUL_MULTIPLIER_LIMITS
-    if not low <= multiplier < high:
-        raise site.refuse(
-            f"its multiplier s_a s_b / s_y is {multiplier:.3g}, outside [{low:.3g}, {high:g}) that"
-            " the kernel takes",
-            "Look at the ranges of its operands",
-        )
+    _refuse_multiplier(site, multiplier)
     if site.is_reference:
         mantissa, exponent = fixed_point_multiplier(float(multiplier))
 
@@ -146,3 +143,13 @@ def _prepare_product(site: Site, multiplier: np.float32) -> Kernel:
         return float32_requantize(inputs[0] * inputs[1], factor).clamp_(*bounds)
 
     return xnnpack
+
+
+def _refuse_multiplier(site: Site, multiplier: np.float32) -> None:
+    low, high = PRODUCT_LIMITS[site.target.arithmetic]
+    if not low <= multiplier < high:
+        raise site.refuse(
+            f"its multiplier s_a s_b / s_y is {multiplier:.3g}, outside [{low:.3g}, {high:g}) that"
+            " the kernel takes",
+            "Scale its operands so that their product's range is less far from theirs",
+        )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from intaglio.ops import OPS
-from intaglio.run.integer.site import KERNELS, Kernel, Site
+from intaglio.run.integer.site import KERNELS, Kernel, Site, refuse_other_grid
 
 MOVING = ("concat", "pad", "reshape", "transpose", "slice", "depth_to_space")
 
@@ -15,9 +15,7 @@ MOVING = ("concat", "pad", "reshape", "transpose", "slice", "depth_to_space")
 def prepare_move(site: Site) -> Kernel:
     """The op's float function moves centered integers as well: a padded zero is the integer 0."""
     function, node = OPS[site.node.op].function, site.node
-    for params in site.inputs:
-        if not params.same_grid(site.output):
-            raise site.refuse("its inputs and its result are on different grids", "Report this")
+    refuse_other_grid(site)
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:
         return function(node, inputs, {})

@@ -118,6 +118,13 @@ def _bound(site: Site, real: float) -> int:
     return int(np.clip(np.rint(np.float32(steps + np.float32(zero))), -(2**20), 2**20))
 
 
+def refuse_other_grid(site: Site) -> None:
+    """Raise UnsupportedByTarget when an input is not on the result's grid: the op moves integers."""
+    for params in site.inputs:
+        if not params.same_grid(site.output):
+            raise site.refuse("its inputs and its result are on different grids", "Report this")
+
+
 def clamp_centered(values: Tensor, bounds: tuple[int, int]) -> Tensor:
     """Clamp in place; return `values`."""
     return values.clamp_(bounds[0], bounds[1])

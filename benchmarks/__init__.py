@@ -1,0 +1,1 @@
+"""Benchmarks: every published figure can be made again by `make bench`."""

@@ -1,0 +1,122 @@
+"""What quantizing costs, as ratios measured interleaved in one process.
+
+    python -m benchmarks.cost
+
+* calibrating 128 images of 224 and writing the file, against 128 bare batch-1 forwards in PyTorch;
+* the twin's forward against the float module's, batch 16;
+* LiteRT int8 against LiteRT float32, one thread, batch 1.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import intaglio
+from benchmarks.float_file import float_file
+from benchmarks.networks import V2
+from benchmarks.paired import interleaved, ratio
+from benchmarks.places import write_result
+from intaglio.calibrate import choose_encodings, make_plan, observe_ranges
+from intaglio.calibrate.minmax import MinMax
+from intaglio.export.tflite.runtime import open_interpreter, run_file
+from intaglio.export.tflite.write import write_tflite
+from intaglio.ir.graph import Graph
+from intaglio.passes.canonicalize import canonicalize
+from intaglio.passes.lower import lower
+from intaglio.targets import LITERT
+
+IMAGES = 128
+ROUNDS = 7
+
+
+def main() -> None:
+    """Measure every row and write benchmarks/results/cost.json."""
+    rows = []
+    module, _, shape = V2.build()
+    images = torch.cat(list(V2.images(V2.calibration, IMAGES)))
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        rows += calibration_rows(module, images, threads)
+        rows.append(twin_row(module, images, threads))
+    torch.set_num_threads(1)
+    rows.append(latency_row(module, images))
+    write_result("cost", "python -m benchmarks.cost", rows)
+
+
+def calibration_rows(module: nn.Module, images: Tensor, threads: int) -> list[dict[str, Any]]:
+    """Calibrating and writing, without and with the capture of the module, against bare forwards."""
+    captured = intaglio.capture(module, images[:1])
+
+    def forwards() -> None:
+        with torch.inference_mode():
+            for image in torch.split(images, 1):
+                module(image)
+
+    def quantize(graph: Graph) -> bytes:
+        canonicalize(graph)
+        lower(graph)
+        plan = make_plan(graph, LITERT, "w8a8")
+        ranges = observe_ranges(graph, plan, torch.split(images, 16), calibrator=MinMax)
+        return write_tflite(graph, choose_encodings(graph, plan, ranges, LITERT), LITERT)
+
+    work: dict[str, Callable[[], object]] = {
+        "bare": forwards,
+        "quantize": lambda: quantize(captured.copy()),
+        "capture": lambda: quantize(intaglio.capture(module, images[:1])),
+    }
+    seconds = interleaved(work, ROUNDS)
+    labels = {
+        "quantize": f"fold, calibrate {IMAGES} images, encode, write / {IMAGES} bare forwards",
+        "capture": "the same with torch.export before it / bare forwards",
+    }
+    return [_row(label, seconds, name, threads=threads) for name, label in labels.items()]
+
+
+def twin_row(module: nn.Module, images: Tensor, threads: int) -> dict[str, Any]:
+    """The twin's forward against the float module's, batch 16."""
+    result = intaglio.compress(module, images[:1], data=images[:32])
+    batch = images[:16]
+
+    def eager() -> None:
+        with torch.inference_mode():
+            module(batch)
+
+    seconds = interleaved({"bare": eager, "twin": lambda: result.twin(batch)}, 15)
+    label = "twin forward / float eager forward, batch 16"
+    return _row(label, seconds, "twin", threads=threads)
+
+
+def latency_row(module: nn.Module, images: Tensor) -> dict[str, Any]:
+    """LiteRT int8 against LiteRT float32 on the same network, batch 1."""
+    result = intaglio.compress(module, images[:1], data=images[:32])
+    pixels = images[:1].permute(0, 2, 3, 1).contiguous().numpy()
+    integer = open_interpreter(result.content, LITERT)
+    real = open_interpreter(float_file(result), LITERT)
+    work: dict[str, Callable[[], object]] = {
+        "bare": lambda: run_file(real, pixels),
+        "int8": lambda: run_file(integer, pixels),
+    }
+    seconds = interleaved(work, 60)
+    return _row("LiteRT int8 / LiteRT float32, batch 1", seconds, "int8", threads=1)
+
+
+def _row(label: str, seconds: dict[str, list[float]], name: str, *, threads: int) -> dict[str, Any]:
+    middle, low, high = ratio(seconds, name, "bare")
+    return {
+        "what": label,
+        "threads": threads,
+        "ratio": round(middle, 3),
+        "quartiles": [round(low, 3), round(high, 3)],
+        "seconds": round(statistics.median(seconds[name]), 4),
+        "bare_seconds": round(statistics.median(seconds["bare"]), 4),
+        "rounds": len(seconds[name]),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Where data and results lie, and how results are written."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import machine
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "benchmarks" / "results"
+DATA = Path(os.environ.get("INTAGLIO_DATA", REPOSITORY.parent / "shared" / "data"))
+WEIGHTS = DATA / "weights"
+IMAGENET = DATA / "imagenet"
+
+
+def write_result(name: str, command: str, rows: list[dict[str, Any]]) -> None:
+    """Write benchmarks/results/NAME.json: the command, the machine, the rows; print the rows."""
+    content = {"command": command, "machine": machine(), "rows": rows}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    for row in rows:
+        print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)

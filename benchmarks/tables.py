@@ -1,0 +1,47 @@
+"""benchmarks/results/README.md from the results beside it: nothing in it is typed by hand.
+
+python -m benchmarks.tables
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from benchmarks.places import RESULTS
+
+HEAD = """# Measured
+
+Each table is made by the command above it and written by `python -m benchmarks.tables`. `make bench`
+runs all of them. The accuracy sets are easier than the full ImageNet validation set: compare a row's
+integer network with its own float network, never with published figures.
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    parts = [HEAD]
+    for path in sorted(RESULTS.glob("*.json")):
+        content = json.loads(path.read_text())
+        parts.append(f"## {path.stem}\n\n`{content['command']}`\n")
+        machine = content["machine"]
+        parts.append("; ".join(f"{key}: {value}" for key, value in machine.items()) + "\n")
+        parts.append(table(content["rows"]))
+    (RESULTS / "README.md").write_text("\n".join(parts))
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return rows as a Markdown table; columns in the order in which they first appear."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
+    for row in rows:
+        lines.append("| " + " | ".join(_cell(row.get(column, "")) for column in columns) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)
+
+
+if __name__ == "__main__":
+    main()

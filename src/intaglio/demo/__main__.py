@@ -1,0 +1,98 @@
+"""`python -m intaglio.demo [DIR]`: compress, evaluate and check a small MobileNetV2 on digits.
+
+DIR is ./demo-out when it is left out. Everything is done through the public API, as a user would.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import intaglio
+from intaglio.demo.digits import LABELS, MODEL, PREPROCESS, Digits, build_network, load_digits
+from intaglio.errors import RequestError
+from intaglio.export.tflite.check import CheckCounts, check_file
+from intaglio.weights import load_weights
+
+CHECKPOINT = Path(__file__).parent / "digits.safetensors"
+PLACE = Path("demo-out")
+CHECKED = 64
+
+
+def main(arguments: list[str]) -> int:
+    """Run the demo; return the exit code."""
+    place = Path(arguments[0]) if arguments else PLACE
+    began = time.perf_counter()
+    try:
+        digits = load_digits()
+        print(_opening(digits), flush=True)
+        compress_digits(digits).save(place)
+        result = intaglio.load(place)  # what follows is of the saved files
+        counts = check_file(result.content, result.twin, [digits.held_out.images[:CHECKED]])
+    except RequestError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    seconds = time.perf_counter() - began
+    print("\n".join([*summary(result, counts), *_places(place), f"Time      {seconds:.0f} s"]))
+    return 1 if counts.mismatches else 0
+
+
+def compress_digits(digits: Digits) -> intaglio.Result:
+    """Return the compressed network of the checkpoint that ships, evaluated on the held-out digits."""
+    network = build_network()
+    load_weights(network, CHECKPOINT)
+    where = intaglio.Provenance(
+        model=MODEL,
+        data="scikit-learn digits, calibration part",
+        images=len(digits.calibration.labels),
+        preprocess=PREPROCESS,
+        labels=LABELS,
+    )
+    return intaglio.compress(
+        network,
+        torch.zeros(1, *digits.calibration.images.shape[1:]),
+        data=digits.calibration.images,
+        evaluate=(digits.held_out.images, digits.held_out.labels),
+        recipe="plain",
+        options=intaglio.Options(provenance=where),
+    )
+
+
+def summary(result: intaglio.Result, counts: CheckCounts) -> list[str]:
+    """Return what was measured, one line each."""
+    real, integer = result.report.float, result.report.integer
+    size = len(result.content)
+    less = 1.0 - size / real.size_bytes
+    return [
+        f"Accuracy  float {real.top1:.1f} %, integer {integer.top1:.1f} % on {integer.n} held-out"
+        f" digits; both name the same digit for {integer.agreement:.1f} %",
+        f"Size      float {real.size_bytes:,} bytes, model.tflite {size:,} bytes ({less:.0%} less)",
+        f"Check     {counts.values_compared:,} values of {counts.images} held-out digits compared"
+        f" between model.tflite and its twin, {counts.mismatches} differ ({result.target.runtime})",
+    ]
+
+
+def _opening(digits: Digits) -> str:
+    parts = (digits.train, digits.calibration, digits.held_out)
+    train, calibration, held_out = (len(part.labels) for part in parts)
+    return (
+        f"Network   {MODEL}\n"
+        f"Data      scikit-learn's handwritten digits, 8x8 pixels enlarged to 32x32, in three parts"
+        f" that share no image:\n"
+        f"          {train} that the checkpoint was trained on, {calibration} for calibration,"
+        f" {held_out} held out"
+    )
+
+
+def _places(place: Path) -> list[str]:
+    return [
+        f"Model     {place / 'model.tflite'}",
+        f"Report    {place / 'report.html'} (open it in a browser), {place / 'report.json'}",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,60 @@
+"""Writers of activation functions, resizing and softmax."""
+
+from __future__ import annotations
+
+from intaglio.export.tflite.layout import file_axis, file_shape
+from intaglio.export.tflite.writing import Writing, options, tflite_op
+from intaglio.ir.graph import Node
+
+
+@tflite_op("sigmoid")
+def write_sigmoid(node: Node, writing: Writing) -> None:
+    """LOGISTIC."""
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("LOGISTIC", inputs, output, version=2)
+
+
+@tflite_op("tanh")
+def write_tanh(node: Node, writing: Writing) -> None:
+    """TANH."""
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("TANH", inputs, output, version=2)
+
+
+@tflite_op("leaky_relu")
+def write_leaky_relu(node: Node, writing: Writing) -> None:
+    """LEAKY_RELU."""
+    made = options("LeakyReluOptions", alpha=node.attrs["slope"])
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("LEAKY_RELU", inputs, output, version=2, options=made)
+
+
+@tflite_op("resize")
+def write_resize(node: Node, writing: Writing) -> None:
+    """RESIZE_BILINEAR; or RESIZE_NEAREST_NEIGHBOR, which runs in a built-in kernel."""
+    size = writing.integers(f"{node.name}.size", list(node.shape[2:]))
+    inputs, output = [*writing.inputs(node), size], [writing.output(node)]
+    if node.attrs["mode"] == "nearest":
+        made = options("ResizeNearestNeighborOptions", alignCorners=False, halfPixelCenters=False)
+        build = writing.build
+        build.operator("RESIZE_NEAREST_NEIGHBOR", inputs, output, version=2, options=made)
+        return
+    align = bool(node.attrs["align_corners"])
+    made = options("ResizeBilinearOptions", alignCorners=align, halfPixelCenters=not align)
+    writing.build.operator("RESIZE_BILINEAR", inputs, output, version=3, options=made)
+
+
+@tflite_op("softmax")
+def write_softmax(node: Node, writing: Writing) -> None:
+    """SOFTMAX in float32, at the network's end, over the last axis of the file's layout."""
+    source, shape = node.inputs[0], file_shape(node.shape)
+    if file_axis(node.attrs["axis"], len(shape)) != len(shape) - 1:
+        raise writing.refuse(
+            node, f"a softmax over axis {node.attrs['axis']} of {len(shape)}", "Leave it out"
+        )
+    real = writing.build.tensor(f"{node.name}.logits", shape, "float32")
+    writing.build.operator("DEQUANTIZE", [writing.index[source]], [real], version=2)
+    made = writing.build.tensor(node.name, shape, "float32")
+    chosen = options("SoftmaxOptions", beta=1.0)
+    writing.build.operator("SOFTMAX", [real], [made], version=1, options=chosen)
+    writing.index[node.name] = made
