@@ -2,9 +2,9 @@
 
     python examples/train_digits.py [FILE]
 
-FILE is src/intaglio/demo/digits.safetensors when it is left out. It takes two to three minutes on
-one core. The same versions on the same kind of processor give the same bytes; another processor may sum
-in another order and end at other weights of the same quality.
+FILE is src/intaglio/demo/digits.safetensors when it is left out. It takes about two minutes on
+one core. The same versions on the same kind of processor give the same bytes; another processor
+may sum in another order and end at other weights of the same quality.
 """
 
 from __future__ import annotations

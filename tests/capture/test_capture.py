@@ -158,6 +158,28 @@ def test_a_program_with_a_fixed_batch_becomes_symbolic():
         assert torch.equal(run_float(graph, x)[0], module(x))
 
 
+def test_a_program_exported_in_training_mode_is_refused():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    program = export(module.train(), (EXAMPLE.repeat(2, 1, 1, 1),))
+
+    with pytest.raises(CaptureError, match=r"layer '1' normalizes .* call \.eval\(\) before"):
+        graph_of_program(program)
+
+
+def test_a_failure_prints_and_logs_nothing(capfd):
+    with pytest.raises(CaptureError):
+        capture(Function(lambda x: x.relu() if x.sum() > 0 else x), EXAMPLE)
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_in_place_layers_make_the_same_graph():
+    def network(inplace: bool) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU6(inplace))
+
+    assert text(capture(network(True), EXAMPLE)) == text(capture(network(False), EXAMPLE))
+
+
 class TwoInputs(nn.Module):
     def forward(self, x, y):
         return x + y
@@ -174,10 +196,14 @@ class Mask(nn.Module):
         (TwoInputs(), "one tensor as its input"),
         (Function(lambda x: x.relu() if x.sum() > 0 else x), "control flow"),
         (Mask(), "depends on values"),
-        (Function(lambda x: x.view(1, 3, 8, 8)), "batch"),
+        (Function(lambda x: x.view(1, 3, 8, 8)), "itself fails on an input of shape"),
+        (Function(lambda x: x[: x.shape[0] // 2]), "batch"),
         (Function(lambda x: x.view(x.shape[0] * 3, 8, 8)), "images of a batch must not mix"),
         (Function(lambda x: x.transpose(0, 1)), "keep the batch as axis 0"),
         (Function(lambda x: None), "no tensor"),
+        (nn.BatchNorm2d(3, track_running_stats=False), "statistics of the batch"),
+        (nn.Conv2d(4, 2, 1), "Conv2d itself fails on an input of shape"),
+        (Function(lambda *x: x[0].numpy()), "torch.export cannot follow"),
     ],
 )
 def test_what_cannot_be_captured_is_refused_in_one_line(module, words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from architectures import architectures, captured, images
 from architectures.sketch import Sketch
-from intaglio.errors import GraphError, IntaglioError, OutputError, WeightsError
+from intaglio.errors import GraphError, OutputError, WeightsError
 from intaglio.ir.save import load_graph, save_graph
 from intaglio.run.float import run_float
 
@@ -103,7 +104,7 @@ def test_settings_that_are_not_plain_are_refused(value, tmp_path):
     graph = sketch.done()
     graph["a"].attrs["activation"] = value
 
-    with pytest.raises(GraphError, match="node 'a': activation=.* cannot be saved"):
+    with pytest.raises(GraphError, match=r"node 'a': activation=.* cannot be saved"):
         save_graph(graph, tmp_path / "graph")
 
 
@@ -116,9 +117,6 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
 
 
 DAMAGE = {
-    "not JSON": lambda s: "{",
-    "not text": lambda s: b"\xff\xfe\x00",
-    "another file": lambda s: [],
     "no format": lambda s: s.pop("format"),
     "another version": lambda s: s.update(version=2),
     "no nodes": lambda s: s.pop("nodes"),
@@ -146,29 +144,28 @@ DAMAGE = {
     "a constant of another shape": lambda s: s["nodes"][2].update(shape=[7]),
     "an output that is not there": lambda s: s.update(outputs=["gone"]),
     "no outputs": lambda s: s.update(outputs=[]),
-    "deep nesting": lambda s: '{"format":' + "[" * 100_000,
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_structure_is_refused_by_file(damage, stem):
+def test_a_structure_that_describes_no_legal_graph_is_refused_by_file(damage, stem):
     path = stem.with_suffix(".json")
     structure = json.loads(path.read_text())
-    result = DAMAGE[damage](structure)
-    if isinstance(result, bytes):
-        path.write_bytes(result)
-    else:
-        is_whole_file = isinstance(result, str) and damage in ("not JSON", "deep nesting")
-        path.write_text(result if is_whole_file else json.dumps(structure))
-        if damage == "another file":
-            path.write_text("[]")
+    DAMAGE[damage](structure)
+    path.write_text(json.dumps(structure))
 
-    with pytest.raises(
-        WeightsError, match=r"the graph file '.*graph\.(json|safetensors)'"
-    ) as error:
+    with pytest.raises(WeightsError, match=r"graph file '.*graph\.(json|safetensors)'") as refusal:
         load_graph(stem)
 
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"3", b"\xff\xfe\x00", b"[" * 100_000])
+def test_a_structure_that_is_none_is_refused_by_file(content, stem):
+    stem.with_suffix(".json").write_bytes(content)
+
+    with pytest.raises(WeightsError, match=r"graph file '.*graph\.json' is damaged"):
+        load_graph(stem)
 
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
@@ -207,7 +204,5 @@ def test_every_single_changed_byte_of_the_structure_is_read_or_refused(stem):
     content = path.read_bytes()
     for place in range(0, len(content), 7):
         path.write_bytes(content[:place] + bytes([content[place] ^ 0x11]) + content[place + 1 :])
-        try:
+        with contextlib.suppress(WeightsError):  # any other error fails the test
             load_graph(stem)
-        except IntaglioError as error:
-            assert isinstance(error, WeightsError)

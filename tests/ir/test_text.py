@@ -87,5 +87,5 @@ def test_opaque_calls_show_the_call_and_its_arguments():
     lines = text(captured("mobilevit").source)
 
     assert text(graph) == "x = input() -> [N,3]\nc = constant() -> []\nreturn c\n"
-    assert "expand(attention.class_token, x)" in lines
+    assert "opaque(attention.class_token, x)" in lines
     assert "{args=($0,(batch($1),-1,-1)), call=aten.expand.default} -> [N,1,12]" in lines

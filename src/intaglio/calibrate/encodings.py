@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from intaglio.calibrate.fit_operands import fit_operands
 from intaglio.calibrate.loop import Ranges
 from intaglio.calibrate.nudge import nudge_scales
 from intaglio.calibrate.plan import WEIGHTED, Plan
@@ -16,7 +17,11 @@ from intaglio.run.integer.weights import BIAS_LIMIT
 from intaglio.targets.target import Target
 
 BIAS_STEPS = 2**20
-"""Integer of the bias of a channel whose weights are all zero: fine enough for any output grid."""
+"""Integer that a channel whose weights are all zero gives its bias (or 1.0 where that is zero too).
+
+It is fine enough for any output grid, and keeps the channel's multiplier small: XNNPACK takes none from
+256 on, even where nothing is multiplied.
+"""
 
 
 def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -> Encodings:
@@ -34,6 +39,7 @@ def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -
         high = torch.stack([bounds[1] for bounds in seen]).max()
         found = params_from_range(low, high, plan.activations[group[0]])
         grids.update(dict.fromkeys(group, found))
+    plan, grids = fit_operands(graph, plan, grids, ranges, target)
     grids = nudge_scales(graph, plan, grids, target)
     weights = {
         name: weight_params(graph, graph[name], spec, grids[graph[name].inputs[0]].scale)
@@ -55,13 +61,11 @@ def weight_params(graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor
     rows = weight.transpose(0, axis).flatten(1)  # [C_out / groups, ...]
     largest = rows.abs().amax(1) if spec.axis is not None else rows.abs().max()
     found = params_from_range(-largest, largest, spec)
-    if "bias" not in node.params:
-        return found
-    bias = graph.param(node, "bias").abs().double()
+    bias = graph.param(node, "bias", torch.zeros(rows.shape[0])).abs().double()
     if spec.axis is None:
         bias = bias.max()
     step = input_scale.double()
     needed = bias / (step * (BIAS_LIMIT - 1))
-    silent = torch.as_tensor(largest == 0) & (bias > 0)
-    scale = torch.where(silent, bias / (step * BIAS_STEPS), found.scale.double())
+    silent = bias.where(bias > 0, 1.0) / (step * BIAS_STEPS)
+    scale = silent.where(largest == 0, found.scale.double())
     return QuantParams(torch.maximum(scale, needed).float(), found.zero_point, spec)

@@ -16,7 +16,7 @@ from intaglio.run.float import run_float
 Ranges = dict[str, tuple[Tensor, Tensor]]
 """Value to (low, high), [] float32 each."""
 
-IMAGES_AT_ONCE = 8
+IMAGES_AT_ONCE = 4
 """Larger batches are cut up: the values of a few images stay in the processor's caches."""
 
 

@@ -1,10 +1,15 @@
 """Scales on which x86-64 and ARM agree to the bit.
 
 XNNPACK computes MUL, MEAN and the table ops differently on the two: MUL in float32 on one and in
-integers on the other, MEAN and tables with fused multiply-adds on ARM. Both are known (kernels.md,
-section 3), and all inputs can be gone through: 511 * 511 products, n * 255 + 1 sums, 256 table entries. Where
-they disagree anywhere the output scale is raised by one ulp, until they agree everywhere. A handful of
-ulp changes no accuracy: it is a relative change below 2e-5.
+integers on the other, MEAN and tables with fused multiply-adds on ARM. Both are known, and all
+inputs can be gone through: 65,536 products, n * 255 + 1 sums, 256 table entries
+(run/integer/agreement.py). Where they disagree anywhere the output scale is raised by one ulp,
+until they agree everywhere. A handful of ulp changes no accuracy: it is a relative change below
+2e-5.
+
+The grid of a sigmoid or tanh that stands alone is prescribed, a power of two, and stays:
+multiplying by it is exact, so fusing changes nothing. Only the last bits of a library's tanh can
+matter there; the scale of its input is raised then.
 """
 
 from __future__ import annotations
@@ -46,13 +51,28 @@ def nudge_scales(
                 continue
             while not _agrees(graph, node, found):
                 settled = False
+                raised = _value_to_raise(plan, group_of, node)
                 tries[node.name] = tries.get(node.name, 0) + 1
-                if tries[node.name] > MOST_ULPS or node.name in plan.derived:
+                if raised is None or tries[node.name] > MOST_ULPS:
                     raise _no_scale(node, target)
-                raised = _one_ulp_up(found[node.name])
-                found.update(dict.fromkeys(group_of[node.name], raised))
-        found = _with_derived(graph, plan, found)
+                found.update(dict.fromkeys(group_of[raised], _one_ulp_up(found[raised])))
+                found = _with_derived(graph, plan, found)
     return found
+
+
+def _value_to_raise(plan: Plan, group_of: Mapping[str, tuple[str, ...]], node: Node) -> str | None:
+    """Return the value whose scale decides about a node's bits and may be moved, or None.
+
+    Mostly it is the node's own; where that is prescribed it is an input's.
+    """
+    if node.op == "mean" and group_of[node.name] is group_of[node.inputs[0]]:
+        return None  # only the ratio of the two scales counts, and they would move together
+    for name in (node.name, *node.inputs):
+        while name in plan.derived:
+            name = plan.derived[name][0]
+        if name not in plan.fixed:
+            return name
+    return None
 
 
 def _with_derived(
@@ -87,5 +107,6 @@ def _no_scale(node: Node, target: Target) -> UnsupportedByTarget:
         node.op,
         target.name,
         reason="no scale was found on which x86-64 and ARM compute the same bits",
-        try_instead="Calibrate with other images (another --seed)",
+        try_instead="Calibrate with other images (another --seed), or keep its result out of"
+        " concatenations with its input",
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
-from intaglio.capture.builder import BatchMarker, Builder, Pieces
+from intaglio.capture.builder import BatchMarker, Builder, Pieces, module_path
+from intaglio.errors import CaptureError
 from intaglio.ops.opaque import BatchSize, Slot
 
 aten = torch.ops.aten
@@ -190,7 +191,7 @@ def _linear(fx_node: fx.Node, builder: Builder) -> str | None:
 def _batch_norm(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
     if a.get("training"):
-        return None
+        _batch_statistics(fx_node, builder)
     roles = {"weight": "weight", "bias": "bias", "running_mean": "mean", "running_var": "var"}
     keys = {role: builder.key(a[name]) for name, role in roles.items() if a[name] is not None}
     x = builder.operand(a["input"], fx_node)
@@ -198,6 +199,15 @@ def _batch_norm(fx_node: fx.Node, builder: Builder) -> str | None:
         return None
     params = {role: key for role, key in keys.items() if key is not None}
     return builder.add("batch_norm", fx_node, [x], params=params, eps=a["eps"])
+
+
+@_entry(aten._native_batch_norm_legit_functional.default, aten._native_batch_norm_legit.no_stats)
+def _batch_statistics(fx_node: fx.Node, builder: Builder) -> NoReturn:
+    raise CaptureError(
+        f"layer '{module_path(fx_node) or fx_node.name}' normalizes with the statistics of the"
+        " batch, so that images mix: call .eval() before torch.export, and give batch norms"
+        " stored statistics (track_running_stats=True)"
+    )
 
 
 def _clamp(fx_node: fx.Node, builder: Builder, low: float | None, high: float | None) -> str | None:

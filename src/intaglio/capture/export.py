@@ -7,8 +7,11 @@ that could change a rounding. What it does not know becomes an `opaque` node.
 from __future__ import annotations
 
 import inspect
+import io
+import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
@@ -17,14 +20,13 @@ from torch.export import Dim, ExportedProgram, export
 from torch.export.graph_signature import OutputKind
 from torch.utils import _pytree as pytree
 
-from intaglio.capture.aten import ATEN, IDENTITY, SKIPPED, arguments, build_opaque
+from intaglio.capture.aten import ATEN, IDENTITY, SKIPPED, build_opaque
 from intaglio.capture.builder import Builder, NoValue, Pieces
 from intaglio.errors import CaptureError, GraphError, NonFiniteError
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ir.verify import verify
 from intaglio.run.float import infer_shapes
 
-BATCH_NORM = torch.ops.aten.batch_norm.default
 WRAP = "wrap it in a module whose forward takes the image alone"
 
 
@@ -54,10 +56,9 @@ def capture(model: nn.Module, example_input: Tensor) -> Graph:
 def graph_of_program(program: ExportedProgram) -> Graph:
     """Return the graph of an exported program; a fixed batch is accepted and becomes symbolic."""
     if not _speaks_our_table(program):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # torch's own pytree, inside torch
-            # no in-place calls and nested graphs any more; the same arithmetic. It traces the
-            # network once more, which costs more than all the rest of capture
+        # no in-place calls and nested graphs any more; the same arithmetic. It traces the
+        # network once more, which costs more than all the rest of capture
+        with _quiet():
             program = program.run_decompositions({})
     builder = Builder(Graph())
     _placeholders(program, builder)
@@ -84,8 +85,6 @@ def _speaks_our_table(program: ExportedProgram) -> bool:
         if fx_node.op == "call_function":
             if fx_node.target not in known:
                 return False
-            if fx_node.target == BATCH_NORM and arguments(fx_node)["training"]:
-                return False  # it would update the stored statistics
         elif fx_node.op not in ("placeholder", "output"):
             return False
     return True
@@ -105,13 +104,17 @@ def _check_example(example: object) -> None:
 
 
 def _check_takes_one_input(model: nn.Module) -> None:
-    needed = [
-        name
-        for name, parameter in inspect.signature(model.forward).parameters.items()
-        if parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    takes = [
+        parameter
+        for parameter in inspect.signature(model.forward).parameters.values()
+        if parameter.kind != parameter.VAR_KEYWORD
     ]
-    if len(needed) != 1:
+    needed = [
+        parameter.name
+        for parameter in takes
+        if parameter.default is parameter.empty and parameter.kind != parameter.VAR_POSITIONAL
+    ]
+    if len(needed) > 1 or not takes:
         raise CaptureError(
             f"the network must have one tensor as its input, but {type(model).__name__} takes"
             f" {', '.join(needed) or 'none'}: {WRAP}"
@@ -121,18 +124,44 @@ def _check_takes_one_input(model: nn.Module) -> None:
 def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
     # torch.export specializes on batch sizes 0 and 1: give it two images
     images = example[:1].detach().repeat(2, *[1] * (example.ndim - 1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         try:
             return export(model, (images,), dynamic_shapes=({0: Dim("batch")},))
         except Exception as error:  # torch.export raises many kinds, none of them documented
-            first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            reason = f"{type(error).__name__}: {first[:300]}"
+            failure = error
+    name, shape = type(model).__name__, tuple(example.shape)
+    try:
+        with torch.no_grad():
+            model(images)
+    except Exception as error:
+        raise CaptureError(
+            f"{name} itself fails on an input of shape {shape}: {_one_line(error)}. Is that the"
+            " shape that it takes?"
+        ) from error
     raise CaptureError(
-        f"torch.export cannot follow {type(model).__name__} on an input of shape"
-        f" {tuple(example.shape)}: {reason}. Take control flow that depends on values, and"
-        " post-processing such as NMS, out of forward(), and make it work for any batch size"
-    )
+        f"torch.export cannot follow {name} on an input of shape {shape}: {_one_line(failure)}."
+        " Take control flow that depends on values, and post-processing such as NMS, out of"
+        " forward(), and make it work for any batch size"
+    ) from failure
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch.export's warnings, logs and prints to itself: what matters is in the error."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def _one_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    first = text[0].split("For more information")[0].rstrip(" .!") if text else ""
+    return f"{type(error).__name__}: {first[:300]}"
 
 
 def _placeholders(program: ExportedProgram, builder: Builder) -> None:

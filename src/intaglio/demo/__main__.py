@@ -1,6 +1,7 @@
 """`python -m intaglio.demo [DIR]`: compress, evaluate and check a small MobileNetV2 on digits.
 
-DIR is ./demo-out when it is left out. Everything is done through the public API, as a user would.
+DIR is ./demo-out when it is left out. The functions called are those of the public API
+(`intaglio.compress`, `intaglio.load`), as a user would call them.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import torch
 
-import intaglio
 from intaglio.demo.digits import LABELS, MODEL, PREPROCESS, Digits, build_network, load_digits
 from intaglio.errors import RequestError
 from intaglio.export.tflite.check import CheckCounts, check_file
+from intaglio.options import Options, Provenance
+from intaglio.pipeline import compress
+from intaglio.result import Result, load
 from intaglio.weights import load_weights
 
 CHECKPOINT = Path(__file__).parent / "digits.safetensors"
@@ -26,42 +29,43 @@ def main(arguments: list[str]) -> int:
     """Run the demo; return the exit code."""
     place = Path(arguments[0]) if arguments else PLACE
     began = time.perf_counter()
+    torch.set_num_threads(1)  # its layers are small: several threads mostly wait for each other
     try:
         digits = load_digits()
-        print(_opening(digits), flush=True)
+        _say(_opening(digits))
         compress_digits(digits).save(place)
-        result = intaglio.load(place)  # what follows is of the saved files
+        result = load(place)  # what follows is of the saved files
         counts = check_file(result.content, result.twin, [digits.held_out.images[:CHECKED]])
     except RequestError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         return 2
     seconds = time.perf_counter() - began
-    print("\n".join([*summary(result, counts), *_places(place), f"Time      {seconds:.0f} s"]))
+    _say("\n".join([*summary(result, counts), *_places(place), f"Time      {seconds:.0f} s"]))
     return 1 if counts.mismatches else 0
 
 
-def compress_digits(digits: Digits) -> intaglio.Result:
-    """Return the compressed network of the checkpoint that ships, evaluated on the held-out digits."""
+def compress_digits(digits: Digits) -> Result:
+    """Return the network of the checkpoint, compressed, and evaluated on the held-out digits."""
     network = build_network()
     load_weights(network, CHECKPOINT)
-    where = intaglio.Provenance(
+    where = Provenance(
         model=MODEL,
         data="scikit-learn digits, calibration part",
         images=len(digits.calibration.labels),
         preprocess=PREPROCESS,
         labels=LABELS,
     )
-    return intaglio.compress(
+    return compress(
         network,
         torch.zeros(1, *digits.calibration.images.shape[1:]),
         data=digits.calibration.images,
         evaluate=(digits.held_out.images, digits.held_out.labels),
         recipe="plain",
-        options=intaglio.Options(provenance=where),
+        options=Options(provenance=where),
     )
 
 
-def summary(result: intaglio.Result, counts: CheckCounts) -> list[str]:
+def summary(result: Result, counts: CheckCounts) -> list[str]:
     """Return what was measured, one line each."""
     real, integer = result.report.float, result.report.integer
     size = len(result.content)
@@ -73,6 +77,11 @@ def summary(result: intaglio.Result, counts: CheckCounts) -> list[str]:
         f"Check     {counts.values_compared:,} values of {counts.images} held-out digits compared"
         f" between model.tflite and its twin, {counts.mismatches} differ ({result.target.runtime})",
     ]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _opening(digits: Digits) -> str:

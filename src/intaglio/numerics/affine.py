@@ -11,12 +11,16 @@ from torch import Tensor
 from intaglio.errors import RangeError
 from intaglio.numerics.spec import QuantParams, QuantSpec
 
+FLOAT32_BITS = 16
+"""Integers of more bits are rounded in float64: float32 holds only 24 bits of them."""
+
 
 def params_from_range(low: Tensor, high: Tensor, spec: QuantSpec) -> QuantParams:
     """Choose the scale and zero point that cover the real range [low, high].
 
     The range is first widened to contain 0.0, so that zero padding and ReLU's zero are exact.
-    A range of only zeros, or one too small for float32 to divide, gets the scale 1: zeros stay zeros.
+    A range of only zeros, or one too small for float32 to divide, gets the scale 1: zeros stay
+    zeros.
 
     Args:
         low, high: Smallest and largest real value; shape [] or [C] when `spec.axis` is set.
@@ -46,8 +50,10 @@ def params_from_range(low: Tensor, high: Tensor, spec: QuantSpec) -> QuantParams
 
 
 def quantize(values: Tensor, params: QuantParams) -> Tensor:
-    """Return the nearest integers of the grid, int32, same shape as `values`; outside it saturates."""
+    """Return the nearest integers of the grid, int32, same shape; what is outside saturates."""
     scale, zero_point = _broadcast(params, values.ndim)
+    if params.spec.bits > FLOAT32_BITS:
+        values = values.double()
     integers = (values / scale).round() + zero_point
     return integers.clamp(params.spec.qmin, params.spec.qmax).int()
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intaglio.ir.graph import Node
-from intaglio.ops.schema import activate, op
+from intaglio.ops.schema import activate_fresh, op
 
 
 @op(
@@ -35,7 +35,7 @@ def conv2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
         attrs["dilation"],
         attrs["groups"],
     )
-    return activate(y, attrs["activation"])
+    return activate_fresh(y, attrs["activation"])
 
 
 @op(
@@ -59,14 +59,14 @@ def conv_transpose2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, 
         attrs["groups"],
         attrs["dilation"],
     )
-    return activate(y, attrs["activation"])
+    return activate_fresh(y, attrs["activation"])
 
 
 @op("linear", roles=("weight", "bias"), attributes=("activation",))
 def linear(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Fully connected over the last axis. Weight [C_out, C_in]."""
     y = F.linear(inputs[0], params["weight"], params.get("bias"))
-    return activate(y, node.attrs["activation"])
+    return activate_fresh(y, node.attrs["activation"])
 
 
 @op("batch_norm", roles=("weight", "bias", "mean", "var"), attributes=("eps",))
@@ -88,4 +88,4 @@ def affine(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
     """y = weight * x + bias, [C] each, over axis 1: a batch norm that no layer could take in."""
     shape = (1, -1) + (1,) * (inputs[0].ndim - 2)
     y = inputs[0] * params["weight"].reshape(shape) + params["bias"].reshape(shape)
-    return activate(y, node.attrs["activation"])
+    return activate_fresh(y, node.attrs["activation"])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from intaglio.errors import GraphError
 from intaglio.ir.graph import Node
-from intaglio.ops.schema import activate, op
+from intaglio.ops.schema import activate_fresh, op
 
 
 @op("input", arity=(0, 0))
@@ -26,19 +26,19 @@ def constant(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor])
 @op("add", arity=(2, 2), attributes=("activation",))
 def add(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """a + b."""
-    return activate(inputs[0] + inputs[1], node.attrs["activation"])
+    return activate_fresh(inputs[0] + inputs[1], node.attrs["activation"])
 
 
 @op("sub", arity=(2, 2), attributes=("activation",))
 def sub(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """a - b."""
-    return activate(inputs[0] - inputs[1], node.attrs["activation"])
+    return activate_fresh(inputs[0] - inputs[1], node.attrs["activation"])
 
 
 @op("mul", arity=(2, 2), attributes=("activation",))
 def mul(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """a * b."""
-    return activate(inputs[0] * inputs[1], node.attrs["activation"])
+    return activate_fresh(inputs[0] * inputs[1], node.attrs["activation"])
 
 
 @op("div", arity=(2, 2))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intaglio.ir.graph import Node
-from intaglio.ops.schema import activate, op
+from intaglio.ops.schema import activate_fresh, op
 
 
 @op(
@@ -26,7 +26,7 @@ def max_pool2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor
     y = F.max_pool2d(
         x, attrs["kernel"], attrs["stride"], padding, attrs["dilation"], attrs["ceil_mode"]
     )
-    return activate(y, attrs["activation"])
+    return activate_fresh(y, attrs["activation"])
 
 
 @op(

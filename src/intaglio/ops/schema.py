@@ -78,9 +78,14 @@ Activation = tuple[float, float]
 
 def activate(value: Tensor, activation: Activation | None) -> Tensor:
     """Return `value` clamped to the fused activation's bounds, or itself where there is none."""
-    if activation is None:
+    return value if activation is None else activate_fresh(value.clone(), activation)
+
+
+def activate_fresh(value: Tensor, activation: Activation | None) -> Tensor:
+    """Clamp in place a tensor that an op has just made and nobody else holds; return it."""
+    if activation is None or activation == (float("-inf"), float("inf")):
         return value
     low, high = activation
     if (low, high) == (0.0, float("inf")):
-        return value.relu()
-    return value.clamp(low, high)  # bounds may be infinite
+        return value.relu_()
+    return value.clamp_(low, high)  # bounds may be infinite

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from intaglio.ir.graph import Graph
 from intaglio.passes.absorb_rescale import absorb_rescale
+from intaglio.passes.align_constants import align_constants
 from intaglio.passes.express_padding import express_padding
 from intaglio.passes.lower_activations import (
     lower_hard_sigmoid,
@@ -29,6 +30,7 @@ def lower(graph: Graph) -> dict[str, int]:
         How many changes each pass made, by name.
     """
     passes = (
+        align_constants,
         lower_silu,
         lower_hard_sigmoid,
         lower_hard_swish,

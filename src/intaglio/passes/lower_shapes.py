@@ -8,6 +8,7 @@ from torch import Tensor
 from intaglio.ir.edit import insert_before, redirect, replace
 from intaglio.ir.graph import Graph, Node
 from intaglio.passes.graph_pass import graph_pass
+from intaglio.run.integer.resize import follows_sizes
 
 LARGEST_CONCAT = 5
 LARGEST_POOL = 64
@@ -98,6 +99,8 @@ def lower_nearest(graph: Graph) -> int:
         if node.shape[2:] != (height * factor, width * factor):
             continue
         if factor < 2 or factor & (factor - 1):
+            continue
+        if not follows_sizes(node, graph[node.inputs[0]].shape):
             continue
         x = node.inputs[0]
         while factor > 2:
@@ -196,7 +199,11 @@ def separate_grids(graph: Graph) -> int:
     for node in graph:
         if node.op not in ("sigmoid", "tanh"):
             continue
-        sharing = [reader for reader in graph.readers(node.name) if reader.op in _SHARING]
+        sharing = [
+            reader
+            for reader in graph.readers(node.name)
+            if reader.op in _SHARING or _is_pick(graph, reader)
+        ]
         if not sharing:
             continue
         bridge = Node(

@@ -6,8 +6,8 @@
     network.assert_same_bits(LITERT)
 
 Everything follows from the seed. Every third network has powers of two for all its scales: exact ties
-in the rounding are rare otherwise. At those ties, and nowhere else, MUL and MEAN give other bits on
-ARM (calibration avoids such scales): the tests of `litert` hold for x86-64.
+in the rounding are rare otherwise. The scales are not those that calibration would choose: for a few
+of them MUL and MEAN give other bits on ARM, so the tests of `litert` hold for x86-64.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import torch
 from run.integer.harness import TARGETS, Network
 from run.integer.layers import Layer, random_layer
 
+from intaglio.numerics.spec import per_tensor
 from intaglio.passes.express_padding import express_padding, same_padding
 from intaglio.passes.lower_transposed import crop_transposed
 from intaglio.run.float import infer_shapes
@@ -16,6 +17,15 @@ from intaglio.targets.target import Target
 
 CASES = 100
 KINDS = ("ordinary", "pointwise", "strided", "dilated", "grouped", "depthwise")
+
+CONV2D = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
+TRANSPOSED = {
+    "stride": (2, 2),
+    "padding": (0, 0),
+    "output_padding": (0, 0),
+    "dilation": (1, 1),
+    "groups": 1,
+}
 
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 
@@ -109,6 +119,43 @@ def test_linear_with_sums_of_products_beyond_float32_gives_the_bits_of_the_runti
         network = Network(seed)
         x = network.input((4000,))
         add_layer(network, "linear", x, (5, 4000), {})
+
+        network.assert_same_bits(target)
+
+
+SILENT_LAYERS: list[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
+    ("conv2d", (2, 1, 1), (256, 2, 1, 1), CONV2D),
+    ("conv2d", (256, 1, 1), (256, 1, 1, 1), {**CONV2D, "groups": 256}),
+    ("linear", (2,), (256, 2), {}),
+    ("conv_transpose2d", (2, 1, 1), (2, 256, 1, 1), {**TRANSPOSED, "stride": (1, 1)}),
+]
+
+
+@both_targets
+@pytest.mark.parametrize(("op", "size", "shape", "attrs"), SILENT_LAYERS)
+def test_layers_next_to_ties_give_the_bits_of_the_runtime(
+    op: str, size: tuple[int, ...], shape: tuple[int, ...], attrs: dict[str, Any], target: Target
+) -> None:
+    """Biases of 2^23, and no weights, lie so dense that an ulp in a multiplier turns many of these."""
+    for seed in range(8):
+        network = Network(seed)
+        axis = 1 if op == "conv_transpose2d" else 0
+        x = network.input(size)
+        output = per_tensor(network.scale(), network.zero_point())
+        unit = float(output.step) / float(network.grids[x].step) / 2**23
+        weight = network.weight_grid([network.scale(30 * unit, 90 * unit) for _ in range(256)], axis)
+        step = float(network.grids[x].step) * weight.scale
+        middles = network.integers((256,), -100, 100) + 0.5
+        biases = (middles / (step / float(output.step)).double()).round()
+        biases += network.integers((256,), -1, 1)
+        network.add(
+            op,
+            [x],
+            {**attrs, "activation": None},
+            grid=output,
+            params={"weight": torch.zeros(shape), "bias": (biases * step.double()).float()},
+            weight=weight,
+        )
 
         network.assert_same_bits(target)
 

@@ -30,6 +30,12 @@ def write_constant(node: Node, writing: Writing) -> None:
 
 
 def _binary(word: str, kind: str, node: Node, writing: Writing, inputs: list[int]) -> None:
+    if any(len(writing.graph[name].shape) != len(node.shape) for name in node.inputs):
+        raise writing.refuse(
+            node,
+            "operands with different numbers of axes",
+            "Give both the same number with reshape or unsqueeze",
+        )
     made = options(kind, fusedActivationFunction=activation_word(node))
     output = [writing.output(node)]
     writing.build.operator(word, inputs, output, version=2, options=made)

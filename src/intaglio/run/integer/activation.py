@@ -8,8 +8,8 @@ SIGMOID and TANH, for every integer q of the input's grid:
 LEAKY_RELU, with d = q_x - z_x and r = f32(s_x / s_y):
     xnnpack    m = rint(256 r) where d >= 0, rint(256 f32(r slope)) below
                q_y = ((d m + 128) >> 8) + z_y
-    reference  double_rounding(d, r) + z_y where d >= 0, sign(slope) double_rounding(d, |f32(f32(s_x
-               slope) / s_y)|) + z_y below
+    reference  double_rounding(d, r) + z_y where d >= 0
+               sign(slope) double_rounding(d, |f32(f32(s_x slope) / s_y)|) + z_y below
 
 Kernels: XNNPACK's x8-lut, made by its reference unary ops, and qs8-vlrelu; LiteRT's activations.cc;
 ai-edge-litert 2.3.0.
@@ -31,7 +31,7 @@ from intaglio.run.integer.site import Kernel, Site, as_float, centered_range, in
 
 Reals = npt.NDArray[np.float32]
 LEAKY_RATIO_LIMITS = (2.0**-8, 2.0**7)
-"""Smallest and largest multiplier that XNNPACK's leaky ReLU takes; a negative one ends just before."""
+"""Smallest and largest multiplier of XNNPACK's leaky ReLU; negative ones end 1/256 before."""
 SIGMOID_ENDS = 100.0
 """XNNPACK's sigmoid is 0 or 1 beyond this."""
 PRESCRIBED = {"sigmoid": (np.float32(1 / 256), -128), "tanh": (np.float32(1 / 128), 0)}
@@ -83,9 +83,14 @@ def table_arguments(x: QuantParams) -> Reals:
 
 def xnnpack_sigmoid(x: Reals) -> Reals:
     """Return e / (1 + e), e = exp(x) in float64, rounded to float32; 0 and 1 beyond +-100."""
+    return float64_sigmoid(x).astype(np.float32)
+
+
+def float64_sigmoid(x: Reals) -> npt.NDArray[np.float64]:
+    """Return XNNPACK's sigmoid before its last rounding."""
     exponential = np.exp(x.astype(np.float64).clip(-SIGMOID_ENDS, SIGMOID_ENDS))
-    y = (exponential / (1.0 + exponential)).astype(np.float32)
-    return np.where(x > SIGMOID_ENDS, np.float32(1), np.where(x < -SIGMOID_ENDS, np.float32(0), y))
+    y: npt.NDArray[np.float64] = exponential / (1.0 + exponential)
+    return np.where(x > SIGMOID_ENDS, 1.0, np.where(x < -SIGMOID_ENDS, 0.0, y))
 
 
 def reference_sigmoid(x: Reals) -> Reals:
@@ -102,8 +107,8 @@ def float32_tanh(x: Reals) -> Reals:
 
 def xnnpack_steps(reals: Reals, output: QuantParams) -> Reals:
     """Return the integers of a table, zero point included, not clamped, as x86-64 computes them."""
-    scaled = reals * _inverse(output)
-    return np.rint(scaled + np.float32(output.zero))
+    integers: Reals = np.rint(reals * _inverse(output) + np.float32(output.zero))
+    return integers
 
 
 def _inverse(output: QuantParams) -> np.float32:
@@ -123,7 +128,9 @@ def _require_prescribed(site: Site) -> None:
 @integer_kernel("leaky_relu")
 def prepare_leaky_relu(site: Site) -> Kernel:
     """x where x >= 0, slope * x below."""
-    low, high = (bound - site.output.zero for bound in (site.output.spec.qmin, site.output.spec.qmax))
+    low, high = (
+        bound - site.output.zero for bound in (site.output.spec.qmin, site.output.spec.qmax)
+    )
     ratio, slope = site.inputs[0].step / site.output.step, np.float32(site.node.attrs["slope"])
     if site.is_reference:
         above = fixed_point_multiplier(float(ratio))
@@ -133,7 +140,9 @@ def prepare_leaky_relu(site: Site) -> Kernel:
         def reference(inputs: Sequence[Tensor]) -> Tensor:
             x = inputs[0].to(torch.int64)
             negative = sign * double_rounding(x, *below)
-            return as_float(torch.where(x >= 0, double_rounding(x, *above), negative).clamp_(low, high))
+            return as_float(
+                torch.where(x >= 0, double_rounding(x, *above), negative).clamp_(low, high)
+            )
 
         return reference
     _refuse_leaky_ratios(site, float(ratio), float(np.float32(ratio * slope)))

@@ -5,8 +5,8 @@ ADD and SUB, xnnpack (x86-64 and ARM alike):
     m_a = rint(r_a 2^h), m_b = +-rint(r_b 2^h)
     q_y = ((2^(h-1) + (q_a - z_a) m_a + (q_b - z_b) m_b) >> h) + z_y
 MUL: F = f32(f32(s_a s_b) / s_y); q_y = rint(f32(p) F) + z_y on x86-64; on ARM the same product in
-integers, half up; and XNNPACK turns some products of a value with itself into a table of squares. Scales
-are chosen so that all of them agree (calibrate/nudge.py).
+integers, half up; and XNNPACK turns some products of a value with itself into a table of squares.
+Scales are chosen so that all of them agree (calibrate/nudge.py).
 Reference: gemmlowp's double rounding (kernels.md, section 3).
 """
 

@@ -1,14 +1,15 @@
 """Integer RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR; input and output share one grid.
 
-Bilinear, for output index k, with align = 1 when corners are aligned and there is more than one output:
+Bilinear, for output index k; align = 1 where corners are aligned and there is more than one output:
     xnnpack    step = f32((in - align) / (out - align))
-               position = f32(k step) aligned, else f32(f32(k step) + f32(f32(step / 2) - 1/2)), clamped
+               position = f32(k step) where corners are aligned
+                          f32(f32(k step) + f32(f32(step / 2) - 1/2)) where not; clamped
                first = floor(position), weight = rint((position - first) 2048)
                t = (left << 11) + (right - left) weight_x, b likewise from the row below
                q_y = ((t << 11) + (b - t) weight_y + 2^21) >> 22
     reference  step = (1024 in + out / 2) / out in integers; position = k step + step / 2 - 512
                four products with weights of 1024 in all, / 2^20 rounded half away from zero
-ARM fuses the multiply-add of `position`: sizes on which that changes anything are refused (xnnpack).
+ARM fuses the multiply-add of `position`: xnnpack refuses sizes on which that changes anything.
 
 Nearest: first = min(floor(f32(k f32(in / out))), in - 1), a copy on every target and processor.
 
@@ -83,22 +84,26 @@ def prepare_resize(site: Site) -> Kernel:
 def follows_sizes(node: Node, shape: Sequence[int]) -> bool:
     """Whether a resize of a value of this shape computes positions from its sizes alone.
 
-    torch computes them from the factors that the user gave; where size * factor is no integer, the two
-    ways differ, and a file can only say the first.
+    torch computes them from the factors that the user gave; where size * factor is no integer, the
+    two ways differ, and a file can only say the first. With aligned corners torch ignores the
+    factors, and a nearest resize to the same or the double size it knows by the sizes.
     """
-    scales = node.attrs["scales"]
+    scales, mode = node.attrs["scales"], node.attrs["mode"]
     if scales is None or node.attrs["align_corners"]:
         return True
-    pairs = zip(shape[2:], node.shape[2:], scales, strict=True)
-    return all(math.isclose(size * scale, out, rel_tol=1e-6) for size, out, scale in pairs)
+    return all(
+        math.isclose(size * scale, out, rel_tol=1e-6)
+        or (mode == "nearest" and out in (size, 2 * size))
+        for size, out, scale in zip(shape[2:], node.shape[2:], scales, strict=True)
+    )
 
 
 def _require_sizes_from_scales(site: Site, sizes: Sequence[tuple[int, int]]) -> None:
     if not follows_sizes(site.node, site.input_shapes[0]):
         (height, new_height), (width, new_width) = sizes
         raise site.refuse(
-            f"scale_factor {site.node.attrs['scales']} does not lead from {height}x{width} to exactly"
-            f" {new_height}x{new_width}",
+            f"scale_factor {site.node.attrs['scales']} does not lead from {height}x{width} exactly"
+            f" to {new_height}x{new_width}",
             "Give interpolate the size, or recompute_scale_factor=True",
         )
 
@@ -138,7 +143,7 @@ def xnnpack_taps(size: int, out: int, align: bool) -> Taps:
 
 
 def taps_agree(size: int, out: int, align: bool) -> bool:
-    """Whether x86-64 and ARM, which fuses a multiply-add, read the same entries with the same weights."""
+    """Whether x86-64 and ARM, which fuses a multiply-add, read the same with the same weights."""
     if align:
         return True
     step, offset = _xnnpack_step(size, out, align)

@@ -114,6 +114,11 @@ def _bound(site: Site, real: float) -> int:
         return spec.qmin if real < 0 else spec.qmax
     steps = np.float32(real) / site.output.step
     if site.is_reference:
+        if abs(float(steps)) + 128 >= 2**31:
+            raise site.refuse(
+                f"its result's scale {float(site.output.step):.3g} is too small for a clamp to {real:g}",
+                "Leave the clamp out: the values never come near it",
+            )
         return zero + int(np.sign(steps) * np.floor(np.abs(np.float64(steps)) + 0.5))
     return int(np.clip(np.rint(np.float32(steps + np.float32(zero))), -(2**20), 2**20))
 

@@ -1,0 +1,119 @@
+"""`intaglio check`: the file and its twin once more, value by value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from torch import Tensor
+
+from intaglio.cli import options
+from intaglio.cli.failures import FAILED, tell
+from intaglio.cli.images import Images
+from intaglio.cli.progress import shown_progress
+from intaglio.cli.quiet import silence_greeting
+from intaglio.cli.saved import open_saved
+from intaglio.cli.screen import print_json, print_line
+from intaglio.data.dataset import draw
+from intaglio.data.images import open_dataset
+from intaglio.errors import RequestError
+from intaglio.export.tflite.check import CheckCounts, check_file
+from intaglio.export.tflite.layout import file_shape
+from intaglio.export.tflite.network import open_or_refuse
+from intaglio.result import Result
+
+
+def check(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|FILE.tflite",
+            help="A saved result, or the file in its folder.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data", metavar="DIR|CSV|PARQUET", help="Images to run.", show_default=False
+        ),
+    ],
+    preprocess: options.Preprocessing = None,
+    limit: options.Limit = None,
+    seed: options.Seed = None,
+    skip_bad_images: options.SkipBadImages = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare every quantized value of a file with its twin; the exit code is 1 if one differs."""
+    saved = open_saved(file)
+    result = saved.result
+    if result is None:
+        raise RequestError(
+            f"{saved.path} is alone: check needs the twin that compress wrote beside it"
+            " (report.json, graph.safetensors, ...); give the folder of the result"
+        )
+    silence_greeting()
+    shape = _input_shape(result, saved.content, saved.path)
+    dataset = draw(open_dataset(data), limit, seed or 0)
+    images = Images(dataset, saved.preprocess(preprocess), shape, skip_bad_images)
+    with shown_progress(as_json=as_json) as progress:
+        progress.begin("check", len(dataset))
+        counts = check_file(saved.content, result.twin, _told(images.alone(), progress.advance))
+        progress.end()
+    _show(_content(counts, result, len(images.skipped)), as_json=as_json)
+    if counts.mismatches:
+        first = next(iter(counts.worst))
+        tell(
+            f"{counts.mismatches} of {counts.values_compared} values differ between {saved.path}"
+            f" and its twin, first in layer '{first}': the file is not the one that compress wrote"
+        )
+        raise typer.Exit(FAILED)
+
+
+def _input_shape(result: Result, content: bytes, path: Path) -> tuple[int, ...]:
+    """Return (1, C, H, W) of the twin; raise RequestError where the file takes something else."""
+    own = (1, *result.graph[result.graph.inputs[0]].shape[1:])
+    details = open_or_refuse(content, result.target, str(path)).get_input_details()
+    given = tuple(int(size) for size in details[0]["shape"])
+    if given != file_shape(own):
+        raise RequestError(
+            f"{path} takes {list(given)}, its twin {list(file_shape(own))}: not a pair"
+        )
+    return own
+
+
+def _told(batches: Iterator[Tensor], advance: Callable[[int], None]) -> Iterator[Tensor]:
+    for batch in batches:
+        yield batch
+        advance(len(batch))
+
+
+def _content(counts: CheckCounts, result: Result, skipped: int) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "values_compared": counts.values_compared,
+        "mismatches": counts.mismatches,
+        "images": counts.images,
+        "refused": [f"{entry.name}: {entry.why}" for entry in result.report.kept_float],
+        "runtime": result.target.runtime,
+    }
+    if counts.worst:
+        content["layers"] = counts.worst
+    if skipped:
+        content["skipped"] = skipped
+    return content
+
+
+def _show(content: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(content)
+        return
+    print_line(
+        f"{content['mismatches']} mismatches in {content['values_compared']:,} values of"
+        f" {content['images']} images on {content['runtime']}"
+    )
+    for layer in content["refused"]:
+        print_line(f"Not compared: {layer}")
+    if "skipped" in content:
+        print_line(f"{content['skipped']} unreadable images were passed over")

@@ -1,0 +1,249 @@
+"""`intaglio compress`: the main job."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from intaglio.cli import options
+from intaglio.cli.images import Images
+from intaglio.cli.network import Network, find_network
+from intaglio.cli.progress import shown_progress
+from intaglio.cli.quiet import silence_greeting
+from intaglio.cli.request import (
+    Choices,
+    Settled,
+    calibration_data,
+    default_place,
+    known_device,
+    settle,
+)
+from intaglio.cli.screen import print_line, screen
+from intaglio.data.dataset import Dataset, check_labels
+from intaglio.data.images import open_dataset
+from intaglio.data.labels import class_names
+from intaglio.data.preprocess import Preprocess, describe
+from intaglio.errors import IntaglioError, RequestError
+from intaglio.ir.graph import Graph
+from intaglio.memory import peak_mb
+from intaglio.options import Options, Provenance
+from intaglio.output import whole_folder
+from intaglio.pipeline import compress_graph
+from intaglio.progress import Progress
+from intaglio.report import Step, print_report
+from intaglio.result import Result
+
+
+def compress(
+    model: options.Model,
+    weights: options.Weights = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            metavar="DIR|CSV|PARQUET|none",
+            help="Images to calibrate with; no labels needed.",
+        ),
+    ] = None,
+    evaluation: Annotated[
+        str | None,
+        typer.Option(
+            "--eval",
+            metavar="DIR|CSV|PARQUET",
+            help="Labelled images; read once, at the end. They decide nothing.",
+        ),
+    ] = None,
+    target: options.TargetName = None,
+    scheme: options.SchemeName = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", metavar="NAME|FILE.toml", help="plain if left out; see intaglio recipes."
+        ),
+    ] = None,
+    calibrator: Annotated[
+        str | None,
+        typer.Option(
+            "--calibrator", metavar="NAME", help="minmax (if left out) or moving-average."
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="DIR", help="For the result; ./MODEL-SCHEME if left out."),
+    ] = None,
+    preprocess: options.Preprocessing = None,
+    input_shape: options.InputShape = None,
+    limit: options.Limit = None,
+    io: Annotated[
+        str | None,
+        typer.Option(
+            "--io", metavar="float|int8", help="What the file takes and gives; float if left out."
+        ),
+    ] = None,
+    skip_bad_images: options.SkipBadImages = False,
+    seed: options.Seed = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="Where the float network calibrates.")
+    ] = "cpu",
+    as_json: options.AsJson = False,
+) -> None:
+    """Write the integer network of MODEL as a .tflite whose every bit is known, and a report."""
+    choices = Choices(target, scheme, recipe, calibrator, io, limit, seed)
+    settled = settle(choices)
+    chosen = calibration_data(
+        data,
+        recipe=settled.recipe,
+        evaluated=evaluation is not None,
+        limit=settled.limit,
+        seed=settled.seed,
+    )
+    request = _Request(
+        settled=settled,
+        calibration=chosen,
+        labels=tuple(class_names(chosen.path) or ()),
+        evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
+        skip_bad=skip_bad_images,
+        device=known_device(device),
+        weights=weights,
+    )
+    place = Path(out or default_place(model, settled.scheme))
+
+    def find() -> Network:
+        return find_network(
+            model,
+            weights=weights,
+            preprocess=preprocess,
+            input_shape=input_shape,
+            seed=settled.seed,
+        )
+
+    with whole_folder(place) as folder:
+        result = _made(request, find, as_json=as_json)
+        result.write_into(folder)
+    _show(result, place, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Everything but the network."""
+
+    settled: Settled
+    calibration: Dataset
+    labels: tuple[str, ...]
+    evaluation: Dataset | None
+    skip_bad: bool
+    device: str
+    weights: str | None
+
+    def images(self, dataset: Dataset, network: Network) -> Images:
+        return Images(dataset, network.preprocess, network.input_shape, self.skip_bad)
+
+
+def _made(request: _Request, find: Callable[[], Network], *, as_json: bool) -> Result:
+    """Return the result; no failure of the system in it is taken for one of the output place."""
+    silence_greeting()
+    totals = {"evaluate": len(request.evaluation)} if request.evaluation else {}
+    try:
+        with shown_progress(as_json=as_json, totals=totals) as progress:
+            return _compressed(request, find(), progress)
+    except OSError as error:
+        raise IntaglioError(f"the system failed: {error}") from error
+
+
+def _compressed(request: _Request, network: Network, progress: Progress) -> Result:
+    settled = request.settled
+    calibration = request.images(request.calibration, network)
+    calibration.try_first()
+    evaluation = None
+    if request.evaluation is not None:
+        evaluation = request.images(request.evaluation, network)
+        evaluation.try_first()
+    graph, step = _captured(network, progress)
+    if evaluation is not None:
+        check_labels(evaluation.dataset, class_count(graph))
+    provenance = Provenance(
+        model=network.name,
+        data=str(request.calibration.path),
+        images=len(calibration),
+        preprocess=network.preprocess,
+        labels=request.labels,
+        skipped=calibration.skipped,
+    )
+    result = compress_graph(
+        graph,
+        data=calibration.alone(),
+        target=settled.target.name,
+        evaluate=None if evaluation is None else evaluation.labelled(),
+        recipe=settled.recipe,
+        options=Options(
+            scheme=settled.scheme,
+            calibrator=settled.calibrator,
+            io=settled.io,
+            seed=settled.seed,
+            device=request.device,
+            provenance=provenance,
+            progress=progress,
+        ),
+        steps=(step,),
+    )
+    missed = [] if evaluation is None else evaluation.skipped
+    return _annotated(result, request, network, missed)
+
+
+def _captured(network: Network, progress: Progress) -> tuple[Graph, Step]:
+    progress.begin("capture", None)
+    began = time.perf_counter()
+    try:
+        graph = network.capture()
+    finally:
+        progress.end()
+    return graph, Step("capture", time.perf_counter() - began, peak_mb())
+
+
+def class_count(graph: Graph) -> int:
+    """Return the classes of a classifier; raise RequestError where the network is none."""
+    shapes = [list(graph[name].shape) for name in graph.outputs]
+    if len(shapes) != 1 or len(shapes[0]) != 2:
+        raise RequestError(
+            "accuracy needs a classifier with one output [N, classes], this network gives"
+            f" {' and '.join(map(str, shapes))}: leave --eval out"
+        )
+    return int(shapes[0][1])
+
+
+def _annotated(
+    result: Result, request: _Request, network: Network, missed: Sequence[str]
+) -> Result:
+    """Return the result with what the command line knows beside the pipeline."""
+    notes = list(network.notes)
+    if missed:
+        notes.append(f"{len(missed)} images of --eval were unreadable, first {missed[0]}")
+    report = replace(result.report, warnings=[*result.report.warnings, *notes])
+    shape = ",".join(map(str, network.input_shape))
+    ran = {**result.recipe.ran, "weights": request.weights, "input_shape": shape}
+    ran["preprocess"] = preprocess_text(network.preprocess)
+    return replace(result, report=report, recipe=result.recipe.model_copy(update={"ran": ran}))
+
+
+def preprocess_text(preprocess: Preprocess) -> str:
+    """Return the text for --preprocess that says all four parts."""
+    parts = {
+        name: "/".join(map(repr, value)) if isinstance(value, list) else value or "none"
+        for name, value in describe(preprocess).items()
+    }
+    return ",".join(f"{name}={value}" for name, value in parts.items())
+
+
+def _show(result: Result, place: Path, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(result.report.to_json())
+        return
+    print_report(result.report, screen())
+    print_line(f"The file: {place / 'model.tflite'}")
+    print_line(f"The report: {place / 'report.html'}")

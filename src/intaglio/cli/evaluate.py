@@ -1,0 +1,96 @@
+"""`intaglio evaluate`: the accuracy of a file, run by its runtime."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from torch import Tensor
+
+from intaglio.cli import options
+from intaglio.cli.images import Images, told
+from intaglio.cli.network import parse_input_shape
+from intaglio.cli.progress import shown_progress
+from intaglio.cli.quiet import silence_greeting
+from intaglio.cli.request import DEFAULT_TARGET
+from intaglio.cli.saved import open_saved
+from intaglio.cli.screen import print_json, print_line
+from intaglio.data.dataset import Dataset, check_labels
+from intaglio.data.images import open_dataset
+from intaglio.errors import RequestError
+from intaglio.evaluate import Network, accuracy
+from intaglio.export.tflite.network import FileNetwork, open_network
+from intaglio.targets import TARGETS
+
+BACKGROUND_CLASSES = 1001
+"""TensorFlow's ImageNet classifiers: class 0 is the background, and all others are one further."""
+
+
+def evaluate(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR|FILE.tflite", help="A saved result, or any file.", show_default=False
+        ),
+    ],
+    evaluation: options.Evaluation,
+    preprocess: options.Preprocessing = None,
+    input_shape: options.InputShape = None,
+    target: options.TargetName = None,
+    skip_bad_images: options.SkipBadImages = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Report the top-1 and top-5 accuracy of a .tflite file on its own runtime."""
+    saved = open_saved(file)
+    own = saved.result.target.name if saved.result else DEFAULT_TARGET
+    wanted = TARGETS[target or own]
+    dataset = open_dataset(evaluation, need_labels=True)
+    silence_greeting()
+    network = open_network(saved.content, wanted, str(saved.path))
+    if parse_input_shape(input_shape) not in (None, network.input_shape):
+        raise RequestError(
+            f"{saved.path} takes {list(network.input_shape)}, not --input-shape {input_shape}:"
+            " leave it out"
+        )
+    scores = _without_background(network, dataset)
+    images = Images(dataset, saved.preprocess(preprocess), network.input_shape, skip_bad_images)
+    with shown_progress(as_json=as_json) as progress:
+        progress.begin("evaluate", len(dataset))
+        found = accuracy(scores, told(images.labelled(), progress.advance))
+        progress.end()
+    content: dict[str, Any] = {
+        "top1": round(found.top1, 2),
+        "top5": round(found.top5, 2),
+        "n": found.n,
+        "runtime": wanted.runtime,
+    }
+    if images.skipped:
+        content["skipped"] = len(images.skipped)
+    _show(content, str(saved.path), as_json=as_json)
+
+
+def _without_background(network: FileNetwork, dataset: Dataset) -> Network:
+    """Return the file's scores for the data set's classes.
+
+    Raises:
+        DataError: If a class index is none of the file's.
+    """
+    labels = [item.label for item in dataset.items if item.label is not None]
+    if network.classes != BACKGROUND_CLASSES or max(labels, default=0) >= BACKGROUND_CLASSES - 1:
+        check_labels(dataset, network.classes)
+        return network
+
+    def scores(images: Tensor) -> Tensor:
+        return network(images)[:, 1:]
+
+    return scores
+
+
+def _show(content: dict[str, Any], path: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(content)
+        return
+    print_line(f"{path} on {content['runtime']}")
+    print_line(f"top-1 {content['top1']:.2f} %, top-5 {content['top5']:.2f} %, n = {content['n']}")
+    if "skipped" in content:
+        print_line(f"{content['skipped']} unreadable images were passed over")

@@ -1,0 +1,79 @@
+"""A data set of the command line as batches of what a network takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from intaglio.batches import BATCH_SIZE
+from intaglio.data.dataset import Dataset
+from intaglio.data.images import Batch, batches
+from intaglio.data.preprocess import Preprocess
+from intaglio.errors import DataError
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images and what is done to each.
+
+    Attributes:
+        dataset: Which.
+        preprocess: What is done.
+        input_shape: (1, C, H, W) of the network.
+        skip_bad: Whether to go on past unreadable ones.
+        skipped: Names of those passed over; complete when all batches were taken.
+    """
+
+    dataset: Dataset
+    preprocess: Preprocess
+    input_shape: tuple[int, ...]
+    skip_bad: bool = False
+    skipped: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def try_first(self) -> None:
+        """Prepare one image, so that what is wrong with all of them is found before long work.
+
+        Raises:
+            DataError: If it cannot be read, or has not the size for the preprocessing.
+        """
+        with batches(
+            self.dataset, self.preprocess, self.input_shape, batch_size=1, skip_bad=self.skip_bad
+        ) as stream:
+            next(stream, None)
+
+    def alone(self) -> Iterator[Tensor]:
+        """Yield the images, [N, C, H, W] float32 a batch."""
+        for batch in self._batches():
+            yield batch.images
+
+    def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images [N, C, H, W] float32, labels [N] int64) a batch."""
+        for batch in self._batches():
+            if batch.labels is None:
+                raise DataError(f"{self.dataset.path}: there are no labels")
+            yield batch.images, batch.labels
+
+    def _batches(self) -> Iterator[Batch]:
+        with batches(
+            self.dataset,
+            self.preprocess,
+            self.input_shape,
+            batch_size=BATCH_SIZE,
+            skip_bad=self.skip_bad,
+        ) as stream:
+            yield from stream
+            self.skipped.extend(entry.name for entry in stream.skipped)
+
+
+def told(
+    parts: Iterator[tuple[Tensor, Tensor]], advance: Callable[[int], None]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield labelled batches unchanged; tell how many images each has when it was used."""
+    for images, labels in parts:
+        yield images, labels
+        advance(len(images))

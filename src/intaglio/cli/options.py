@@ -1,0 +1,76 @@
+"""The options that several commands share, so that each means the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+LARGEST_SEED = 2**63 - 1
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A zoo name, package.module:factory, either with keyword arguments in brackets, or a"
+        " saved .pt2 exported program.",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Trained weights: .safetensors, or a PyTorch checkpoint. Nothing is ever unpickled.",
+    ),
+]
+Preprocessing = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocess",
+        metavar="TEXT",
+        help="Parts that replace the network's own: resize=256,crop=224,mean=0.5,std=0.5; none"
+        " turns a part off.",
+    ),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option("--input-shape", metavar="1,3,H,W", help="What the network takes."),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", min=1, metavar="N", help="N images of --data, drawn with --seed."),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=LARGEST_SEED,
+        metavar="N",
+        help="Of every random choice; 0 if left out.",
+    ),
+]
+Evaluation = Annotated[
+    str,
+    typer.Option(
+        "--eval",
+        metavar="DIR|CSV|PARQUET",
+        help="Labelled images: class folders, a manifest with file,class_index, or a parquet file.",
+        show_default=False,
+    ),
+]
+TargetName = Annotated[
+    str | None,
+    typer.Option("--target", metavar="NAME", help="litert (if left out) or litert-reference."),
+]
+SchemeName = Annotated[
+    str | None,
+    typer.Option("--scheme", metavar="NAME", help="w8a8 (if left out) or w8a8-per-tensor."),
+]
+SkipBadImages = Annotated[
+    bool,
+    typer.Option("--skip-bad-images", help="Go on past unreadable images, and count them."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]

@@ -1,0 +1,67 @@
+"""What `evaluate` and `check` are given: a saved result, or a .tflite file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from intaglio.data.preprocess import Preprocess, parse_preprocess
+from intaglio.errors import RequestError
+from intaglio.export.tflite.network import stored_preprocess
+from intaglio.output import MARK
+from intaglio.result import FILE_NAME, Result, load
+
+FILE_ENDING = ".tflite"
+
+
+@dataclass(frozen=True)
+class SavedFile:
+    """A file as it lies on the disk.
+
+    Attributes:
+        path: Of the file itself.
+        content: Its bytes.
+        result: The result that it belongs to; None for a file on its own.
+    """
+
+    path: Path
+    content: bytes
+    result: Result | None
+
+    def preprocess(self, text: str | None) -> Preprocess:
+        """Return what is done to its images: what the file says, and `text` (--preprocess) over it.
+
+        Raises:
+            RequestError: If neither says anything.
+        """
+        stored = stored_preprocess(self.content, str(self.path))
+        if text is not None:
+            return parse_preprocess(text, stored or Preprocess())
+        if stored is None:
+            raise RequestError(
+                f"{self.path}: nothing in it tells how its images are prepared: give --preprocess,"
+                " e.g. resize=256,crop=224,mean=0.5,std=0.5"
+            )
+        return stored
+
+
+def open_saved(text: str) -> SavedFile:
+    """Return the file that the command line names by a result's folder, or by itself.
+
+    Raises:
+        RequestError: If there is none, or the result is damaged.
+    """
+    path = Path(text)
+    if path.is_dir():
+        whole = load(path)
+        return SavedFile(path / FILE_NAME, whole.content, whole)
+    if path.suffix.lower() != FILE_ENDING:
+        raise RequestError(
+            f"{text} is neither the folder of a result nor a {FILE_ENDING} file: give one of them"
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{text}: cannot be read: {error.strerror}") from error
+    result = load(path.parent) if (path.parent / MARK).is_file() else None
+    return SavedFile(path, content, result)

@@ -1,0 +1,49 @@
+"""Constants with as many axes as the values that they meet."""
+
+from __future__ import annotations
+
+from intaglio.ir.edit import insert_before
+from intaglio.ir.graph import Graph, Node
+from intaglio.passes.graph_pass import graph_pass
+
+ELEMENTWISE = ("add", "sub", "mul", "div")
+
+
+@graph_pass
+def align_constants(graph: Graph) -> int:
+    """Give constants leading axes of size 1 until they have as many as the result of their reader.
+
+    torch aligns axes at the end: (C, 1, 1) beside [N, C, H, W] is one number a channel. The file
+    has channels last, and only a constant with all four axes can be turned the same way. A constant
+    that values of different rank read is duplicated.
+
+    Returns:
+        How many constants were given axes.
+    """
+    changed = 0
+    for node in graph:
+        if node.op != "constant":
+            continue
+        by_rank: dict[int, list[Node]] = {}
+        for reader in graph.readers(node.name):
+            if reader.op in ELEMENTWISE and len(reader.shape) > len(node.shape):
+                by_rank.setdefault(len(reader.shape), []).append(reader)
+        for rank, readers in by_rank.items():
+            aligned = _aligned(graph, node, rank)
+            for reader in readers:
+                reader.inputs = [
+                    aligned.name if name == node.name else name for name in reader.inputs
+                ]
+            changed += 1
+        if by_rank and node.name not in graph.outputs and not graph.readers(node.name):
+            del graph.nodes[node.name]
+    graph.drop_unused()
+    return changed
+
+
+def _aligned(graph: Graph, node: Node, rank: int) -> Node:
+    shape = (1,) * (rank - len(node.shape)) + node.shape
+    name = graph.unique_name(f"{node.name}.aligned")
+    made = insert_before(graph, node.name, Node(name, "constant", shape=shape, source=node.source))
+    graph.set_param(made, "value", graph.param(node, "value").reshape(shape))
+    return made

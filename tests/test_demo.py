@@ -1,0 +1,122 @@
+"""The demo: its data is split as it says, its checkpoint fits, and it ends with an exact file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import intaglio
+from intaglio.demo.__main__ import CHECKPOINT
+from intaglio.demo.digits import (
+    LABELS,
+    MODEL,
+    PREPROCESS,
+    Digits,
+    as_images,
+    build_network,
+    load_digits,
+)
+from intaglio.weights import load_weights
+from intaglio.zoo.parse import build_model, parse_model
+
+pytest.importorskip("sklearn", reason="the demo's digits are scikit-learn's")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Digits:
+    return load_digits()
+
+
+def rows(images: Tensor) -> set[bytes]:
+    return {image.numpy().tobytes() for image in images}
+
+
+def test_the_three_parts_share_no_image_and_are_all_of_it(digits: Digits):
+    parts = [digits.train, digits.calibration, digits.held_out]
+
+    assert [len(part.labels) for part in parts] == [1197, 100, 500]
+    assert len(set.union(*(rows(part.images) for part in parts))) == 1797
+
+
+def test_the_split_is_the_same_every_time(digits: Digits):
+    again = load_digits()
+
+    assert torch.equal(again.held_out.images, digits.held_out.images)
+    assert torch.equal(again.held_out.labels, digits.held_out.labels)
+
+
+def test_grey_0_is_black_and_grey_16_is_white():
+    grey = torch.zeros(2, 8, 8)
+    grey[1] = 16
+
+    images = as_images(grey)
+
+    assert images.shape == (2, 3, 32, 32)
+    assert images[0].unique().tolist() == [-1.0]
+    assert images[1].unique().tolist() == [1.0]
+
+
+def test_the_checkpoint_is_small_and_right_about_the_held_out_digits(digits: Digits):
+    network = build_network()
+    load_weights(network, CHECKPOINT)
+
+    with torch.no_grad():
+        answers = network.eval()(digits.held_out.images).argmax(1)
+
+    assert CHECKPOINT.stat().st_size < 1_000_000
+    assert 100 * (answers == digits.held_out.labels).float().mean() >= 98.0
+
+
+def test_the_model_text_builds_the_network_of_the_checkpoint():
+    built = build_model(parse_model(MODEL)).module
+
+    load_weights(built, CHECKPOINT)
+
+
+def test_the_demo_prints_accuracy_size_and_an_exact_check(tmp_path: Path):
+    ran = subprocess.run(
+        [sys.executable, "-m", "intaglio.demo"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    for expected in (
+        "share no image",
+        "on 500 held-out",
+        "model.tflite",
+        ", 0 differ",
+        "report.html",
+    ):
+        assert expected in ran.stdout
+    result = intaglio.load(tmp_path / "demo-out")
+    assert result.report.integer.top1 >= result.report.float.top1 - 1.0
+    assert result.report.check.mismatches == 0
+    assert str(LABELS[3]).encode() in result.content
+    assert result.report.to_dict()["preprocess"]["mean"] == list(PREPROCESS.mean)
+
+
+def test_a_place_that_holds_other_files_is_refused_in_one_line(tmp_path: Path):
+    place = tmp_path / "letters"
+    place.mkdir()
+    (place / "letter.txt").write_text("dear reader")
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "intaglio.demo", str(place)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert ran.returncode == 2
+    assert "error: " in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert [path.name for path in place.iterdir()] == ["letter.txt"]
