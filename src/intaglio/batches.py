@@ -12,6 +12,7 @@ from torch import Tensor
 from intaglio.errors import DataError
 
 BATCH_SIZE = 16
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 Data = Tensor | Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]
 """A tensor [N, C, H, W], or an iterable of batches: a tensor, or a tuple whose first item is one."""
@@ -24,7 +25,7 @@ def image_batches(data: Data, sample_shape: tuple[int, ...]) -> Iterator[Tensor]
         DataError: If an item is not a float32 tensor of that shape.
     """
     for number, item in enumerate(_items(data)):
-        images = item if isinstance(item, Tensor) else item[0]
+        images: object = item[0] if isinstance(item, tuple | list) and item else item
         if not isinstance(images, Tensor) or tuple(images.shape[1:]) != sample_shape:
             shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
             raise DataError(
@@ -42,17 +43,27 @@ def labelled_batches(
     """Yield (images, labels int64 [N]) from (images, labels) or from an iterable of such pairs.
 
     Raises:
-        DataError: If an item has no labels, or as many of them as images.
+        DataError: If an item has no labels, or not one class index for each image.
     """
     pairs = _split_pair(data)
     for number, item in enumerate(pairs):
-        if isinstance(item, Tensor) or len(item) < 2:
+        if not isinstance(item, tuple | list) or len(item) < 2:
             raise DataError(f"batch {number} of evaluate has no labels: give (images, labels)")
         images = next(image_batches([item[0]], sample_shape))
-        labels = torch.as_tensor(item[1]).reshape(-1).to(torch.int64)
+        labels = _class_indices(item[1], number)
         if len(labels) != len(images):
             raise DataError(f"batch {number}: {len(images)} images but {len(labels)} labels")
         yield images, labels
+
+
+def _class_indices(labels: object, number: int) -> Tensor:
+    try:
+        found = torch.as_tensor(labels).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"the labels of batch {number} are no class indices: {error}") from error
+    if found.dtype not in INTEGERS:
+        raise DataError(f"the labels of batch {number} are {found.dtype}: give class indices")
+    return found.reshape(-1).to(torch.int64)
 
 
 @dataclass
@@ -80,15 +91,19 @@ class FirstImages:
 
 
 def _items(data: Data) -> Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]:
-    return torch.split(data, BATCH_SIZE) if isinstance(data, Tensor) else data
+    if isinstance(data, Tensor):
+        return torch.split(data, BATCH_SIZE) if data.ndim else [data]
+    if not isinstance(data, Iterable):
+        raise DataError(f"data is {type(data).__name__}: give a tensor, or an iterable of batches")
+    return data
 
 
 def _split_pair(
     data: tuple[Tensor, Tensor] | Iterable[tuple[Tensor, ...] | list[Tensor]],
 ) -> Iterable[tuple[Tensor, ...] | list[Tensor]]:
     if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
-        images, labels = data[0], torch.as_tensor(data[1])
-        return list(
-            zip(torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE), strict=True)
-        )
+        images, labels = data[0], _class_indices(data[1], 0)
+        if len(images) != len(labels):
+            raise DataError(f"evaluate has {len(images)} images but {len(labels)} labels")
+        return zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)
     return cast(Iterable[tuple[Tensor, ...] | list[Tensor]], data)

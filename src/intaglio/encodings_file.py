@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from intaglio.errors import IntaglioError, RequestError
+from intaglio.errors import IntaglioError, RequestError, SpecError
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
+
+
+Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 
 
 class _Grid(BaseModel):
@@ -24,7 +27,7 @@ class _Grid(BaseModel):
     narrow: bool
     axis: int | None
     scale: float | list[float]
-    zero_point: int | list[int]
+    zero_point: Int32 | list[Int32]
 
 
 class _File(BaseModel):
@@ -76,4 +79,9 @@ def _record(grid: QuantParams) -> dict[str, Any]:
 def _params(grid: _Grid) -> QuantParams:
     spec = QuantSpec(grid.bits, grid.signed, grid.symmetric, grid.axis, grid.narrow)
     scale = torch.tensor(grid.scale, dtype=torch.float32)
-    return QuantParams(scale, torch.tensor(grid.zero_point, dtype=torch.int32), spec)
+    zero_point = torch.tensor(grid.zero_point, dtype=torch.int32)
+    if scale.numel() == 0 or (scale.ndim == 0) != (spec.axis is None):
+        raise SpecError(f"a grid with axis {spec.axis} has scales of shape {list(scale.shape)}")
+    if bool(((zero_point < spec.qmin) | (zero_point > spec.qmax)).any()):
+        raise SpecError(f"a zero point lies outside {spec.qmin} to {spec.qmax}")
+    return QuantParams(scale, zero_point, spec)

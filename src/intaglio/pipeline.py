@@ -20,7 +20,7 @@ from intaglio.data.preprocess import describe
 from intaglio.errors import RequestError
 from intaglio.evaluate import Comparison, compare
 from intaglio.export.tflite.check import CheckCounts, check_file, require_match
-from intaglio.export.tflite.metadata import file_metadata
+from intaglio.export.tflite.metadata import file_metadata, fitting_labels, with_labels
 from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import Graph
 from intaglio.memory import peak_mb
@@ -150,14 +150,7 @@ def _compress_graph(
     first = FirstImages(CHECK_IMAGES)
     encodings = _calibrate(graph, plan, run, data=data, first=first, recipe=recipe)
     twin = run.step("build the twin", lambda: build_twin(graph, encodings, run.target))
-    where = run.options.provenance
-    made_metadata = file_metadata(graph, where.preprocess, where.labels, scheme=run.options.scheme)
-    content = run.step(
-        "write",
-        lambda: write_tflite(
-            graph, encodings, run.target, io=run.options.io, metadata=made_metadata
-        ),
-    )
+    content = run.step("write", lambda: _written(graph, encodings, run))
     counts = run.step("check", lambda: check_file(content, twin, first.kept))
     require_match(counts, twin)
     report = _report(captured, graph, twin, run=run, content=content)
@@ -181,6 +174,15 @@ def _compress_graph(
         report = _evaluated(report, captured, twin, run=run, evaluate=evaluate)
     used = _used_recipe(recipe, run)
     return Result(graph, encodings, run.target, report, content, used, run.options.io)
+
+
+def _written(graph: Graph, encodings: Encodings, run: _Run) -> bytes:
+    where, options = run.options.provenance, run.options
+    told = file_metadata(
+        graph, where.preprocess, where.labels, scheme=options.scheme, model=where.model
+    )
+    content = write_tflite(graph, encodings, run.target, io=options.io, metadata=told)
+    return with_labels(content, fitting_labels(graph, where.labels))
 
 
 def _calibrate(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from intaglio.calibrate.calibrator import CALIBRATORS
 from intaglio.errors import RequestError, UnknownName
 from intaglio.registry import Registry
+
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+"""Keys that TOML takes without quotes."""
 
 
 class Recipe(BaseModel):
@@ -72,14 +77,21 @@ def to_toml(recipe: Recipe) -> str:
     if recipe.ran:
         lines += ["", "[ran]"]
         lines += [
-            f"{key} = {_toml(value)}" for key, value in recipe.ran.items() if value is not None
+            f"{key if BARE_KEY.fullmatch(key) else _toml(key)} = {_toml(value)}"
+            for key, value in recipe.ran.items()
+            if value is not None
         ]
     return "\n".join(lines) + "\n"
 
 
 def _toml(value: object) -> str:
-    # the basic strings of TOML are those of JSON, but for one character
-    return json.dumps(value, ensure_ascii=True).replace("\x7f", "\\u007f")
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON spells them otherwise
+    if isinstance(value, str):
+        # a byte of a file's name that is no UTF-8 is half a pair of surrogates, which no TOML can hold
+        value = value.encode("utf-8", "backslashreplace").decode("utf-8")
+    # the basic strings of TOML are those of JSON, but for one character and without such pairs
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _from_file(path: Path) -> Recipe:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from intaglio.encodings_file import encodings_from_dict, encodings_to_dict
-from intaglio.errors import RequestError
+from intaglio.errors import IntaglioError, RequestError, WeightsError
 from intaglio.ir.graph import Graph
 from intaglio.ir.save import load_graph, save_graph
 from intaglio.numerics.encodings import Encodings
@@ -18,6 +18,7 @@ from intaglio.recipe import Recipe, find_recipe, to_toml
 from intaglio.report.html import render_html
 from intaglio.report.layers import weight_ranges
 from intaglio.report.record import Report
+from intaglio.run.float import infer_shapes
 from intaglio.run.integer import Twin, build_twin
 from intaglio.targets import TARGETS, Target
 
@@ -85,7 +86,7 @@ def load(place: str | Path) -> Result:
     encodings = encodings_from_dict(
         _read_json(folder / "encodings.json"), str(folder / "encodings.json")
     )
-    graph = load_graph(folder / GRAPH_NAME)
+    graph = _load_graph(folder / GRAPH_NAME)
     recipe = find_recipe(str(folder / "recipe.toml"))
     try:
         content = (folder / FILE_NAME).read_bytes()
@@ -93,6 +94,23 @@ def load(place: str | Path) -> Result:
         raise RequestError(f"{folder / FILE_NAME}: cannot be read: {error.strerror}") from error
     target = TARGETS[report.target]
     return Result(graph, encodings, target, report, content, recipe, recipe.io or "float")
+
+
+def _load_graph(stem: Path) -> Graph:
+    """Return the stored graph; its shapes must follow from its weights and settings."""
+    graph = load_graph(stem)
+    stored = {node.name: node.shape for node in graph}
+    try:
+        infer_shapes(graph)
+    except (IntaglioError, RuntimeError, ValueError, IndexError, KeyError) as error:
+        raise WeightsError(f"{stem}.json: its layers do not fit each other: {error}") from error
+    for node in graph:
+        if node.shape != stored[node.name]:
+            raise WeightsError(
+                f"{stem}.json: '{node.name}' is stored with shape {stored[node.name]}, its weights"
+                f" make {node.shape}: the file is damaged"
+            )
+    return graph
 
 
 def _read_json(path: Path) -> dict[str, Any]:

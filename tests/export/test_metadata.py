@@ -166,14 +166,14 @@ def test_only_three_and_one_channels_are_called_images(channels, content, space)
         assert (tensor.child(3).byte(0), tensor.child(3).child(1).byte(0)) == (content, space)
 
 
-def test_the_output_names_its_labels_and_the_json_holds_them():
+def test_the_output_names_its_labels_and_no_buffer_repeats_them():
     buffers = file_metadata(classifier(), None, DIGITS, scheme="w8a8", model="digits")
 
     found = described(buffers["TFLITE_METADATA"])
     assert found["name"] == "digits"
     assert [output["name"] for output in found["outputs"]] == ["scores"]
     assert found["outputs"][0]["files"] == [("labels.txt", 2)]
-    assert b'"labels": ["0", "1"' in buffers["intaglio"]
+    assert b"labels" not in buffers["intaglio"]
 
 
 def test_labels_of_another_number_than_the_classes_are_left_out():

@@ -19,9 +19,11 @@ from intaglio.targets.target import Target
 BIAS_STEPS = 2**20
 """Integer that a channel whose weights are all zero gives its bias (or 1.0 where that is zero too).
 
-It is fine enough for any output grid, and keeps the channel's multiplier small: XNNPACK takes none from
-256 on, even where nothing is multiplied.
+It is fine enough for any output grid, and keeps the channel's multiplier small: XNNPACK takes none
+from 256 on, even where nothing is multiplied.
 """
+BIAS_MARGIN = 2**10
+"""Integers below the limit that a bias stays: the scale is rounded to float32, and so is the bias' step."""
 
 
 def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -> Encodings:
@@ -65,7 +67,7 @@ def weight_params(graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor
     if spec.axis is None:
         bias = bias.max()
     step = input_scale.double()
-    needed = bias / (step * (BIAS_LIMIT - 1))
+    needed = bias / (step * (BIAS_LIMIT - BIAS_MARGIN))
     silent = bias.where(bias > 0, 1.0) / (step * BIAS_STEPS)
     scale = silent.where(largest == 0, found.scale.double())
     return QuantParams(torch.maximum(scale, needed).float(), found.zero_point, spec)

@@ -50,6 +50,8 @@ def observe_ranges(
     count = 0
     for batch in batches:
         for images in torch.split(batch, IMAGES_AT_ONCE):
+            if not len(images):  # an empty batch is split into one empty part
+                continue
             images = images.to(device)
             if images.ndim == 4:
                 images = images.contiguous(memory_format=torch.channels_last)
@@ -57,9 +59,11 @@ def observe_ranges(
             count += len(images)
     if count == 0:
         raise DataError("there are no images to calibrate with: the data is empty")
-    ranges = {name: _finite(graph[name], calibrators[name]) for name in wanted}
-    for node in graph:
-        if node.op == "constant" and node.name in plan.activations:
+    ranges: Ranges = {}
+    for node in graph:  # in order, so that the layer named is the first that gives NaN
+        if node.name in wanted:
+            ranges[node.name] = _finite(node, calibrators[node.name])
+        elif node.op == "constant" and node.name in plan.activations:
             ranges[node.name] = constant_range(graph, node)
     return ranges
 

@@ -16,12 +16,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from intaglio.errors import GraphError, IntaglioError, OutputError, WeightsError
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ir.verify import verify
 from intaglio.ops import check_node
+from intaglio.output import write_file
 
 FORMAT, VERSION = "intaglio graph", 1
 LARGEST = 2**31 - 1
@@ -62,10 +63,10 @@ def save_graph(graph: Graph, path_stem: Path | str) -> None:
         key: value.detach().cpu().contiguous().clone() for key, value in graph.params.items()
     }
     try:
-        save_file(tensors, f"{path_stem}.safetensors")
-        Path(f"{path_stem}.json").write_text(
-            json.dumps(structure, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        # not save_file, which makes files that nobody else may read
+        write_file(Path(f"{path_stem}.safetensors"), save(tensors))
+        text = json.dumps(structure, indent=1, allow_nan=False) + "\n"
+        write_file(Path(f"{path_stem}.json"), text)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write the graph '{path_stem}': {error}") from error
 

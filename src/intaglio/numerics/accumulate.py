@@ -1,9 +1,9 @@
 """Exact integer convolutions on float units.
 
-float32 holds every integer up to 2**24. A sum of products is exact in float32, whatever the order of
-summation and with or without fused multiply-add, when no partial sum can leave that range; every
-partial sum is a sum over a subset of the terms, so the sums of all positive and of all negative terms
-bound it. Where the bound does not hold, float64 (exact to 2**53) is used instead.
+float32 holds every integer up to 2**24. A sum of products is exact in float32, whatever the order
+of summation and with or without fused multiply-add, when no partial sum can leave that range; every
+partial sum is a sum over a subset of the terms, so the sums of all positive and of all negative
+terms bound it. Where the bound does not hold, float64 (exact to 2**53) is used instead.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def largest_partial_sum(weight: Tensor, low: int, high: int) -> Tensor:
 def exact_float32() -> Iterator[None]:
     """Keep torch from algorithms whose float32 sums are not exact.
 
-    It can be told to use bfloat16 or TF32 inside; and its NNPACK convolutions, taken for 16 images or
-    more where there is no oneDNN, use Winograd's algorithm, which multiplies fractions.
+    It can be told to use bfloat16 or TF32 inside; and its NNPACK convolutions, taken for 16 images
+    or more where there is no oneDNN, use Winograd's algorithm, which multiplies fractions.
     """
     backend: Any = torch.backends.mkldnn  # torch's types do not know its `conv` and `matmul`
     saved = backend.conv.fp32_precision, backend.matmul.fp32_precision

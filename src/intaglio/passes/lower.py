@@ -41,8 +41,8 @@ def lower(graph: Graph) -> dict[str, int]:
         crop_transposed,
         absorb_rescale,
         remove_noop,
+        express_padding,
         separate_grids,
         split_concat,
-        express_padding,
     )
     return {step.__name__: step(graph) for step in passes}

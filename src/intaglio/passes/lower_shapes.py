@@ -34,7 +34,7 @@ def lower_affine(graph: Graph) -> int:
 
 @graph_pass
 def lower_average_pool(graph: Graph) -> int:
-    """Small average pools become depthwise convolutions with weights 1 / n; padding counts as zeros."""
+    """Small average pools become depthwise convolutions of weights 1 / n; padding is zeros."""
     changed = 0
     for node in graph:
         if node.op != "avg_pool2d":
@@ -58,13 +58,12 @@ def lower_average_pool(graph: Graph) -> int:
 
 def _rounds_up(graph: Graph, node: Node) -> bool:
     """Whether ceil_mode makes a window that reaches beyond the padded input."""
-    attrs = node.attrs
-    return any(
-        (out - 1) * attrs["stride"][axis] + attrs["kernel"][axis] > size + 2 * attrs["padding"][axis]
-        for axis, (out, size) in enumerate(
-            zip(node.shape[2:], graph[node.inputs[0]].shape[2:], strict=True)
-        )
-    )
+    attrs, sizes = node.attrs, graph[node.inputs[0]].shape[2:]
+    for axis in range(2):
+        reached = (node.shape[2 + axis] - 1) * attrs["stride"][axis] + attrs["kernel"][axis]
+        if reached > sizes[axis] + 2 * attrs["padding"][axis]:
+            return True
+    return False
 
 
 def _become_depthwise(
@@ -156,7 +155,7 @@ def merge_strides(graph: Graph) -> int:
     merged = 0
     for node in graph:
         first = graph[node.inputs[0]] if node.inputs else None
-        if first is None or not (_is_pick(graph, node) and _is_pick(graph, first)):
+        if first is None or not (_picks_pixels(graph, node) and _picks_pixels(graph, first)):
             continue
         if graph.only_reader(first.name) is not node:
             continue
@@ -168,7 +167,15 @@ def merge_strides(graph: Graph) -> int:
     return merged
 
 
-def _is_pick(graph: Graph, node: Node) -> bool:
+def _picks_pixels(graph: Graph, node: Node) -> bool:
+    """Whether a convolution makes each channel out of the same channel's pixels, without padding."""
+    if not _copies_values(graph, node) or any(node.attrs["padding"]):
+        return False
+    return bool(graph[node.inputs[0]].channels == node.channels == node.attrs["groups"])
+
+
+def _copies_values(graph: Graph, node: Node) -> bool:
+    """Whether a convolution computes nothing: each of its values is one of its input's, or padding."""
     if node.op != "conv2d" or "bias" in node.params or node.attrs["activation"] is not None:
         return False
     weight = graph.param(node, "weight")
@@ -194,7 +201,7 @@ def split_concat(graph: Graph) -> int:
 
 @graph_pass
 def separate_grids(graph: Graph) -> int:
-    """Put a requantizing `clamp` where a prescribed grid (sigmoid, tanh) meets an op that shares grids."""
+    """Put a requantizing `clamp` where a prescribed grid (sigmoid, tanh) meets an op that shares."""
     changed = 0
     for node in graph:
         if node.op not in ("sigmoid", "tanh"):
@@ -202,7 +209,7 @@ def separate_grids(graph: Graph) -> int:
         sharing = [
             reader
             for reader in graph.readers(node.name)
-            if reader.op in _SHARING or _is_pick(graph, reader)
+            if reader.op in _SHARING or _copies_values(graph, reader)
         ]
         if not sharing:
             continue

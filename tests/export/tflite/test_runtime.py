@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from run.integer.harness import IMAGES, TARGETS, Network
 
-from intaglio.export.tflite.check import CheckCounts
 from intaglio.export.tflite.runtime import (
     expose_tensors,
     not_delegated,
@@ -19,6 +17,8 @@ from intaglio.export.tflite.runtime import (
 from intaglio.export.tflite.write import write_tflite
 from intaglio.run.float import infer_shapes
 from intaglio.targets import LITERT, LITERT_REFERENCE
+from intaglio.targets.target import Target
+from run.integer.harness import IMAGES, TARGETS, Network
 
 AVERAGE = {
     "kernel": (2, 2),
@@ -40,7 +40,7 @@ NEAREST = {"size": (24, 24), "mode": "nearest", "align_corners": False, "scales"
 
 
 def chain(*ops: tuple[str, dict[str, Any]]) -> Network:
-    """Return a network of ops in a row, all on the input's grid; only the last value is an output."""
+    """Return a network of ops in a row, on the input's grid; only the last value is an output."""
     network = Network(1)
     value = network.input((3, 8, 8))
     grid = network.grids[value]
@@ -107,10 +107,10 @@ def test_reference_kernels_have_no_delegate() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_the_check_reports_the_plan_of_the_shipped_file(target: Any) -> None:
-    counts: CheckCounts = chain(
-        ("max_pool2d", LARGEST), ("avg_pool2d", AVERAGE)
-    ).assert_same_bits(target)
+def test_the_check_reports_the_plan_of_the_shipped_file(target: Target) -> None:
+    network = chain(("max_pool2d", LARGEST), ("avg_pool2d", AVERAGE))
+
+    counts = network.assert_same_bits(target)
 
     assert counts.images == IMAGES
     assert counts.partitions == (2 if target.delegated else 0)
@@ -123,7 +123,8 @@ def test_the_copy_with_every_tensor_exposed_keeps_its_partition_and_its_values()
     data = write_tflite(network.graph, network.encodings(), LITERT)
     image = network.images[:1].permute(0, 2, 3, 1).numpy()
 
-    shipped, exposed = open_interpreter(data, LITERT), open_interpreter(expose_tensors(data), LITERT)
+    shipped = open_interpreter(data, LITERT)
+    exposed = open_interpreter(expose_tensors(data), LITERT)
     outputs = run_file(exposed, image)
 
     assert partitions(exposed) == 1

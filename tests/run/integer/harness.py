@@ -5,9 +5,9 @@
     y = network.add("max_pool2d", [x], {...}, grid=network.grids[x])
     network.assert_same_bits(LITERT)
 
-Everything follows from the seed. Every third network has powers of two for all its scales: exact ties
-in the rounding are rare otherwise. The scales are not those that calibration would choose: for a few
-of them MUL and MEAN give other bits on ARM, so the tests of `litert` hold for x86-64.
+Everything follows from the seed. Every third network has powers of two for all its scales: exact
+ties in the rounding are rare otherwise. The scales are not those that calibration would choose: for
+a few of them MUL and MEAN give other bits on ARM, so the tests of `litert` hold for x86-64.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ACTIVATIONS: tuple[Activation, ...] = (None, None, (0.0, float("inf")), (0.0, 6.
 
 
 class Network:
-    """A small graph in the making, a grid for each value, and images that use all of the input's grid.
+    """A small graph in the making, a grid for each value, images that use all of the input's grid.
 
     Attributes:
         random: Where every choice comes from.
@@ -105,8 +105,7 @@ class Network:
         attrs = {"axis": 1, "start": start, "stop": stop, "step": 1}
         part = self.add("slice", [source], attrs, grid=self.grids[source], output=False)
         chosen = grid or self.grid_around(self.values[part])
-        attrs = {"activation": UNBOUNDED}
-        return self.add("clamp", [part], attrs, grid=chosen, output=False)
+        return self.add("clamp", [part], {"activation": UNBOUNDED}, grid=chosen, output=False)
 
     def scale(self, low: float = 2.0**-10, high: float = 2.0**4) -> float:
         """Return a scale, log-uniform in [low, high]; a power of two in networks that have only such."""

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from run.integer.harness import ACTIVATIONS, Activation, Network
 from torch import Tensor
 
 from intaglio.numerics.affine import dequantize
 from intaglio.numerics.spec import QuantParams, per_tensor
+from run.integer.harness import ACTIVATIONS, Activation, Network
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from run.integer.harness import TARGETS, Network
-from run.integer.layers import Layer, random_layer
 
 from intaglio.numerics.spec import per_tensor
 from intaglio.passes.express_padding import express_padding, same_padding
 from intaglio.passes.lower_transposed import crop_transposed
 from intaglio.run.float import infer_shapes
 from intaglio.targets.target import Target
+from run.integer.harness import TARGETS, Network
+from run.integer.layers import Layer, random_layer
 
 CASES = 100
 KINDS = ("ordinary", "pointwise", "strided", "dilated", "grouped", "depthwise")
@@ -39,10 +39,11 @@ def conv2d(seed: int, kind: str) -> Network:
     kernel = (1, 1) if kind == "pointwise" else (choose(1, 2, 3, 4), choose(1, 2, 3, 5))
     stride = (choose(1, 2, 3), choose(1, 2, 3)) if kind != "dilated" else (1, 1)
     dilation = (choose(1, 2, 3), choose(1, 2)) if kind in ("dilated", "depthwise") else (1, 1)
-    size = tuple(
+    height, width = (
         int(random.integers((extent - 1) * rate + 1, 12))
         for extent, rate in zip(kernel, dilation, strict=True)
     )
+    size = (height, width)
     same = same_padding(size, kernel, stride, dilation)
     explicit = tuple(int(value) for value in random.integers(0, 3, 4))
     attrs = {
@@ -143,7 +144,9 @@ def test_layers_next_to_ties_give_the_bits_of_the_runtime(
         x = network.input(size)
         output = per_tensor(network.scale(), network.zero_point())
         unit = float(output.step) / float(network.grids[x].step) / 2**23
-        weight = network.weight_grid([network.scale(30 * unit, 90 * unit) for _ in range(256)], axis)
+        weight = network.weight_grid(
+            [network.scale(30 * unit, 90 * unit) for _ in range(256)], axis
+        )
         step = float(network.grids[x].step) * weight.scale
         middles = network.integers((256,), -100, 100) + 0.5
         biases = (middles / (step / float(output.step)).double()).round()

@@ -10,6 +10,7 @@ from run.integer.operands import FORMS, assert_bits, constant, operands, settle_
 
 from intaglio.errors import UnsupportedByTarget
 from intaglio.numerics.spec import per_tensor
+from intaglio.run.integer import build_twin
 from intaglio.run.integer.elementwise import PRODUCT_LIMITS, SUM_RATIO_LIMITS
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
@@ -111,33 +112,25 @@ def test_xnnpack_squares_by_a_table_which_is_why_scales_are_moved_for_it() -> No
     network.assert_same_bits(LITERT)
 
 
-def test_a_difference_by_hand() -> None:
+@pytest.mark.parametrize(("target", "tie_below_zero"), [(LITERT, -2), (LITERT_REFERENCE, -3)])
+def test_a_difference_by_hand(target: Target, tie_below_zero: int) -> None:
     network = Network(1)
     x = network.input((1, 1, 4), per_tensor(0.5, 0))
-    network.values[x] = torch.tensor([-2.0, 0.0, 0.5, 40.0]).reshape(1, 1, 1, 4)
-    three = network.add(
-        "constant",
-        [],
-        params={"value": torch.full((1, 1, 1, 1), 3.0)},
-        grid=per_tensor(3.0 / 127, 0),
-        output=False,
-    )
-    network.add("sub", [three, x], NO_CLAMP, grid=per_tensor(1.0, 10))
+    network.values[x] = torch.tensor([-2.0, 0.5, 5.5, 40.0]).reshape(1, 1, 1, 4)
+    three = {"value": torch.full((1, 1, 1, 1), 3.0)}
+    constant = network.add("constant", [], params=three, grid=per_tensor(1.0, 0), output=False)
+    network.add("sub", [constant, x], NO_CLAMP, grid=per_tensor(1.0, 10))
 
-    for target in TARGETS:
-        network.assert_same_bits(target)
-        integers = twin_integers(network, target)
-
-        # 3 - x is 5, 3, 2.5 and -37: the tie at 2.5 goes up in XNNPACK, away from zero in the reference
-        assert integers == [15, 13, 13, -27]
-
-
-def twin_integers(network: Network, target: Target) -> list[int]:
-    """Return the integers of the only output."""
-    from intaglio.run.integer import build_twin
-
+    network.assert_same_bits(target)
     twin = build_twin(network.graph, network.encodings(), target)
-    return [int(value) for value in twin.integers(network.images)[0].flatten()]
+
+    # 3 - x is 5, 2.5, -2.5, -37: XNNPACK rounds ties up, the reference kernel away from zero
+    assert twin.integers(network.images)[0].flatten().tolist() == [
+        10 + 5,
+        10 + 3,
+        10 + tie_below_zero,
+        10 - 37,
+    ]
 
 
 def sum_with_ratio(ratio: float) -> Network:

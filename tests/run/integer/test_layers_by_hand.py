@@ -1,9 +1,9 @@
 """The twin of layers with weights against plain loops in Python's own integers, without a runtime.
 
 The accumulator, and its way to the output's grid, are written here a second time: sums in Python's
-unbounded integers, float32 steps in numpy, and the reference kernels' fixed point from the definitions
-of gemmlowp (SaturatingRoundingDoublingHighMul, RoundingDivideByPOT) and of TensorFlow Lite
-(QuantizeMultiplier, MultiplyByQuantizedMultiplier with one rounding).
+unbounded integers, float32 steps in numpy, and the reference kernels' fixed point from the
+definitions of gemmlowp (SaturatingRoundingDoublingHighMul, RoundingDivideByPOT) and of TensorFlow
+Lite (QuantizeMultiplier, MultiplyByQuantizedMultiplier with one rounding).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from run.integer.harness import TARGETS, Network
 
 from intaglio.ir.graph import Node
 from intaglio.numerics.accumulate import exact_float32
@@ -26,6 +25,7 @@ from intaglio.run.integer.convolution import prepare_conv2d, prepare_linear
 from intaglio.run.integer.site import Kernel, Site
 from intaglio.targets import LITERT
 from intaglio.targets.target import Target
+from run.integer.harness import TARGETS, Network
 
 Integers = npt.NDArray[np.int64]
 BIASES = (0, 2**10, 2**24, 2**28)
@@ -96,7 +96,7 @@ def half_away(real: Fraction) -> int:
 
 
 def assert_as_by_hand(site: Site, kernel: Kernel, x: torch.Tensor, expected: Integers) -> None:
-    """Assert that the kernel makes, of centered integers x, the accumulators' outputs [N, C, ...]."""
+    """Assert that the kernel makes of centered x what is made of the accumulators [N, C, ...]."""
     with torch.inference_mode(), exact_float32():
         found = kernel([x.float()]).long().numpy()
     for channel in range(expected.shape[1]):

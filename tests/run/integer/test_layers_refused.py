@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from run.integer.harness import IMAGES, TARGETS, Activation, Network
 
 from intaglio.errors import UnsupportedByTarget
 from intaglio.export.tflite.runtime import open_interpreter
@@ -18,6 +17,7 @@ from intaglio.run.integer import build_twin
 from intaglio.run.integer.convolution import MULTIPLIER_LIMIT
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
+from run.integer.harness import IMAGES, TARGETS, Activation, Network
 
 CONV2D = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
 TRANSPOSED = {

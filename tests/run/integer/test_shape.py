@@ -7,11 +7,11 @@ import math
 from typing import Any
 
 import pytest
-from run.integer.harness import TARGETS, Network
 
 from intaglio.errors import UnsupportedByTarget
 from intaglio.targets import LITERT
 from intaglio.targets.target import Target
+from run.integer.harness import TARGETS, Network
 
 CASES = 200
 RANKS = (2, 3, 4, 5)

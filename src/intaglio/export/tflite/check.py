@@ -1,4 +1,4 @@
-"""The check: run the file in its own interpreter and compare every quantized tensor with the twin."""
+"""The check: run the file in its own interpreter, compare every quantized tensor with the twin."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def require_match(counts: CheckCounts, twin: Twin) -> None:
     if counts.mismatches:
         first = next(iter(counts.worst))
         raise MismatchError(
-            f"{counts.mismatches} of {counts.values_compared} values differ between the file and its"
-            f" twin on {twin.target.runtime}, first in layer '{first}' ({counts.worst[first]} values):"
-            " please report the network; the file was not written"
+            f"{counts.mismatches} of {counts.values_compared} values differ between the file and"
+            f" its twin on {twin.target.runtime}, first in layer '{first}'"
+            f" ({counts.worst[first]} values): please report the network; the file was not written"
         )
 
 

@@ -2,7 +2,7 @@
 
 Two named buffers, and one file behind the model:
 
-    intaglio          JSON: scheme, preprocessing as in the report, class names
+    intaglio          JSON: scheme, and preprocessing as in the report
     TFLITE_METADATA   ModelMetadata, the flatbuffer that mobile libraries read
     labels.txt        the class names, one a line, in a zip archive appended to the .tflite
 
@@ -70,7 +70,6 @@ def file_metadata(
     content = {
         "scheme": scheme,
         "preprocess": describe(preprocess) if preprocess else None,
-        "labels": list(names) or None,
     }
     return {
         JSON_NAME: json.dumps(content).encode("utf-8"),

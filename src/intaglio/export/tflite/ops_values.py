@@ -98,7 +98,7 @@ def write_mean(node: Node, writing: Writing) -> None:
 
 
 def _order_after_mean(rank: int, axes: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Return the order that brings the axes left of a file's value to the result's, None if it is theirs.
+    """Return the order from what is left of a file's axes to the result's; None if it is the same.
 
     A mean over H leaves [N, W, C] of [N, H, W, C], where the graph has [N, C, W].
     """

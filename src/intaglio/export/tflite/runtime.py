@@ -67,8 +67,8 @@ def not_delegated(interpreter: Any) -> list[str]:
 def expose_tensors(data: bytes) -> bytes:
     """Return a copy of a file in which every int8 tensor that an operator makes is an output.
 
-    Under the delegate inner tensors have no memory that could be read; outputs have, and the file still
-    runs as one partition (kernels.md, section 6).
+    Under the delegate inner tensors have no memory that could be read; outputs have, and the file
+    still runs as one partition (kernels.md, section 6).
     """
     model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
     subgraph = model.subgraphs[0]

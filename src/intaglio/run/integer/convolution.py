@@ -5,8 +5,8 @@
     reference   q_y = double_rounding(accumulator, s_x s_w / s_y) + z_y           convolutions
                 q_y = round_away(accumulator, s_x s_w / s_y) + z_y                fully connected
 
-Kernels: XNNPACK's qs8-qc8w gemm, igemm, dwconv (fp32 requantization) and LiteRT's reference_integer_ops
-conv, depthwise_conv, fully_connected, transpose_conv; ai-edge-litert 2.3.0.
+Kernels: XNNPACK's qs8-qc8w gemm, igemm, dwconv (fp32 requantization) and LiteRT's
+reference_integer_ops conv, depthwise_conv, fully_connected, transpose_conv; ai-edge-litert 2.3.0.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def prepare_linear(site: Site) -> Kernel:
 
 
 def _requantized(site: Site, product: Product, output_axis: int) -> Kernel:
-    assert site.weight is not None and site.weight_scale is not None
+    assert site.weight is not None
+    assert site.weight_scale is not None
     sums = largest_partial_sum(
         site.weight.transpose(0, output_axis), *centered_range(site.inputs[0])
     )
@@ -123,7 +124,7 @@ def _requantized(site: Site, product: Product, output_axis: int) -> Kernel:
 
 
 def _refuse_beyond_int32(site: Site, largest: Tensor) -> None:
-    """The kernels' accumulators are int32; the reference kernels shift them up before they multiply."""
+    """Accumulators are int32; the reference kernels shift them up before they multiply."""
     if float(largest.max()) >= 2.0**31:
         raise site.refuse(
             f"its accumulator may reach {float(largest.max()):.3g}, beyond int32",
@@ -141,7 +142,7 @@ def _refuse_large_multiplier(site: Site, multiplier: float) -> None:
 
 
 def _exact_accumulator(site: Site, product: Product, sums: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return a function that makes the exact accumulator: float32 where that is proven, else float64.
+    """Return a function that makes exact accumulators: float32 where that is proven, else float64.
 
     Args:
         sums: [C_out], bounds of the sums of products without the bias.

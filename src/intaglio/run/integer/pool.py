@@ -2,12 +2,12 @@
 
 MEAN, with a the raw sum of n integers (no zero point removed):
     inv = f32(f32(s_x / s_y) * f32(1 / n)), t = f32(n z_x), zc = f32(z_y - f32(t inv))
-    xnnpack    q_y = rint(f32(f32(f32(a) inv) + zc))      x86-64; ARM fuses the multiply-adds, and scales
-                                                          are chosen so that both agree
+    xnnpack    q_y = rint(f32(f32(f32(a) inv) + zc))      x86-64; ARM fuses the multiply-adds, and
+                                                          scales are chosen so that both agree
     reference  (m, e) = multiplier of s_x / s_y; k = min(floor(log2 n), 32, 31 + e)
                q_y = double_rounding(a - n z_x, floor((m << k) / n), e - k) + z_y
 
-AVERAGE_POOL_2D is in no delegate; the built-in kernel, the same on both targets and both processors,
+AVERAGE_POOL_2D is in no delegate; the built-in kernel, the same on both targets and processors,
 rounds the raw mean a / n half away from zero (reference_integer_ops::AveragePool).
 """
 

@@ -1,7 +1,7 @@
 """What an integer kernel is made from, and the table of kernels.
 
-Inside the twin a value is held *centered*: integer minus zero point, in a float32 tensor, where every
-integer up to 2**24 is exact. A padded zero is then 0, and convolutions need no correction terms.
+Inside the twin a value is held *centered*: integer minus zero point, in a float32 tensor, where
+every integer up to 2**24 is exact. A padded zero is then 0, and convolutions need no correction terms.
 
 Every op has one `prepare` function. It is called once, computes all constants, and returns the
 kernel, a function on centered tensors. Where the targets' arithmetics differ, they stand side by
@@ -82,11 +82,12 @@ def activation_bounds(site: Site) -> tuple[int, int]:
     """Return the lowest and highest centered integer that the node's fused activation lets through.
 
     XNNPACK rounds bound / scale + zero_point once, half to even; the reference kernels round
-    bound / scale alone, half away from zero (kernels.md, section 2). An infinite bound is the grid's end.
+    bound / scale alone, half away from zero (kernels.md, section 2). An infinite bound is the grid's
+    end.
 
     Raises:
-        UnsupportedByTarget: If the file has no word for the clamp and the output's grid, shared with
-            other values, is wider than it.
+        UnsupportedByTarget: If the file has no word for the clamp and the output's grid, shared
+            with other values, is wider than it.
     """
     spec, zero = site.output.spec, site.output.zero
     activation = site.node.attrs.get("activation")
@@ -124,7 +125,7 @@ def _bound(site: Site, real: float) -> int:
 
 
 def refuse_other_grid(site: Site) -> None:
-    """Raise UnsupportedByTarget when an input is not on the result's grid: the op moves integers."""
+    """Raise UnsupportedByTarget when an input is not on the result's grid: integers are moved."""
     for params in site.inputs:
         if not params.same_grid(site.output):
             raise site.refuse("its inputs and its result are on different grids", "Report this")
@@ -141,7 +142,7 @@ def centered_range(params: QuantParams) -> tuple[int, int]:
 
 
 def per_channel(values: Tensor, rank: int) -> Tensor:
-    """Return [C] (or []) in a shape that broadcasts over axis 1 of `rank` axes (the last of two)."""
+    """Return [C] (or []) in a shape that broadcasts over axis 1 of `rank` axes (of two the last)."""
     if values.ndim == 0 or rank == 2:
         return values
     return values.reshape(1, -1, *[1] * (rank - 2))

@@ -1,0 +1,1 @@
+"""Tests of the command line, each command called as the process would call it."""

@@ -1,0 +1,194 @@
+"""The main job on the command line: what it writes, and whose word counts."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import intaglio as package
+from cli.tiny import CALIBRATION, CLASSIFIER, SHAPE, intaglio, printed_json, write_images
+from intaglio.cli.compress import preprocess_text
+from intaglio.cli.request import default_place
+from intaglio.data.preprocess import Preprocess, parse_preprocess
+
+FILES = {
+    "model.tflite",
+    "report.json",
+    "report.html",
+    "encodings.json",
+    "recipe.toml",
+    "graph.safetensors",
+    "graph.json",
+}
+
+
+def compressed(out: str, *more: object) -> bytes:
+    assert intaglio("compress", *CLASSIFIER, *CALIBRATION, "--out", out, *more) == 0
+    return Path(out, "model.tflite").read_bytes()
+
+
+def test_compress_writes_the_whole_result_and_it_loads(place: Path) -> None:
+    assert {file.name for file in (place / "result").iterdir()} == FILES
+    assert package.load(place / "result").report.check.mismatches == 0
+
+
+def test_json_is_the_report_and_nothing_else(place: Path, capsys: pytest.CaptureFixture) -> None:
+    compressed("out", "--json", "--eval", "images")
+
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+
+    assert report == json.loads((place / "out" / "report.json").read_text())
+    assert report["float"]["n"] == report["integer"]["n"] == 12
+    assert report["check"]["mismatches"] == 0
+    assert [step["name"] for step in report["steps"]][0] == "capture"
+    assert err == ""
+
+
+def test_json_stays_pure_when_the_networks_module_prints(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    code = intaglio(
+        "compress", "tiny_networks:talkative", *SHAPE, *CALIBRATION, "--out", "out", "--json"
+    )
+
+    assert code == 0
+    assert printed_json(capsys)["model"] == "tiny_networks:talkative"
+
+
+def test_people_are_told_where_the_files_lie(place: Path, capsys: pytest.CaptureFixture) -> None:
+    compressed("out")
+
+    out = capsys.readouterr().out
+
+    assert "0 mismatches" in out
+    assert "out/model.tflite" in out
+    assert "out/report.html" in out
+
+
+def test_the_same_seed_gives_the_same_bytes(place: Path) -> None:
+    first, again = compressed("a", "--seed", 3), compressed("b", "--seed", 3)
+
+    assert first == again
+    assert first != compressed("c", "--seed", 4)  # other random weights
+
+
+def test_the_recipe_that_was_written_repeats_the_file(place: Path) -> None:
+    settings = ("--seed", 5, "--limit", 7, "--io", "int8", "--calibrator", "moving-average")
+    first = compressed("a", *settings, "--scheme", "w8a8-per-tensor")
+
+    assert compressed("b", "--recipe", "a/recipe.toml") == first
+
+
+def test_an_option_counts_more_than_the_recipe(place: Path, capsys: pytest.CaptureFixture) -> None:
+    Path("mine.toml").write_text('scheme = "w8a8-per-tensor"\nseed = 9\nlimit = 5\nio = "int8"\n')
+
+    compressed("out", "--recipe", "mine.toml", "--limit", 4, "--json")
+
+    report = printed_json(capsys)
+    assert report["scheme"] == "w8a8 per-tensor"
+    assert report["data"]["images"] == 4
+    assert report["data"]["seed"] == 9
+    assert package.load("out").io == "int8"
+
+
+def test_the_written_recipe_says_what_ran(place: Path) -> None:
+    compressed("out", "--preprocess", "mean=0.5,std=0.25")
+
+    ran = tomllib.loads(Path("out/recipe.toml").read_text())["ran"]
+
+    assert ran["model"] == "tiny_networks:classifier"
+    assert ran["input_shape"] == "1,3,32,32"
+    assert ran["preprocess"] == "resize=none,crop=none,mean=0.5,std=0.25"
+
+
+def test_preprocess_text_parses_back() -> None:
+    mean = (0.1, 0.2, 1 / 3)
+    for given in (Preprocess(), Preprocess(256, 224, mean, (0.5,))):
+        assert parse_preprocess(preprocess_text(given), Preprocess(8, 8, (1.0,))) == given
+
+
+def test_out_defaults_to_model_and_scheme_in_safe_letters(place: Path) -> None:
+    assert intaglio("compress", *CLASSIFIER, *CALIBRATION) == 0
+
+    assert (place / "tiny_networks_classifier-w8a8" / "report.json").is_file()
+    assert default_place("mobilenet_v1_tf(width=0.25)", "w8a8") == "mobilenet_v1_tf_width_0.25-w8a8"
+    assert default_place("../x/net.pt2", "w8a8") == "net-w8a8"
+    assert default_place("///", "w8a8") == "model-w8a8"
+
+
+def test_an_older_result_is_replaced(place: Path) -> None:
+    before = Path("result/model.tflite").read_bytes()
+
+    assert compressed("result", "--seed", 8) != before
+    assert {file.name for file in (place / "result").iterdir()} == FILES
+    assert not [name for name in place.iterdir() if name.name.startswith(".")]
+
+
+def test_weights_are_loaded(place: Path, capsys: pytest.CaptureFixture) -> None:
+    import tiny_networks  # noqa: PLC0415  written by the fixture
+
+    torch.manual_seed(77)
+    torch.save(tiny_networks.classifier().state_dict(), "weights.pt")
+
+    with_weights = compressed("a", "--weights", "weights.pt", "--seed", 1)
+
+    assert with_weights == compressed("b", "--weights", "weights.pt", "--seed", 2)
+    assert with_weights != compressed("c", "--seed", 1)
+
+
+def test_random_weights_of_a_zoo_network_are_told(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    code = intaglio("compress", "resnet20_cifar10", *CALIBRATION, "--limit", 2, "--json")
+
+    assert code == 0
+    report = printed_json(capsys)
+    assert any("random weights" in warning for warning in report["warnings"])
+    assert report["preprocess"]["mean"] == [0.485, 0.456, 0.406]
+
+
+def test_skipped_images_are_counted(place: Path, capsys: pytest.CaptureFixture) -> None:
+    Path("images/c1/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    write_images(place / "held_out", seed=1)
+    Path("held_out/c0/broken.jpg").write_bytes(b"nothing of an image")
+
+    compressed("out", "--skip-bad-images", "--eval", "held_out", "--json")
+
+    report = printed_json(capsys)
+    assert report["data"]["skipped"] == 1
+    assert report["data"]["images"] == 12
+    assert report["integer"]["n"] == 12
+    assert sum("unreadable" in warning for warning in report["warnings"]) == 2
+
+
+def test_the_reference_kernels_are_a_target(place: Path, capsys: pytest.CaptureFixture) -> None:
+    compressed("out", "--target", "litert-reference", "--limit", 2, "--json")
+
+    report = printed_json(capsys)
+    assert report["target"] == "litert-reference"
+    assert report["check"]["mismatches"] == 0
+
+
+@pytest.mark.parametrize("batch", [1, None])
+def test_a_saved_program_is_a_model(
+    place: Path, capsys: pytest.CaptureFixture, batch: int | None
+) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(900, 4))
+    shapes = None if batch else ({0: torch.export.Dim("batch")},)
+    images = torch.zeros(batch or 2, 3, 32, 32)
+    program = torch.export.export(network.eval(), (images,), dynamic_shapes=shapes)
+    torch.export.save(program, "net.pt2")
+
+    assert intaglio("compress", "net.pt2", *CALIBRATION, "--json") == 0
+
+    report = printed_json(capsys)
+    assert report["check"]["mismatches"] == 0
+    assert any("fixed batch of 1" in warning for warning in report["warnings"]) == bool(batch)
+    assert (place / "net-w8a8" / "model.tflite").is_file()

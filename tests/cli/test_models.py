@@ -1,0 +1,62 @@
+"""The list of the zoo: its figures are those of the captured graphs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cli.tiny import intaglio, printed_json
+from intaglio.capture import capture
+from intaglio.cli.models import count_macs
+from intaglio.cost import macs as graph_cost
+from intaglio.zoo import ZOO, names
+
+
+def test_models_lists_every_network_of_the_zoo(capsys: pytest.CaptureFixture) -> None:
+    assert intaglio("models", "--json") == 0
+
+    rows = printed_json(capsys)
+
+    assert [row["name"] for row in rows] == list(names())
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["mobilenet_v2"] == {
+        "name": "mobilenet_v2",
+        "params": 3_504_872,
+        "macs": 300_774_272,
+        "input_shape": [1, 3, 224, 224],
+        "preprocess": {
+            "resize": 256,
+            "crop": 224,
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
+        },
+    }
+
+
+@pytest.mark.parametrize("name", ["resnet20_cifar10", "mobilenet_v3_small"])
+def test_counting_modules_equals_counting_the_graph(name: str) -> None:
+    network, images = ZOO[name].build().eval(), torch.zeros(1, 3, 64, 64)
+
+    graph = capture(network, images)
+
+    assert count_macs(network, images) == sum(graph_cost.count_macs(graph).values())
+    assert sum(p.numel() for p in network.parameters()) == graph_cost.total_params(graph)
+
+
+def test_models_prints_a_table_for_people(capsys: pytest.CaptureFixture) -> None:
+    assert intaglio("models") == 0
+
+    out = capsys.readouterr().out
+    assert "mobilenet_v2_tf" in out
+    assert "300,774,272" in out
+
+
+def test_recipes_have_a_name_and_a_line_each(capsys: pytest.CaptureFixture) -> None:
+    assert intaglio("recipes", "--json") == 0
+
+    rows = printed_json(capsys)
+    assert "plain" in [row["name"] for row in rows]
+    assert all(set(row) == {"name", "description"} and row["description"] for row in rows)
+
+    assert intaglio("recipes") == 0
+    assert "plain-moving-average" in capsys.readouterr().out
