@@ -105,5 +105,6 @@ def _split_pair(
         images, labels = data[0], _class_indices(data[1], 0)
         if len(images) != len(labels):
             raise DataError(f"evaluate has {len(images)} images but {len(labels)} labels")
-        return zip(images.split(BATCH_SIZE), labels.split(BATCH_SIZE), strict=True)
+        parts = torch.split(images, BATCH_SIZE), torch.split(labels, BATCH_SIZE)
+        return zip(*parts, strict=True)
     return cast(Iterable[tuple[Tensor, ...] | list[Tensor]], data)

@@ -12,7 +12,6 @@ from intaglio.errors import IntaglioError, RequestError, SpecError
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
 
-
 Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 
 

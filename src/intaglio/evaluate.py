@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from intaglio.errors import DataError, RequestError
+from intaglio.errors import DataError, NonFiniteError, RequestError
 
 Network = Callable[[Tensor], Tensor]
 """Images [N, C, H, W] -> scores [N, classes]."""
@@ -73,6 +73,7 @@ def accuracy(network: Network, batches: Iterable[LabelledBatch]) -> Accuracy:
 
     Raises:
         DataError: If a label is no class of the network, or there is no image.
+        NonFiniteError: If a score is NaN.
     """
     found = Accuracy()
     for images, labels in batches:
@@ -94,6 +95,7 @@ def compare(
 
     Raises:
         DataError: If a label is no class of the networks, or there is no image.
+        NonFiniteError: If a score is NaN.
     """
     found = Comparison(Accuracy(), Accuracy())
     for images, labels in batches:
@@ -116,6 +118,10 @@ def check_scores(scores: Tensor, labels: Tensor) -> None:
         raise RequestError(
             f"accuracy needs a classifier with one output [N, classes], this network gives {shape}:"
             " leave --eval out"
+        )
+    if bool(scores.isnan().any()):
+        raise NonFiniteError(
+            "the network gives NaN on an image to evaluate on: check its weights and the preprocessing"
         )
     classes = scores.shape[1]
     wrong = labels[(labels < 0) | (labels >= classes)]

@@ -88,7 +88,7 @@ def _toml(value: object) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON spells them otherwise
     if isinstance(value, str):
-        # a byte of a file's name that is no UTF-8 is half a pair of surrogates, which no TOML can hold
+        # a byte of a file's name that is no UTF-8 is a lone surrogate, which no TOML can hold
         value = value.encode("utf-8", "backslashreplace").decode("utf-8")
     # the basic strings of TOML are those of JSON, but for one character and without such pairs
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -87,6 +87,8 @@ def load(place: str | Path) -> Result:
         _read_json(folder / "encodings.json"), str(folder / "encodings.json")
     )
     graph = _load_graph(folder / GRAPH_NAME)
+    kept_float = {kept.name for kept in report.kept_float}
+    _refuse_misfits(graph, encodings, kept_float, folder / "encodings.json")
     recipe = find_recipe(str(folder / "recipe.toml"))
     try:
         content = (folder / FILE_NAME).read_bytes()
@@ -113,10 +115,28 @@ def _load_graph(stem: Path) -> Graph:
     return graph
 
 
+def _refuse_misfits(graph: Graph, encodings: Encodings, kept_float: set[str], where: Path) -> None:
+    """Raise RequestError unless there is a grid for each value and each weight, and no other."""
+    values = {node.name for node in graph} - kept_float
+    layers = {name for name in values if "weight" in graph[name].params}
+    for wanted, found in ((values, encodings.activations), (layers, encodings.weights)):
+        wrong = sorted(wanted.symmetric_difference(found))
+        if wrong:
+            what = "has no grid for" if wrong[0] in wanted else "names, unlike the graph,"
+            raise RequestError(f"{where}: {what} '{wrong[0]}': it is damaged or of another result")
+    for name, grid in encodings.weights.items():
+        axis, shape = grid.spec.axis, graph.param(graph[name], "weight").shape
+        if axis is not None and (axis not in range(len(shape)) or len(grid.scale) != shape[axis]):
+            raise RequestError(
+                f"{where}: '{name}' has {len(grid.scale)} scales along axis {axis} of a weight"
+                f" {list(shape)}"
+            )
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RequestError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise RequestError(f"{path}: holds {type(content).__name__}, not an object")

@@ -62,9 +62,7 @@ def test_a_file_alone_cannot_be_checked(place: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("name", ["encodings.json", "graph.json", "graph.safetensors"])
-def test_a_damaged_result_is_named(
-    place: Path, capsys: pytest.CaptureFixture, name: str
-) -> None:
+def test_a_damaged_result_is_named(place: Path, capsys: pytest.CaptureFixture, name: str) -> None:
     path = Path("result", name)
     path.write_bytes(path.read_bytes()[:100])
 

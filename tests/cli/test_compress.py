@@ -46,7 +46,7 @@ def test_json_is_the_report_and_nothing_else(place: Path, capsys: pytest.Capture
     assert report == json.loads((place / "out" / "report.json").read_text())
     assert report["float"]["n"] == report["integer"]["n"] == 12
     assert report["check"]["mismatches"] == 0
-    assert [step["name"] for step in report["steps"]][0] == "capture"
+    assert report["steps"][0]["name"] == "capture"
     assert err == ""
 
 
@@ -131,7 +131,7 @@ def test_an_older_result_is_replaced(place: Path) -> None:
 
 
 def test_weights_are_loaded(place: Path, capsys: pytest.CaptureFixture) -> None:
-    import tiny_networks  # noqa: PLC0415  written by the fixture
+    import tiny_networks  # written by the fixture
 
     torch.manual_seed(77)
     torch.save(tiny_networks.classifier().state_dict(), "weights.pt")
@@ -180,7 +180,9 @@ def test_a_saved_program_is_a_model(
     place: Path, capsys: pytest.CaptureFixture, batch: int | None
 ) -> None:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(900, 4))
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(900, 4)
+    )
     shapes = None if batch else ({0: torch.export.Dim("batch")},)
     images = torch.zeros(batch or 2, 3, 32, 32)
     program = torch.export.export(network.eval(), (images,), dynamic_shapes=shapes)

@@ -66,7 +66,7 @@ def test_help_is_no_failure(capsys: pytest.CaptureFixture, arguments: tuple[str,
 
 def test_one_line_joins_and_escapes() -> None:
     assert one_line("a  name\nwith \x1b[31mred\x07 and \udcff, é") == (
-        "a name\\nwith \\x1b[31mred\\x07 and \\udcff, é"
+        "a  name\\nwith \\x1b[31mred\\x07 and \\udcff, é"
     )
 
 

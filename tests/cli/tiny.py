@@ -1,4 +1,4 @@
-"""Networks of a few hundred weights, images of 32x32 pixels, and the command line in this process."""
+"""Networks of a few hundred weights, images of 32x32 pixels, and the command in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from intaglio.cli.main import main
 
-NETWORKS = '''
+NETWORKS = """
 import torch
 from torch import nn
 
@@ -74,7 +74,7 @@ def unequal():
         network[1].running_var[:2] = 0.0
         network[3].weight[0] *= 1e4
     return network
-'''
+"""
 
 SHAPE = ("--input-shape", "1,3,32,32")
 CLASSIFIER = ("tiny_networks:classifier", *SHAPE)

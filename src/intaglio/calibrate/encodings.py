@@ -23,7 +23,7 @@ It is fine enough for any output grid, and keeps the channel's multiplier small:
 from 256 on, even where nothing is multiplied.
 """
 BIAS_MARGIN = 2**10
-"""Integers below the limit that a bias stays: the scale is rounded to float32, and so is the bias' step."""
+"""How far below the limit a bias stays: its scale and its step are both rounded to float32."""
 
 
 def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -> Encodings:

@@ -30,9 +30,9 @@ def fit_operands(
     """Return plan and grids with operands' scales moved to where their sums can be computed.
 
     A scale is raised where it is too small for the sum that alone reads the operand: the operand
-    keeps a step far below the sum's. It is set to the sum's where the operand was zero on all
-    images. An operand whose grid was derived from another's gets one of its own then. What is
-    left outside the limits, the kernel refuses by name.
+    keeps a step far below the sum's. It is moved within the limits, either way, where the operand
+    was zero on all images. An operand whose grid was derived from another's gets one of its own
+    then. What is left outside the limits, the kernel refuses by name.
     """
     found, derived = dict(grids), dict(plan.derived)
     low, high = SUM_RATIO_LIMITS[target.arithmetic]
@@ -45,7 +45,7 @@ def fit_operands(
             grid = _grid(name, found, derived)
             ratio = float(grid.step) / step
             if _is_silent(name, ranges) and not low <= ratio < high:
-                found[name] = _with_scale(grid, step)
+                found[name] = _with_scale(grid, step * min(max(ratio, 2 * low), high / 2))
             elif ratio < low and _serves_only(graph, name, node):
                 found[name] = _with_scale(grid, step * low * MARGIN)
                 derived.pop(name, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,14 +19,11 @@ def tell(message: str) -> None:
 
 
 def one_line(message: str) -> str:
-    """Return the message with runs of spaces joined and characters that do not print escaped.
+    """Return the message with line breaks and other characters that do not print escaped.
 
     Names of files and layers come from outside and may hold anything.
     """
-    joined = " ".join(message.split(" "))
-    return "".join(
-        letter if letter.isprintable() else _escaped(letter) for letter in joined
-    ).strip()
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in message)
 
 
 def exit_code(error: Exception, arguments: Sequence[str]) -> int:
@@ -53,7 +51,7 @@ def is_usage_error(error: Exception) -> bool:
 def usage_message(error: Exception, arguments: Sequence[str]) -> str:
     """Return one sentence for an error of typer, with the nearest names and where to look."""
     context = getattr(error, "ctx", None)
-    command = getattr(context, "command_path", "intaglio")
+    command = getattr(context, "command_path", " ".join(["intaglio", *arguments[:1]]))
     option = getattr(error, "option_name", None)
     message = " ".join(str(error.format_message()).split()).rstrip(".")  # type: ignore[attr-defined]
     if option is not None and message.startswith("No such option"):
@@ -62,7 +60,17 @@ def usage_message(error: Exception, arguments: Sequence[str]) -> str:
         message = f"unknown option {option} of '{command}'{hint}"
     elif message.startswith("No such command"):
         message = message.replace("No such command", "unknown command")
+    message += _value_seen(error, arguments)
     return f"{message}{'' if message.endswith('?') else ';'} see '{command} --help'"
+
+
+def _value_seen(error: Exception, arguments: Sequence[str]) -> str:
+    """Return what was given for the option that typer's error is about; typer does not say it."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    for name, value in itertools.pairwise(arguments):
+        if name in names:
+            return f", got '{value}'"
+    return ""
 
 
 def _escaped(letter: str) -> str:

@@ -168,14 +168,14 @@ def merge_strides(graph: Graph) -> int:
 
 
 def _picks_pixels(graph: Graph, node: Node) -> bool:
-    """Whether a convolution makes each channel out of the same channel's pixels, without padding."""
+    """Whether a convolution only picks pixels: each channel of its own, and no padding."""
     if not _copies_values(graph, node) or any(node.attrs["padding"]):
         return False
     return bool(graph[node.inputs[0]].channels == node.channels == node.attrs["groups"])
 
 
 def _copies_values(graph: Graph, node: Node) -> bool:
-    """Whether a convolution computes nothing: each of its values is one of its input's, or padding."""
+    """Whether a convolution computes nothing: each value is one of its input's, or padding."""
     if node.op != "conv2d" or "bias" in node.params or node.attrs["activation"] is not None:
         return False
     weight = graph.param(node, "weight")

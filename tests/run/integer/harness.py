@@ -101,14 +101,14 @@ class Network:
         return name
 
     def operand(self, source: str, start: int, stop: int, grid: QuantParams | None = None) -> str:
-        """Return channels [start, stop) of a value on a grid of their own: a slice, then a clamp."""
+        """Return channels [start, stop) of a value on their own grid: a slice, then a clamp."""
         attrs = {"axis": 1, "start": start, "stop": stop, "step": 1}
         part = self.add("slice", [source], attrs, grid=self.grids[source], output=False)
         chosen = grid or self.grid_around(self.values[part])
         return self.add("clamp", [part], {"activation": UNBOUNDED}, grid=chosen, output=False)
 
     def scale(self, low: float = 2.0**-10, high: float = 2.0**4) -> float:
-        """Return a scale, log-uniform in [low, high]; a power of two in networks that have only such."""
+        """Return a scale, log-uniform in [low, high]; a power of two where all are."""
         exponent = self.random.uniform(math.log2(low), math.log2(high))
         return float(2.0 ** (round(exponent) if self.power_of_two else exponent))
 
@@ -124,7 +124,7 @@ class Network:
         return per_tensor(self.scale(largest * 0.7, largest * 2.5), self.zero_point())
 
     def weight_grid(self, scales: Sequence[float], axis: int | None = 0) -> QuantParams:
-        """Return the symmetric grid of a weight: a scale per channel along `axis`, or one for all."""
+        """Return the symmetric grid of a weight: a scale per channel along `axis`, or one."""
         spec = QuantSpec(symmetric=True, axis=axis, narrow=True)
         made = torch.tensor(list(scales) if axis is not None else scales[0], dtype=torch.float32)
         return QuantParams(made, torch.zeros_like(made, dtype=torch.int32), spec)

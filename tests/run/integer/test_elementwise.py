@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from run.integer.harness import ACTIVATIONS, TARGETS, UNBOUNDED, Network
-from run.integer.operands import FORMS, assert_bits, constant, operands, settle_always, size
 
 from intaglio.errors import UnsupportedByTarget
 from intaglio.numerics.spec import per_tensor
@@ -14,6 +12,8 @@ from intaglio.run.integer import build_twin
 from intaglio.run.integer.elementwise import PRODUCT_LIMITS, SUM_RATIO_LIMITS
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
+from run.integer.harness import ACTIVATIONS, TARGETS, UNBOUNDED, Network
+from run.integer.operands import FORMS, assert_bits, constant, operands, settle_always, size
 
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 NO_CLAMP = {"activation": None}

@@ -1,4 +1,4 @@
-"""The file's ends: QUANTIZE, DEQUANTIZE, integer inputs and outputs, softmax behind the integers."""
+"""The file's ends: QUANTIZE, DEQUANTIZE, integers in and out, softmax behind the integers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from run.integer.harness import TARGETS, UNBOUNDED, Network
-from run.integer.operands import CASES, settle, size
 from torch import Tensor, nn
 
 from intaglio.calibrate.encodings import choose_encodings
@@ -28,6 +26,8 @@ from intaglio.run.integer import build_twin
 from intaglio.run.integer.twin import Twin, quantize_input
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
+from run.integer.harness import TARGETS, UNBOUNDED, Network
+from run.integer.operands import CASES, settle, size
 
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 both_ends = pytest.mark.parametrize("io", ["float", "int8"])

@@ -7,8 +7,6 @@ from fractions import Fraction
 import pytest
 import torch
 import torch.nn.functional as F
-from run.integer.harness import TARGETS, Network
-from run.integer.operands import assert_bits
 
 from intaglio.errors import UnsupportedByTarget
 from intaglio.numerics.spec import per_tensor
@@ -16,6 +14,8 @@ from intaglio.run.integer import build_twin
 from intaglio.run.integer.resize import nearest_indices, taps_agree, xnnpack_taps
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
+from run.integer.harness import TARGETS, Network
+from run.integer.operands import assert_bits
 
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 aligned_or_not = pytest.mark.parametrize("align", [False, True], ids=["half_pixel", "aligned"])
@@ -74,7 +74,9 @@ def test_nearest_resizing_gives_the_bits_of_the_runtime(target: Target) -> None:
 
 @both_targets
 @aligned_or_not
-@pytest.mark.parametrize(("size", "out"), [((1, 3), (9, 700)), ((2, 33), (200, 1)), ((5, 1), (1, 1))])
+@pytest.mark.parametrize(
+    ("size", "out"), [((1, 3), (9, 700)), ((2, 33), (200, 1)), ((5, 1), (1, 1))]
+)
 def test_extreme_factors_are_held(
     size: tuple[int, int], out: tuple[int, int], align: bool, target: Target
 ) -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from intaglio.ir.graph import Node
 from intaglio.numerics.accumulate import FLOAT32_EXACT
+from intaglio.numerics.fused import fused_multiply_add
 from intaglio.numerics.spec import QuantParams
 from intaglio.registry import Registry
 from intaglio.run.integer.activation import (
@@ -146,11 +147,11 @@ def _function_agrees(candidates: Sequence[Reals], output: QuantParams) -> bool:
 def _table_agrees(reals: Reals, output: QuantParams) -> bool:
     """Whether fusing y * (1 / s) + z changes no entry."""
     bounds = output.spec.qmin, output.spec.qmax
-    inverse = np.float64(np.float32(np.float32(1) / output.step))
+    inverse = np.float32(np.float32(1) / output.step)
     on_x86 = xnnpack_steps(reals, output).clip(*bounds)
     return all(
         np.array_equal(on_x86, np.rint(total).clip(*bounds))
-        for total in _fused(reals.astype(np.float64) * inverse, np.float64(output.zero))
+        for total in fused_multiply_add(reals, inverse, np.float32(output.zero))
     )
 
 
@@ -162,8 +163,8 @@ def mean_agrees(inputs: Sequence[QuantParams], output: QuantParams, count: int, 
         return True
     inverse, offset = mean_constants(x, output, count)
     low, high = output.spec.qmin, output.spec.qmax
-    wide = np.float64(inverse)
-    offsets = _fused(np.float64(np.float32(count * x.zero)) * -wide, np.float64(output.zero))
+    shifted = np.float32(count * x.zero)
+    offsets = fused_multiply_add(shifted, np.float32(-inverse), np.float32(output.zero))
 
     def on_x86(sums: Wide) -> Reals:
         rounded: Reals = np.rint(sums.astype(np.float32) * inverse + offset)
@@ -174,10 +175,10 @@ def mean_agrees(inputs: Sequence[QuantParams], output: QuantParams, count: int, 
         return all(
             np.array_equal(expected, np.rint(total).clip(low, high))
             for fused_offset in offsets
-            for total in _fused(sums * wide, np.float64(fused_offset))
+            for total in fused_multiply_add(sums, inverse, np.float32(fused_offset))
         )
 
-    near = _sums_near_steps(x, output, count, (wide, float(offset)))
+    near = _sums_near_steps(x, output, count, (float(inverse), float(offset)))
     if not agree(near):
         return False
     # both formulas are monotone: equal ends of a gap between sums looked at settle what lies in it
@@ -202,15 +203,3 @@ def _sums_near_steps(
     window = np.arange(-np.ceil(radius), np.ceil(radius) + 1)
     sums = np.floor((steps - offset) / inverse)[:, None] + window
     return np.unique(np.append(sums.clip(*ends), ends))
-
-
-def _fused(product: npt.NDArray[np.float64] | np.float64, addend: np.float64) -> tuple[Reals, ...]:
-    """Return the two float32 values between which the fused multiply-add lies; mostly one.
-
-    float64 holds a product of two float32 exactly. The sum may be rounded once there, so its
-    float64 neighbours bound the exact value, and their float32 roundings bound the fused result.
-    """
-    total = product + addend
-    return tuple(
-        np.asarray(np.nextafter(total, limit)).astype(np.float32) for limit in (-np.inf, np.inf)
-    )

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from intaglio.ir.graph import Node
+from intaglio.numerics.fused import fused_multiply_add
 from intaglio.run.integer.site import Kernel, Site, as_float, integer_kernel, refuse_other_grid
 
 XNNPACK_WEIGHT_BITS = 11
@@ -148,13 +149,10 @@ def taps_agree(size: int, out: int, align: bool) -> bool:
         return True
     step, offset = _xnnpack_step(size, out, align)
     ours = xnnpack_taps(size, out, align)
-    # float64 holds the products exactly; the neighbours of the sum bound it where it was rounded
-    exact = np.arange(out, dtype=np.float64) * np.float64(step) + np.float64(offset)
-    bounds = (np.nextafter(exact, limit).astype(np.float32) for limit in (-np.inf, np.inf))
-    fused = [_taps_at(positions, size) for positions in bounds]
+    fused = fused_multiply_add(np.arange(out, dtype=np.float32), step, offset)
     return all(
         torch.equal(ours.first, theirs.first) and torch.equal(ours.weight, theirs.weight)
-        for theirs in fused
+        for theirs in (_taps_at(positions, size) for positions in fused)
     )
 
 

@@ -1,7 +1,8 @@
 """What an integer kernel is made from, and the table of kernels.
 
 Inside the twin a value is held *centered*: integer minus zero point, in a float32 tensor, where
-every integer up to 2**24 is exact. A padded zero is then 0, and convolutions need no correction terms.
+every integer up to 2**24 is exact. A padded zero is then 0, and convolutions need no correction
+terms.
 
 Every op has one `prepare` function. It is called once, computes all constants, and returns the
 kernel, a function on centered tensors. Where the targets' arithmetics differ, they stand side by
@@ -82,8 +83,8 @@ def activation_bounds(site: Site) -> tuple[int, int]:
     """Return the lowest and highest centered integer that the node's fused activation lets through.
 
     XNNPACK rounds bound / scale + zero_point once, half to even; the reference kernels round
-    bound / scale alone, half away from zero (kernels.md, section 2). An infinite bound is the grid's
-    end.
+    bound / scale alone, half away from zero (kernels.md, section 2). An infinite bound is the end of
+    the grid.
 
     Raises:
         UnsupportedByTarget: If the file has no word for the clamp and the output's grid, shared
@@ -129,11 +130,6 @@ def refuse_other_grid(site: Site) -> None:
     for params in site.inputs:
         if not params.same_grid(site.output):
             raise site.refuse("its inputs and its result are on different grids", "Report this")
-
-
-def clamp_centered(values: Tensor, bounds: tuple[int, int]) -> Tensor:
-    """Clamp in place; return `values`."""
-    return values.clamp_(bounds[0], bounds[1])
 
 
 def centered_range(params: QuantParams) -> tuple[int, int]:
