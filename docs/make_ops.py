@@ -49,7 +49,8 @@ they can, before anything is quantized. "Integer" says whether an op that is lef
 kernel in the twin; its values are then int8. "In the file" is the operator that it is written as.
 An op without an integer kernel that no pass could rewrite is refused: `compress` names the layer,
 the reason and what to do instead, and ends with exit code 2. A kernel may refuse single settings in
-the same way, such as a dilated transposed convolution.
+the same way, such as a dilated transposed convolution: [kernels.md](kernels.md) has the formulas,
+the limits and the forms.
 
 | op | meaning | passes | integer | in the file |
 | --- | --- | --- | --- | --- |

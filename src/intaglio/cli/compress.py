@@ -7,9 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from intaglio.cli import options
 from intaglio.cli.images import Images
@@ -43,54 +40,20 @@ from intaglio.result import Result
 def compress(
     model: options.Model,
     weights: options.Weights = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            metavar="DIR|CSV|PARQUET|none",
-            help="Images to calibrate with; no labels needed.",
-        ),
-    ] = None,
-    evaluation: Annotated[
-        str | None,
-        typer.Option(
-            "--eval",
-            metavar="DIR|CSV|PARQUET",
-            help="Labelled images; read once, at the end. They decide nothing.",
-        ),
-    ] = None,
+    data: options.CalibrationData = None,
+    evaluation: options.OptionalEvaluation = None,
     target: options.TargetName = None,
     scheme: options.SchemeName = None,
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            "--recipe", metavar="NAME|FILE.toml", help="plain if left out; see intaglio recipes."
-        ),
-    ] = None,
-    calibrator: Annotated[
-        str | None,
-        typer.Option(
-            "--calibrator", metavar="NAME", help="minmax (if left out) or moving-average."
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", metavar="DIR", help="For the result; ./MODEL-SCHEME if left out."),
-    ] = None,
+    recipe: options.RecipeName = None,
+    calibrator: options.CalibratorName = None,
+    out: options.Out = None,
     preprocess: options.Preprocessing = None,
     input_shape: options.InputShape = None,
     limit: options.Limit = None,
-    io: Annotated[
-        str | None,
-        typer.Option(
-            "--io", metavar="float|int8", help="What the file takes and gives; float if left out."
-        ),
-    ] = None,
+    io: options.FileForm = None,
     skip_bad_images: options.SkipBadImages = False,
     seed: options.Seed = None,
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="Where the float network calibrates.")
-    ] = "cpu",
+    device: options.Device = "cpu",
     as_json: options.AsJson = False,
 ) -> None:
     """Write the integer network of MODEL as a .tflite whose every bit is known, and a report."""

@@ -1,4 +1,4 @@
-"""The options that several commands share, so that each means the same everywhere."""
+"""The options of the commands, so that each means the same everywhere."""
 
 from __future__ import annotations
 
@@ -72,5 +72,45 @@ SchemeName = Annotated[
 SkipBadImages = Annotated[
     bool,
     typer.Option("--skip-bad-images", help="Go on past unreadable images, and count them."),
+]
+CalibrationData = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="DIR|CSV|PARQUET|none",
+        help="Images to calibrate with; no labels needed.",
+    ),
+]
+OptionalEvaluation = Annotated[
+    str | None,
+    typer.Option(
+        "--eval",
+        metavar="DIR|CSV|PARQUET",
+        help="Labelled images; read once, at the end. They decide nothing.",
+    ),
+]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe", metavar="NAME|FILE.toml", help="plain if left out; see intaglio recipes."
+    ),
+]
+CalibratorName = Annotated[
+    str | None,
+    typer.Option("--calibrator", metavar="NAME", help="minmax (if left out) or moving-average."),
+]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", metavar="DIR", help="For the result; ./MODEL-SCHEME if left out."),
+]
+FileForm = Annotated[
+    str | None,
+    typer.Option(
+        "--io", metavar="float|int8", help="What the file takes and gives; float if left out."
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="NAME", help="Where the float network calibrates."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]

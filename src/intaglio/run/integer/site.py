@@ -117,8 +117,9 @@ def _bound(site: Site, real: float) -> int:
     steps = np.float32(real) / site.output.step
     if site.is_reference:
         if abs(float(steps)) + 128 >= 2**31:
+            step = float(site.output.step)
             raise site.refuse(
-                f"its result's scale {float(site.output.step):.3g} is too small for a clamp to {real:g}",
+                f"its result's scale {step:.3g} is too small for a clamp to {real:g}",
                 "Leave the clamp out: the values never come near it",
             )
         return zero + int(np.sign(steps) * np.floor(np.abs(np.float64(steps)) + 0.5))
