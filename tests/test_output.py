@@ -122,12 +122,40 @@ def test_a_result_between_two_renames_is_put_back(tmp_path: Path) -> None:
 
 
 def test_what_a_living_run_writes_is_left_alone(tmp_path: Path) -> None:
-    others = tmp_path / f".out.intaglio-new-{os.getppid()}"
-    others.mkdir()
+    with whole_folder(tmp_path / "out") as folder:
+        others = folder.rename(tmp_path / f".out.intaglio-new-{_dead_process()}")
+
+        write_result(tmp_path / "out")
+
+        assert others.is_dir()
+        folder.mkdir()  # what this run goes on to put in place
+
+
+def test_a_run_with_the_number_of_a_dead_one_is_no_reason_to_keep_what_it_left(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / f".out.intaglio-new-{os.getppid()}").mkdir()
 
     write_result(tmp_path / "out")
 
-    assert others.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_error_leaves_no_parent_folders(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "a" / "b" / "out") as folder:
+        write_file(folder / "report.json", str(1 // 0))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_link_points_to_is_replaced(tmp_path: Path) -> None:
+    write_result(tmp_path / "real", "old")
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+
+    write_result(tmp_path / "out")
+
+    assert (tmp_path / "out").is_symlink()
+    assert contents(tmp_path / "real") == NEW
 
 
 def test_folders_of_other_places_are_left_alone(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@
     .NAME.intaglio-old-PID    the result that is being replaced, for the moment between two renames
 
 Whatever a killed run left is put right by the next: an old result whose place is empty goes back to
-its place, everything else is removed.
+its place, everything else is removed. A running process holds a lock on its hidden folder, which the
+system lets go of when the process ends, however it ends.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -33,20 +35,24 @@ def whole_folder(place: Path, mark: str = MARK) -> Iterator[Path]:
     Raises:
         OutputError: If the place holds something else, cannot be written, or the disk is full.
     """
-    place = Path(os.path.abspath(place))
-    with _told(place):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _put_right(place)
-        _refuse_foreign(place, mark)
-        fresh = place.parent / f".{place.name}.intaglio-new-{os.getpid()}"
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
+    place = Path(os.path.realpath(place))  # a link stays a link: what it points to is replaced
+    made = [folder for folder in place.parents if not folder.exists()]
+    fresh = place.parent / f".{place.name}.intaglio-new-{os.getpid()}"
     try:
         with _told(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _put_right(place)
+            _refuse_foreign(place, mark)
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir()
+        with _told(place), _held(fresh):
             yield fresh
             _replace(fresh, place)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+        for folder in made:  # the innermost first; those with something in them stay
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -60,9 +66,12 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 def _replace(fresh: Path, place: Path) -> None:
     old = place.parent / f".{place.name}.intaglio-old-{os.getpid()}"
-    if place.exists():
+    if not place.exists():
+        fresh.rename(place)
+        return
+    with _held(place):
         place.rename(old)
-    fresh.rename(place)
+        fresh.rename(place)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -70,7 +79,7 @@ def _put_right(place: Path) -> None:
     """Undo or finish what killed runs left beside `place`; what living ones write is left alone."""
     for left in sorted(place.parent.glob(f".{_escaped(place.name)}.intaglio-*-*")):
         kind, _, process = left.name.rpartition("-")
-        if not process.isdigit() or (_is_alive(int(process)) and int(process) != os.getpid()):
+        if not process.isdigit() or _is_held(left):
             continue
         if kind.endswith("-old") and not place.exists():
             left.rename(place)
@@ -82,14 +91,23 @@ def _escaped(name: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
-def _is_alive(process: int) -> bool:
-    with suppress(ProcessLookupError, OverflowError):
-        try:
-            os.kill(process, 0)
-        except PermissionError:
-            return True
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the lock that says a living process works on a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        with _held(folder):
+            return False
+    except BlockingIOError:
         return True
-    return False
 
 
 def _refuse_foreign(place: Path, mark: str) -> None:

@@ -189,8 +189,14 @@ def test_a_layer_with_an_activation_or_other_readers_does_not_take_the_factor_ba
     assert absorb_rescale(shared.done("half", "conv")) == 0
 
 
-@pytest.mark.parametrize("name", ["zoo.mobilenet_v3_small", "zoo.mobilenet_v3_large"])
-def test_all_the_sixths_of_mobilenet_v3_end_in_weights(name):
+@pytest.mark.parametrize(
+    ("name", "additions"),
+    [
+        ("zoo.mobilenet_v3_small", []),
+        ("zoo.mobilenet_v3_large", ["features.1.add"]),  # the first block adds the first layer's
+    ],
+)
+def test_the_sixths_of_mobilenet_v3_end_in_weights_but_for_additions(name, additions):
     graph = captured(name).graph
     canonicalize(graph)
     sixths = sum(node.op in ("hard_swish", "hard_sigmoid") for node in graph)
@@ -198,7 +204,8 @@ def test_all_the_sixths_of_mobilenet_v3_end_in_weights(name):
     lower(graph)
 
     assert sixths > 20
-    assert "rescale" not in ops(graph)
+    left = [node.name for node in graph if node.op == "rescale"]
+    assert [reader.name for name in left for reader in graph.readers(name)] == additions
 
 
 def test_a_sixth_before_a_residual_addition_is_left_there_and_nowhere_else():

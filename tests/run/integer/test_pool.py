@@ -168,3 +168,28 @@ def test_mean_refuses_sums_beyond_float32(target: Target) -> None:
 
     with pytest.raises(UnsupportedByTarget, match="sums beyond"):
         network.assert_same_bits(target)
+
+
+@both_targets
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("zero_point", [-3, -2, 3, 4])
+def test_a_fused_clamp_on_a_tie_rounds_as_the_kernel_that_runs(
+    target: Target, stride: int, zero_point: int
+) -> None:
+    ties = [np.float32(6.0) / np.float32(steps + 0.5) for steps in range(8, 90)]
+    ties = [scale for scale in ties if float(np.float32(6.0) / scale) % 1.0 == 0.5]
+    assert len(ties) > 20
+    for seed, scale in enumerate(ties):
+        network = Network(seed)
+        attrs: dict[str, Any] = {
+            "kernel": (2, 2),
+            "stride": (stride, stride),  # 3 leaves gaps: a built-in kernel on both targets
+            "padding": (0, 0, 0, 0),
+            "dilation": (1, 1),
+            "ceil_mode": False,
+            "activation": (0.0, 6.0),
+        }
+        grid = per_tensor(float(scale), zero_point)
+        network.add("max_pool2d", [network.input((3, 8, 8), grid)], attrs, grid=grid)
+
+        network.assert_same_bits(target)

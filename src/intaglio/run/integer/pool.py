@@ -81,11 +81,17 @@ def mean_constants(x: QuantParams, y: QuantParams, count: int) -> tuple[np.float
 
 @integer_kernel("max_pool2d")
 def prepare_max_pool2d(site: Site) -> Kernel:
-    """Maximum over windows; input and output share one grid."""
+    """Maximum over windows; input and output share one grid.
+
+    The delegate leaves pools with gaps between their windows to the built-in kernel.
+    """
     attrs = site.node.attrs
     top, bottom, left, right = attrs["padding"]
     refuse_other_grid(site)
-    bounds = activation_bounds(site)
+    gaps = any(
+        step > size for step, size in zip(attrs["stride"], attrs["kernel"], strict=True)
+    )
+    bounds = activation_bounds(site, built_in=gaps)
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:
         x = F.pad(inputs[0], (left, right, top, bottom), value=float("-inf"))

@@ -79,12 +79,15 @@ def integer_kernel(op: str) -> Callable[[Callable[[Site], Kernel]], Callable[[Si
     return KERNELS.register(op)
 
 
-def activation_bounds(site: Site) -> tuple[int, int]:
+def activation_bounds(site: Site, *, built_in: bool = False) -> tuple[int, int]:
     """Return the lowest and highest centered integer that the node's fused activation lets through.
 
     XNNPACK rounds bound / scale + zero_point once, half to even; the reference kernels round
     bound / scale alone, half away from zero (kernels.md, section 2). An infinite bound is the end of
     the grid.
+
+    Args:
+        built_in: Whether the op runs outside the delegate; built-in kernels round as the reference.
 
     Raises:
         UnsupportedByTarget: If the file has no word for the clamp and the output's grid, shared
@@ -93,7 +96,8 @@ def activation_bounds(site: Site) -> tuple[int, int]:
     spec, zero = site.output.spec, site.output.zero
     activation = site.node.attrs.get("activation")
     if activation in FUSED_ACTIVATIONS:
-        low, high = (_bound(site, bound) for bound in activation)
+        by_reference = built_in or site.is_reference
+        low, high = (_bound(site, bound, by_reference) for bound in activation)
         return max(spec.qmin, low) - zero, min(spec.qmax, high) - zero
     if activation is not None:
         _refuse_wider_grid(site, activation)
@@ -110,12 +114,12 @@ def _refuse_wider_grid(site: Site, activation: tuple[float, float]) -> None:
         )
 
 
-def _bound(site: Site, real: float) -> int:
+def _bound(site: Site, real: float, by_reference: bool) -> int:
     spec, zero = site.output.spec, site.output.zero
     if np.isinf(real):
         return spec.qmin if real < 0 else spec.qmax
     steps = np.float32(real) / site.output.step
-    if site.is_reference:
+    if by_reference:
         if abs(float(steps)) + 128 >= 2**31:
             step = float(site.output.step)
             raise site.refuse(
