@@ -37,7 +37,7 @@ ROUNDS = 7
 def main() -> None:
     """Measure every row and write benchmarks/results/cost.json."""
     rows = []
-    module, _, shape = V2.build()
+    module, _, _ = V2.build()
     images = torch.cat(list(V2.images(V2.calibration, IMAGES)))
     for threads in (1, 2):
         torch.set_num_threads(threads)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def calibration_rows(module: nn.Module, images: Tensor, threads: int) -> list[dict[str, Any]]:
-    """Calibrating and writing, without and with the capture of the module, against bare forwards."""
+    """Calibrating and writing, without and with capturing the module, against bare forwards."""
     captured = intaglio.capture(module, images[:1])
 
     def forwards() -> None:

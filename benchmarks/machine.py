@@ -11,7 +11,7 @@ FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp",
 
 
 def machine() -> dict[str, str]:
-    """Return the processor, the features that int8 kernels use, cores, and the versions that matter."""
+    """Return the processor, its features that int8 kernels use, its cores, and the versions."""
     model, flags = platform.processor() or platform.machine(), set()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

@@ -1,4 +1,4 @@
-"""Peak memory of `intaglio compress` with 128 and with 1000 calibration images, each in its own process.
+"""Peak memory of `intaglio compress` with 128 and with 1000 images, each in its own process.
 
 python -m benchmarks.memory
 """

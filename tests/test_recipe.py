@@ -16,7 +16,14 @@ from intaglio.recipe import RECIPES, Recipe, find_recipe, to_toml
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))  # no lone surrogates: TOML has none
 NUMBER = st.integers(-(2**63), 2**63 - 1)
 VALUE = st.none() | TEXT | NUMBER | st.floats(allow_nan=False) | st.booleans()
-ODD = ['say "x"', "back\\slash", "new\nline\r\ttab\x00\x1f\x7f\x85", "naïve 網路 😀", "[ran]", "\u2028"]
+ODD = [
+    'say "x"',
+    "back\\slash",
+    "new\nline\r\ttab\x00\x1f\x7f\x85",
+    "naïve 網路 😀",
+    "[ran]",
+    "\u2028",
+]
 RECIPE = st.builds(
     Recipe,
     name=TEXT | st.sampled_from(ODD),

@@ -15,7 +15,7 @@ BATCH_SIZE = 16
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 Data = Tensor | Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]
-"""A tensor [N, C, H, W], or an iterable of batches: a tensor, or a tuple whose first item is one."""
+"""A tensor [N, C, H, W], or an iterable of batches: tensors, or tuples that begin with one."""
 
 
 def image_batches(data: Data, sample_shape: tuple[int, ...]) -> Iterator[Tensor]:

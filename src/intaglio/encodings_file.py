@@ -35,7 +35,7 @@ class _File(BaseModel):
 
 
 def encodings_to_dict(encodings: Encodings) -> dict[str, Any]:
-    """Return encodings as plain values; float32 scales are written so that they read back exactly."""
+    """Return encodings as plain values; float32 scales are written so that they read back."""
     return {
         "activations": {name: _record(grid) for name, grid in encodings.activations.items()},
         "weights": {name: _record(grid) for name, grid in encodings.weights.items()},

@@ -1,7 +1,7 @@
 """Every error that intaglio raises on purpose.
 
     IntaglioError
-    ├── RequestError             what was asked for, a file given, or the output place is wrong (exit code 2)
+    ├── RequestError             (exit code 2) what was asked for, a file given, or the output place is wrong
     │   ├── UnknownName          a model, recipe, scheme, target or option that does not exist
     │   ├── WeightsError         weights that cannot be read or do not fit the network
     │   ├── DataError            images, manifests or labels that cannot be used
@@ -11,7 +11,7 @@
     │   └── UnsupportedByTarget  the runtime cannot hold a layer, or not bit for bit
     ├── SpecError                a quantization spec that makes no sense
     ├── RangeError               a real range from which no scale can be made
-    ├── GraphError               a graph that breaks an invariant: a defect of a pass, not of the user
+    ├── GraphError               a graph that breaks an invariant: a defect of a pass
     └── MismatchError            a file and its twin disagree: a defect of ours, never shipped
 
 Messages say what was wrong, where in the user's model or file, the value seen, and what to do.

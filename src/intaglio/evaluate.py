@@ -121,7 +121,8 @@ def check_scores(scores: Tensor, labels: Tensor) -> None:
         )
     if bool(scores.isnan().any()):
         raise NonFiniteError(
-            "the network gives NaN on an image to evaluate on: check its weights and the preprocessing"
+            "the network gives NaN on an image to evaluate on: check its weights and the"
+            " preprocessing"
         )
     classes = scores.shape[1]
     wrong = labels[(labels < 0) | (labels >= classes)]

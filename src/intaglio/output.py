@@ -4,8 +4,8 @@
     .NAME.intaglio-old-PID    the result that is being replaced, for the moment between two renames
 
 Whatever a killed run left is put right by the next: an old result whose place is empty goes back to
-its place, everything else is removed. A running process holds a lock on its hidden folder, which the
-system lets go of when the process ends, however it ends.
+its place, everything else is removed. A running process holds a lock on its hidden folder, which
+the system lets go of when the process ends, however it ends.
 """
 
 from __future__ import annotations

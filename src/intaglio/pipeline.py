@@ -45,7 +45,7 @@ from intaglio.run.integer import Twin, build_twin
 from intaglio.targets import TARGETS, Target
 
 CHECK_IMAGES = 8
-"""Images on which the file is compared with its twin, and layers are measured, while compressing."""
+"""Images on which file and twin are compared and layers measured while compressing."""
 
 T = TypeVar("T")
 
@@ -81,7 +81,8 @@ def compress(
     chosen = _chosen(recipe)
     if data is None:
         raise RequestError(
-            f"recipe '{chosen.name}' calibrates with images and there are none: give data (--data DIR)"
+            f"recipe '{chosen.name}' calibrates with images and there are none: give data"
+            " (--data DIR)"
         )
     run = _Run(TARGETS[target], options)
     graph = run.step("capture", lambda: capture(model, example_input))

@@ -1,4 +1,4 @@
-"""A named table that other files add entries to by decorator: calibrators, op tables, targets, recipes."""
+"""A named table that other files add entries to: calibrators, op tables, targets, recipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of compressing a network: the file, its twin, its report; saved and loaded as a folder."""
+"""The result of compressing a network: file, twin and report; saved and loaded as a folder."""
 
 from __future__ import annotations
 

@@ -123,9 +123,7 @@ def test_a_dead_channels_scale_is_raised_until_its_bias_fits_and_no_other():
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.floats(1e-30, 10.0), st.floats(1e-12, 1e6), st.floats(1e-6, 1e3), st.booleans()
-)
+@given(st.floats(1e-30, 10.0), st.floats(1e-12, 1e6), st.floats(1e-6, 1e3), st.booleans())
 def test_every_bias_stays_below_the_limit(magnitude, bias, input_scale, per_tensor):
     biases = torch.tensor([bias, -bias, 0.0])
     graph = layer(torch.full((3, 2, 1, 1), magnitude), biases)

@@ -12,7 +12,9 @@ from intaglio.calibrate.minmax import MinMax
 from intaglio.calibrate.moving_average import MovingAverage
 
 IMAGES = st.lists(
-    st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=3, max_size=3), min_size=1, max_size=12
+    st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=3, max_size=3),
+    min_size=1,
+    max_size=12,
 )
 
 

@@ -1,12 +1,12 @@
-"""Small forms of public architectures go the whole way: module, file, bit-for-bit check, or a refusal."""
+"""Small forms of public architectures go the whole way: module, file, check, or a refusal."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from architectures import architectures
 
 import intaglio
+from architectures import architectures
 from intaglio.errors import UnsupportedByTarget
 from intaglio.targets import TARGETS
 

@@ -10,11 +10,13 @@ from intaglio.ir.text import text
 from intaglio.run.float import run_float
 
 
-def assert_same_function(graph: Graph, before: Graph, images: Tensor, *, exact: bool = False) -> None:
+def assert_same_function(
+    graph: Graph, before: Graph, images: Tensor, *, exact: bool = False
+) -> None:
     """Assert that both give the same outputs; where not `exact`, up to float32 rounding.
 
-    A pass that multiplies weights, or lets another kernel add up, moves roundings: each is half of 6e-8
-    of the largest term, and small networks add a few hundred of them.
+    A pass that multiplies weights, or lets another kernel add up, moves roundings: each is half of
+    6e-8 of the largest term, and small networks add a few hundred of them.
     """
     found, expected = run_float(graph, images), run_float(before, images)
     assert len(found) == len(expected)

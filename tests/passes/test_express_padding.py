@@ -27,9 +27,7 @@ def test_same_is_the_least_padding_that_gives_as_many_results_as_strides_fit(
     while len(range(0, size + total - reach + 1, stride)) < wanted:
         total += 1
 
-    top, bottom, left, right = same_padding(
-        (size, 1), (kernel, 1), (stride, 1), (dilation, 1)
-    )
+    top, bottom, left, right = same_padding((size, 1), (kernel, 1), (stride, 1), (dilation, 1))
 
     assert top + bottom == total
     assert bottom - top in (0, 1)  # an odd rest lies behind

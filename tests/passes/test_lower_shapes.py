@@ -52,9 +52,7 @@ def test_an_affine_becomes_a_layer(shape, activation):
 
 def test_an_affine_on_three_axes_is_left_alone():
     sketch = Sketch(4, 8)
-    sketch.weighted(
-        "affine", "affine", "x", {"weight": sketch.random(4), "bias": sketch.random(4)}
-    )
+    sketch.weighted("affine", "affine", "x", {"weight": sketch.random(4), "bias": sketch.random(4)})
 
     ran(lower_affine, sketch.done(), 0, given=images((1, 4, 8), 2))
 

@@ -1,4 +1,4 @@
-"""Transposed convolutions in one group, with what the file's padding cannot say cut off by slices."""
+"""Transposed convolutions in one group, cut by slices where the file's padding cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing ranges, scales and zero points. Importing this package fills the table of calibrators."""
+"""Choosing ranges, scales and zero points. Importing it fills the table of calibrators."""
 
 from intaglio.calibrate import minmax, moving_average
 from intaglio.calibrate.calibrator import CALIBRATORS, Calibrator

@@ -27,7 +27,7 @@ CALIBRATORS: Registry[Callable[[], Calibrator]] = Registry("calibrator")
 def dense(values: Tensor) -> Tensor:
     """Return all elements as one axis, without a copy where memory is dense in any axis order.
 
-    Reductions over a channels-last tensor are several times slower than over its memory as one axis.
+    Reducing a channels-last tensor is several times slower than reducing its memory as one axis.
     """
     if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
         return values.permute(0, 2, 3, 1).reshape(-1)

@@ -52,11 +52,11 @@ def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -
 
 
 def weight_params(graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor) -> QuantParams:
-    """Return the scales of a weight: its largest magnitude per channel, raised where the bias needs it.
+    """Return the scales of a weight: its largest magnitudes, raised where the bias needs it.
 
     A bias is int32 with step s_x * s_w. Where weights are tiny beside their bias (a dead channel
-    behind a folded batch norm) that integer would overflow; the scale is raised until it stays below
-    2**30 (kernels.md, section 7).
+    behind a folded batch norm) that integer would overflow; the scale is raised until it stays
+    below 2**30 (kernels.md, section 7).
     """
     weight = graph.param(node, "weight")
     axis = WEIGHTED[node.op]

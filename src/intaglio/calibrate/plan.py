@@ -1,4 +1,4 @@
-"""Decisions before any data is seen: which values are integers, on which grid, and which share one."""
+"""Decisions before any data is seen: which values are integers, and which share a grid."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _groups(graph: Graph, integer: list[Node]) -> tuple[tuple[str, ...], ...]:
 
 
 def observed_values(graph: Graph, plan: Plan) -> set[str]:
-    """Return the values whose range must be seen: constants, derived and merely moved ones need not."""
+    """Return the values whose range must be seen; that of constants and moved values need not."""
     moved = SHARING - {"concat"}
     return {
         name

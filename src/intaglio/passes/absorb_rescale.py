@@ -15,10 +15,11 @@ HOMOGENEOUS = ("mean", "avg_pool2d", "reshape", "transpose", "slice", "resize", 
 
 @graph_pass
 def absorb_rescale(graph: Graph) -> int:
-    """Move each `rescale` forward, reader by reader, or back into the layer that alone makes its input.
+    """Move each `rescale` forward, reader by reader, or back into the layer that makes its input.
 
     A convolution or linear layer takes the factor into its weight. Means, reshapes, and products
-    without an activation pass it on. What cannot take it (an addition, an output) keeps the `rescale`.
+    without an activation pass it on. What cannot take it (an addition, an output) keeps the
+    `rescale`.
 
     Returns:
         How many moves were made.
@@ -38,11 +39,11 @@ def _move(graph: Graph, node: Node) -> int:
     moves = 0
     factor, source = node.attrs["factor"], node.inputs[0]
     maker = graph[source]
-    if maker.op in WEIGHTED and maker.attrs["activation"] is None:
-        if graph.only_reader(source) is node:
-            _scale_weight(graph, maker, factor, with_bias=True)
-            redirect(graph, node.name, source)
-            return 1
+    is_linear = maker.op in WEIGHTED and maker.attrs["activation"] is None
+    if is_linear and graph.only_reader(source) is node:
+        _scale_weight(graph, maker, factor, with_bias=True)
+        redirect(graph, node.name, source)
+        return 1
     for reader in graph.readers(node.name):
         moves += _into_reader(graph, node, reader)
     return moves

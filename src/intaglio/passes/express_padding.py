@@ -16,7 +16,7 @@ def same_padding(
     stride: tuple[int, int],
     dilation: tuple[int, int],
 ) -> Padding:
-    """Return what TensorFlow's SAME pads: the output has ceil(size / stride); odd rests go behind."""
+    """Return what TensorFlow's SAME pads for ceil(size / stride) outputs; odd rests go behind."""
     ends: list[int] = []
     for length, extent, step, rate in zip(size, kernel, stride, dilation, strict=True):
         out = -(-length // step)

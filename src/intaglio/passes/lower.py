@@ -24,7 +24,7 @@ from intaglio.passes.remove_noop import remove_noop
 
 
 def lower(graph: Graph) -> dict[str, int]:
-    """Rewrite a canonical graph for LiteRT, in place; the function stays the same up to float32 rounding.
+    """Rewrite a canonical graph for LiteRT, in place; its function stays up to float32 rounding.
 
     Returns:
         How many changes each pass made, by name.

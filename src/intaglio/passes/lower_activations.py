@@ -17,7 +17,7 @@ GATE = (0.0, 6.0)
 
 @graph_pass
 def lower_hard_sigmoid(graph: Graph) -> int:
-    """relu6(x + 3) / 6: the 3 goes into the bias of the layer that makes x, the 1/6 into a `rescale`.
+    """relu6(x + 3) / 6: the 3 goes into the bias of the layer before, the 1/6 into a `rescale`.
 
     Where x has other readers, or is not made by a convolution or linear layer, it is an `add`.
     """

@@ -201,7 +201,7 @@ def split_concat(graph: Graph) -> int:
 
 @graph_pass
 def separate_grids(graph: Graph) -> int:
-    """Put a requantizing `clamp` where a prescribed grid (sigmoid, tanh) meets an op that shares."""
+    """Put a requantizing `clamp` where a prescribed grid (sigmoid, tanh) meets a sharing op."""
     changed = 0
     for node in graph:
         if node.op not in ("sigmoid", "tanh"):

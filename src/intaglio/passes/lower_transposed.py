@@ -12,8 +12,8 @@ from intaglio.passes.graph_pass import graph_pass
 def transposed_padding_word(graph: Graph, node: Node) -> str | None:
     """Return "VALID" or "SAME" where TRANSPOSE_CONV's padding gives the node's crop, else None.
 
-    VALID keeps the whole scatter output. SAME crops max(0, (in - 1) * stride + kernel - out) in all,
-    half of it (rounded down) at the top and left.
+    VALID keeps the whole scatter output. SAME crops max(0, (in - 1) * stride + kernel - out) in
+    all, half of it (rounded down) at the top and left.
     """
     if not any(node.attrs["padding"]) and not any(node.attrs["output_padding"]):
         return "VALID"
@@ -33,7 +33,7 @@ def transposed_padding_word(graph: Graph, node: Node) -> str | None:
 
 @graph_pass
 def crop_transposed(graph: Graph) -> int:
-    """Widen grouped transposed convolutions to one group, and crop with slices what SAME cannot say.
+    """Widen grouped transposed convolutions to one group; crop with slices what SAME cannot say.
 
     The widened weight has zeros between groups: the same function, at the cost of a dense one. An
     output_padding beyond the scatter output, and dilation, are left for the writer to refuse.

@@ -62,7 +62,7 @@ def random_layer(
 
 
 def output_grid(network: Network, activation: Activation) -> QuantParams:
-    """Return a grid with the activation's bounds inside it, in every second case between integers."""
+    """Return a grid with the activation's bounds inside, in every second case between integers."""
     finite = [abs(bound) for bound in activation or () if bound and math.isfinite(bound)]
     if not finite or network.power_of_two:
         return per_tensor(network.scale(2.0**-7, 2.0**-3), network.zero_point())

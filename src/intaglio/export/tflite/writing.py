@@ -63,7 +63,7 @@ class Writing:
         return index
 
     def scratch(self, node: Node, suffix: str, shape: tuple[int, ...]) -> int:
-        """Add a tensor between a node's input and its result, on the node's grid; return its index."""
+        """Add a tensor between a node's input and its result, on its grid; return its index."""
         return self.build.tensor(f"{node.name}.{suffix}", shape, "int8", self.grid(node.name))
 
     def weight(self, node: Node, order: tuple[int, ...], axis: int) -> int:
@@ -90,7 +90,7 @@ class Writing:
         return self.build.stored(name, np.asarray(values, np.int32))
 
     def refuse(self, node: Node, reason: str, try_instead: str) -> UnsupportedByTarget:
-        """Return the error that says the file cannot hold this node, addressed to the user's layer."""
+        """Return the error that says the file cannot hold this node, by the user's layer."""
         layer = node.source or node.name
         return UnsupportedByTarget(
             layer, node.op, self.target.name, reason=reason, try_instead=try_instead

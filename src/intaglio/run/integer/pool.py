@@ -88,9 +88,7 @@ def prepare_max_pool2d(site: Site) -> Kernel:
     attrs = site.node.attrs
     top, bottom, left, right = attrs["padding"]
     refuse_other_grid(site)
-    gaps = any(
-        step > size for step, size in zip(attrs["stride"], attrs["kernel"], strict=True)
-    )
+    gaps = any(step > size for step, size in zip(attrs["stride"], attrs["kernel"], strict=True))
     bounds = activation_bounds(site, built_in=gaps)
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:

@@ -83,8 +83,8 @@ def activation_bounds(site: Site, *, built_in: bool = False) -> tuple[int, int]:
     """Return the lowest and highest centered integer that the node's fused activation lets through.
 
     XNNPACK rounds bound / scale + zero_point once, half to even; the reference kernels round
-    bound / scale alone, half away from zero (kernels.md, section 2). An infinite bound is the end of
-    the grid.
+    bound / scale alone, half away from zero (kernels.md, section 2). An infinite bound is the end
+    of the grid.
 
     Args:
         built_in: Whether the op runs outside the delegate; built-in kernels round as the reference.
@@ -143,7 +143,7 @@ def centered_range(params: QuantParams) -> tuple[int, int]:
 
 
 def per_channel(values: Tensor, rank: int) -> Tensor:
-    """Return [C] (or []) in a shape that broadcasts over axis 1 of `rank` axes (of two the last)."""
+    """Return [C] (or []) in a shape that broadcasts over axis 1 of `rank` axes."""
     if values.ndim == 0 or rank == 2:
         return values
     return values.reshape(1, -1, *[1] * (rank - 2))

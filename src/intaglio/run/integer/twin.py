@@ -71,7 +71,7 @@ class Twin:
             return walk(self.graph, given, step, tap)
 
     def raw(self, name: str, value: Tensor) -> Tensor:
-        """Return the integers of a value in the twin's own form; float32 values come as they are."""
+        """Return the integers of a value in the twin's own form; floats come as they are."""
         params = self.encodings.activations.get(name)
         return value if params is None else (value + params.zero).to(torch.int32)
 
