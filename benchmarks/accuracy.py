@@ -2,8 +2,9 @@
 
     python -m benchmarks.accuracy
 
-Calibrated on 128 images of calib.csv (ResNet-20: of train.parquet), judged on images that
-nothing was tuned on, against the same float network on the same images. Recipe plain, scheme w8a8 per channel.
+Calibrated on 128 images of calib.csv (ResNet-20: of train.parquet), judged on images that nothing
+was tuned on, against the same float network on the same images. Recipe plain, scheme w8a8 per
+channel.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from benchmarks.places import RESULTS
 
 HEAD = """# Measured
 
-Each table is made by the command above it and written by `python -m benchmarks.tables`. `make
-bench` runs all of them. The accuracy sets are easier than the full ImageNet validation set: compare a
-row's integer network with its own float network, never with published figures.
+Each table is made by the command above it and written by `python -m benchmarks.tables`. All of
+them together: `make bench`. The accuracy sets are easier than the full ImageNet validation set:
+compare a row's integer network with its own float network, never with published figures.
 """
 
 

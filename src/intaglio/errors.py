@@ -1,7 +1,7 @@
 """Every error that intaglio raises on purpose.
 
     IntaglioError
-    ├── RequestError             (exit code 2) what was asked for, a file given, or the output place is wrong
+    ├── RequestError             what was asked for, a file, or the output place: exit code 2
     │   ├── UnknownName          a model, recipe, scheme, target or option that does not exist
     │   ├── WeightsError         weights that cannot be read or do not fit the network
     │   ├── DataError            images, manifests or labels that cannot be used

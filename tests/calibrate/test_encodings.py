@@ -190,3 +190,33 @@ def test_zero_is_always_on_the_grid_and_the_range_is_covered(one, other):
     # half a step is lost at each end where the zero point is rounded
     assert (-128 - zero) * step <= low + 0.5001 * step
     assert (127 - zero) * step >= high - 0.5001 * step
+
+
+def gate(low: float, high: float) -> tuple[Graph, Ranges]:
+    """Return a gate relu6(x + 3) and ranges where x is `low` to `high`."""
+    sketch = Sketch(*SHAPE)
+    sketch.constant("three", torch.full((1, 1, 1, 1), 3.0))
+    sketch.add("sum", "add", "x", "three", activation=(0.0, 6.0))
+    opened = (max(0.0, low + 3), max(0.0, high + 3))
+    return sketch.done(), {"x": bounds(low, high), "three": bounds(3, 3), "sum": bounds(*opened)}
+
+
+def test_a_gate_that_is_almost_shut_is_as_coarse_as_the_kernel_needs():
+    graph, ranges = gate(-40.0, -2.9)
+
+    coarse, fine = (encoded(graph, ranges, target) for target in (LITERT, LITERT_REFERENCE))
+
+    assert grid(coarse, "x")[0] / grid(coarse, "sum")[0] == pytest.approx(256, rel=0.02)
+    assert grid(coarse, "x")[0] / grid(coarse, "sum")[0] < 256
+    assert grid(coarse, "sum")[1] == -128
+    assert grid(fine, "sum")[0] == pytest.approx(0.1 / 255)
+
+
+def test_an_open_gate_and_one_that_is_shut_keep_the_grid_of_their_range():
+    graph, ranges = gate(-40.0, 40.0)
+    shut, silent = gate(-40.0, -20.0)
+
+    assert grid(encoded(graph, {**ranges, "sum": bounds(0, 6)}, LITERT), "sum")[0] == (
+        torch.tensor(6 / 255).item()
+    )
+    assert grid(encoded(shut, silent, LITERT), "sum") == (1.0, -128)

@@ -3,7 +3,8 @@
 XNNPACK's ADD and SUB take an operand whose scale is between 1/1024 and 256 times the sum's. An
 operand whose whole range is less than a quarter of the sum's step (an epsilon, a branch that is
 still almost silent) lies below, and one that is zero on all images, whose scale means nothing,
-anywhere.
+anywhere. A sum whose whole range is less than its operand's step (a gate that its activation keeps
+almost shut) has the operand above.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def fit_operands(
     A scale is raised where it is too small for the sum that alone reads the operand: the operand
     keeps a step far below the sum's. It is moved within the limits, either way, where the operand
     was zero on all images. An operand whose grid was derived from another's gets one of its own
-    then. What is left outside the limits, the kernel refuses by name.
+    then. A sum's scale is raised where it is too small for an operand's: within the operand's step,
+    finer ones say nothing. What is left outside the limits, the kernel refuses by name.
     """
     found, derived = dict(grids), dict(plan.derived)
     low, high = SUM_RATIO_LIMITS[target.arithmetic]
@@ -40,6 +42,10 @@ def fit_operands(
     for node in graph:
         if node.op not in ("add", "sub") or node.name not in found:
             continue
+        operands = [_grid(name, found, derived) for name in _heard(node, ranges)]
+        step = max([float(grid.step) for grid in operands], default=0.0) / high
+        if node.name in alone and step >= float(found[node.name].step):
+            found[node.name] = _with_scale(found[node.name], step * MARGIN)
         step = float(found[node.name].step)
         for name in alone.intersection(node.inputs):
             grid = _grid(name, found, derived)
@@ -64,6 +70,10 @@ def _grid(
 
 def _is_silent(name: str, ranges: Ranges) -> bool:
     return name in ranges and not any(bool(bound) for bound in ranges[name])
+
+
+def _heard(node: Node, ranges: Ranges) -> list[str]:
+    return [name for name in node.inputs if not _is_silent(name, ranges)]
 
 
 def _serves_only(graph: Graph, name: str, node: Node) -> bool:

@@ -17,7 +17,8 @@ class MovingAverage:
 
     Source: Jacob et al. 2018 (arXiv:1712.05877), section 3.1. We average image by image, so that
     the result does not depend on the batch size, and divide by the weights given so far, so that
-    the first images count no more than later ones. Rare outliers are clipped. Memory: three numbers.
+    the first images count no more than later ones. Rare outliers are clipped. Memory: three
+    numbers.
     """
 
     decay: float = 0.99

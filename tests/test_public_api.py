@@ -1,0 +1,165 @@
+"""What users import is there, takes what the contract says, and behaves as documented."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import intaglio
+from architectures import images
+from intaglio.passes.canonicalize import canonicalize
+from intaglio.passes.lower import lower
+from intaglio.pipeline import CHECK_IMAGES
+
+SHAPE = (1, 3, 10, 10)
+X = images(SHAPE, 9)
+
+
+class Classifier(nn.Module):
+    """A small network with an integer classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Hardswish())
+        self.classify = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.features(x).mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def result() -> intaglio.Result:
+    torch.manual_seed(0)
+    labels = torch.arange(9) % 4
+    return intaglio.compress(Classifier().eval(), X[:1], data=X, evaluate=(X, labels))
+
+
+def test_every_public_name_exists_and_is_documented():
+    assert sorted(intaglio.__all__) == intaglio.__all__
+    for name in intaglio.__all__:
+        assert inspect.getdoc(getattr(intaglio, name)), name
+
+
+def test_compress_takes_what_the_contract_says():
+    parameters = inspect.signature(intaglio.compress).parameters
+
+    shown = {name: (value.kind.name, value.default) for name, value in parameters.items()}
+    assert shown == {
+        "model": ("POSITIONAL_OR_KEYWORD", inspect.Parameter.empty),
+        "example_input": ("POSITIONAL_OR_KEYWORD", inspect.Parameter.empty),
+        "target": ("KEYWORD_ONLY", "litert"),
+        "data": ("KEYWORD_ONLY", None),
+        "evaluate": ("KEYWORD_ONLY", None),
+        "recipe": ("KEYWORD_ONLY", None),
+        "options": ("KEYWORD_ONLY", None),
+    }
+
+
+def test_options_have_the_defaults_of_the_command_line():
+    options = intaglio.Options()
+
+    assert (options.scheme, options.io, options.seed, options.device) == ("w8a8", "float", 0, "cpu")
+    assert {field.name for field in fields(options)} >= {"calibrator", "provenance", "progress"}
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 5, 9])
+def test_the_twin_takes_any_batch_and_equals_itself_image_by_image(result, size):
+    whole = result.twin(X)
+
+    parts = torch.cat([result.twin(part) for part in X.split(size)])
+
+    assert whole.shape == (9, 4)
+    assert whole.dtype == torch.float32
+    assert torch.equal(parts, whole)
+
+
+def test_the_twin_gives_its_raw_integers(result):
+    (integers,) = result.twin.integers(X)
+    grid = result.encodings.activations[result.graph.outputs[0]]
+
+    assert integers.dtype == torch.int32
+    assert -128 <= int(integers.min()) <= int(integers.max()) <= 127
+    assert torch.equal((integers - grid.zero).float() * grid.scale, result.twin(X))
+
+
+def test_the_twin_leaves_the_images_as_they_are_and_takes_any_layout(result):
+    given = X.clone()
+    last = X.contiguous(memory_format=torch.channels_last)
+
+    assert torch.equal(result.twin(last), result.twin(given))
+    assert torch.equal(given, X)
+
+
+def test_a_printed_report_is_a_table(result):
+    shown = str(result.report)
+
+    assert len(shown.splitlines()) > 15
+    for word in ("Top-1", "w8a8 per-channel", "0 mismatches", "features.0"):
+        assert word in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_the_report_as_data_has_the_stable_keys(result):
+    data = result.report.to_dict()
+
+    top = "intaglio model target runtime scheme data float integer check steps layers kept_float"
+    assert set(data) >= {*top.split(), "warnings"}
+    assert set(data["float"]) >= {"top1", "top5", "n", "size_bytes", "macs", "params"}
+    assert set(data["integer"]) >= {"top1", "agreement", "size_bytes", "logits_sqnr_db", "n"}
+    assert data["check"]["mismatches"] == 0
+    assert data["check"]["images"] == CHECK_IMAGES
+    assert all({"name", "op", "weight_bits", "sqnr_db"} <= set(layer) for layer in data["layers"])
+
+
+def test_accuracy_that_was_not_measured_has_no_key():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+
+    data = intaglio.compress(module, X[:1], data=X).report.to_dict()
+
+    assert not {"top1", "top5", "n"} & {*data["float"], *data["integer"]}
+    assert "agreement" not in data["integer"]
+
+
+def test_a_result_cannot_be_changed(result):
+    with pytest.raises(AttributeError):
+        result.content = b""
+
+
+def test_zoo_networks_are_plain_modules():
+    for name in ("mobilenet_v2_tf", "mobilenet_v1", "mobilenet_v3_small"):
+        assert isinstance(getattr(intaglio.zoo, name)(width=0.25), nn.Module)
+
+
+def test_capture_gives_a_graph_that_steps_can_be_called_on():
+    torch.manual_seed(0)
+    module = Classifier().eval()
+
+    graph = intaglio.capture(module, X[:1])
+
+    assert next(node.op for node in graph) == "input"
+    assert canonicalize(graph)["fold_batch_norm"] == 1
+    assert lower(graph)["lower_hard_swish"] == 1
+
+
+def test_importing_starts_no_compiler_and_needs_no_torchvision():
+    code = (
+        "import sys, intaglio\n"
+        "found = {'torchvision', 'tensorflow', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "sys.exit(', '.join(found) or None)\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True)
+
+    assert ran.stderr.decode() == ""
+    assert ran.returncode == 0
+
+
+def test_types_come_with_the_package():
+    assert (Path(intaglio.__file__).parent / "py.typed").is_file()

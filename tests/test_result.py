@@ -1,0 +1,219 @@
+"""A result saved and loaded is the same result; damaged and foreign folders are named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import intaglio
+from architectures import images
+from intaglio.errors import OutputError, RequestError
+from intaglio.recipe import find_recipe
+
+SHAPE = (1, 3, 12, 12)
+X = images(SHAPE, 5)
+FILES = {
+    "model.tflite",
+    "report.json",
+    "report.html",
+    "encodings.json",
+    "recipe.toml",
+    "graph.json",
+    "graph.safetensors",
+}
+
+
+class Small(nn.Module):
+    """A strided and a gated layer, and two outputs, one of them a softmax that stays float."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.gate = nn.Conv2d(8, 8, 1)
+        self.classify = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = torch.relu(self.first(x))
+        x = x * torch.sigmoid(self.gate(x))
+        return x, self.classify(x.mean((2, 3))).softmax(1)
+
+
+def compressed(**options: str) -> intaglio.Result:
+    torch.manual_seed(0)
+    target = options.pop("target", "litert")
+    chosen = intaglio.Options(**options)  # type: ignore[arg-type]
+    return intaglio.compress(Small().eval(), X[:1], target=target, data=X, options=chosen)
+
+
+@pytest.fixture(scope="module")
+def result() -> intaglio.Result:
+    return compressed()
+
+
+@pytest.fixture(scope="module")
+def pristine(result: intaglio.Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("saved") / "out"
+    result.save(place)
+    return place
+
+
+@pytest.fixture
+def saved(pristine: Path, tmp_path: Path) -> Path:
+    """Return a copy of a saved result, to be damaged."""
+    return Path(shutil.copytree(pristine, tmp_path / "out"))
+
+
+def assert_same_result(again: intaglio.Result, result: intaglio.Result) -> None:
+    assert again.content == result.content
+    assert again.report.to_dict() == result.report.to_dict()
+    assert (again.target, again.io) == (result.target, result.io)
+    for kind in ("activations", "weights"):
+        mine, theirs = getattr(again.encodings, kind), getattr(result.encodings, kind)
+        assert list(mine) == list(theirs)
+        assert all(mine[name].same_grid(theirs[name]) for name in theirs)
+    for found, expected in zip(again.twin.integers(X), result.twin.integers(X), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_what_is_saved_loads_as_the_same_result(result, pristine):
+    again = intaglio.load(pristine)
+
+    assert_same_result(again, result)
+    said = {key: value for key, value in result.recipe.ran.items() if value is not None}
+    assert again.recipe == result.recipe.model_copy(update={"ran": said})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"io": "int8"}, {"target": "litert-reference"}, {"scheme": "w8a8-per-tensor"}],
+    ids=lambda options: next(iter(options.values())),
+)
+def test_results_of_other_options_load_too(options, tmp_path):
+    result = compressed(**options)
+    result.save(tmp_path / "out")
+
+    assert_same_result(intaglio.load(str(tmp_path / "out")), result)
+
+
+def test_the_folder_holds_exactly_the_files_of_the_contract(pristine):
+    assert {path.name for path in pristine.iterdir()} == FILES
+    assert [path.name for path in pristine.parent.iterdir()] == ["out"]  # nothing hidden is left
+
+
+def test_the_same_result_saved_again_has_the_same_bytes(result, pristine, tmp_path):
+    intaglio.load(pristine).save(tmp_path / "again")
+
+    for name in FILES - {"report.html"}:  # report.json rounds what it shows, and it reads that
+        assert (tmp_path / "again" / name).read_bytes() == (pristine / name).read_bytes(), name
+
+
+def test_the_recipe_in_the_folder_is_a_recipe(pristine):
+    recipe = find_recipe(str(pristine / "recipe.toml"))
+
+    assert (recipe.name, recipe.calibrator, recipe.scheme) == ("plain", "minmax", "w8a8")
+    assert (recipe.target, recipe.io, recipe.seed) == ("litert", "float", 0)
+
+
+def test_an_older_result_is_replaced_as_a_whole(result, saved):
+    (saved / "left-over.txt").write_text("of an older version")
+    (saved / "model.tflite").write_bytes(b"old")
+
+    result.save(saved)
+
+    assert {path.name for path in saved.iterdir()} == FILES
+    assert (saved / "model.tflite").read_bytes() == result.content
+
+
+def test_a_foreign_folder_is_refused_and_left_as_it_is(result, tmp_path):
+    (tmp_path / "thesis.doc").write_text("years of work")
+
+    with pytest.raises(OutputError, match="not a result of intaglio"):
+        result.save(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
+
+
+def test_a_file_in_the_place_is_refused_and_left_as_it_is(result, tmp_path):
+    (tmp_path / "out").write_text("a file")
+
+    with pytest.raises(OutputError, match="is a file"):
+        result.save(tmp_path / "out")
+
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"report.html", "model.tflite"}))
+def test_a_truncated_file_is_named(saved, name):
+    path = saved / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    with pytest.raises(RequestError, match=name.replace(".", r"\.")) as caught:
+        intaglio.load(saved)
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"report.html"}))
+def test_a_missing_file_is_named(saved, name):
+    (saved / name).unlink()
+
+    with pytest.raises(RequestError, match=name.replace(".", r"\.")):
+        intaglio.load(saved)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "nonsense", "[" * 100_000, '{"activations": 3}'])
+def test_encodings_that_are_none_are_named(saved, text):
+    (saved / "encodings.json").write_text(text)
+
+    with pytest.raises(RequestError, match=r"encodings\.json"):
+        intaglio.load(saved)
+
+
+def change_encodings(saved: Path, change: Callable[[dict], object]) -> None:
+    path = saved / "encodings.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda file: file["activations"].pop("gate"), "has no grid for 'gate'"),
+        (lambda file: file["weights"].pop("gate"), "has no grid for 'gate'"),
+        (
+            lambda file: file["activations"].update(other=file["activations"]["gate"]),
+            "names, unlike the graph, 'other'",
+        ),
+        (
+            lambda file: file["weights"].update(gate=file["weights"]["classify"]),
+            r"'gate' has 5 scales along axis 0 of a weight \[8, 8, 1, 1\]",
+        ),
+        (lambda file: file["weights"]["gate"].update(axis=9), "along axis 9"),
+    ],
+)
+def test_encodings_that_do_not_fit_the_graph_are_named(saved, change, said):
+    change_encodings(saved, change)
+
+    with pytest.raises(RequestError, match=rf"encodings\.json: .*{said}"):
+        intaglio.load(saved)
+
+
+def test_a_folder_that_is_no_result_is_named(tmp_path):
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(RequestError, match=f"{place} is not a result of intaglio"):
+            intaglio.load(place)
+
+
+def test_a_result_for_a_target_that_does_not_exist_is_refused(saved):
+    path = saved / "report.json"
+    path.write_text(path.read_text().replace('"target": "litert"', '"target": "litrt"'))
+
+    with pytest.raises(RequestError, match="unknown target 'litrt': did you mean litert"):
+        intaglio.load(saved)
