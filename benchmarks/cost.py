@@ -95,7 +95,7 @@ def twin_row(module: nn.Module, images: Tensor, threads: int) -> dict[str, Any]:
 def latency_rows(module: nn.Module, images: Tensor) -> list[dict[str, Any]]:
     """LiteRT int8 against LiteRT float32 on the same network, batch 1, `invoke` alone.
 
-    The data pack's own int8 file of the same checkpoint, made by another converter, runs beside them.
+    The data pack's int8 file of the same checkpoint, made by another converter, runs beside.
     """
     result = intaglio.compress(module, images[:1], data=images[:32])
     reference = DATA / "tflite" / "mobilenet_v2_1.0_224_ptq_per_channel_int8.tflite"

@@ -69,8 +69,8 @@ def test_counts_agree_with_counting_by_hand_whatever_the_batches(images, size, c
 
 
 def test_agreement_is_the_share_of_images_with_the_same_best_class():
-    first = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-    second = torch.tensor([[9.0, 0.0], [0.0, 9.0], [0.0, 9.0], [9.0, 9.0]])  # ties: class 0
+    first = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])  # a tie: class 0
+    second = torch.tensor([[9.0, 0.0], [0.0, 9.0], [0.0, 9.0], [9.0, 0.0]])
     labels = torch.tensor([0, 0, 0, 1])
     numbers = torch.arange(4)
 

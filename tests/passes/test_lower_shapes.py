@@ -25,7 +25,7 @@ SHAPE = (4, 8, 10)
 X = images((1, *SHAPE), 2)
 
 
-def ran(step, graph: Graph, changes: int, *, exact: bool = False, given=X) -> Graph:
+def assert_ran(step, graph: Graph, changes: int, *, exact: bool = False, given=X) -> Graph:
     """Run a pass on a copy, and assert its changes and that the function stays."""
     after = graph.copy()
 
@@ -44,7 +44,7 @@ def test_an_affine_becomes_a_layer(shape, activation):
     weights = {"weight": sketch.random(4), "bias": sketch.random(4)}
     sketch.weighted("affine", "affine", "x", weights, activation=activation)
 
-    after = ran(lower_affine, sketch.done(), 1, given=images((1, *shape), 3))
+    after = assert_ran(lower_affine, sketch.done(), 1, given=images((1, *shape), 3))
 
     assert ops(after) == ["conv2d" if len(shape) == 3 else "linear"]
     assert after["affine"].attrs["activation"] == activation
@@ -54,7 +54,7 @@ def test_an_affine_on_three_axes_is_left_alone():
     sketch = Sketch(4, 8)
     sketch.weighted("affine", "affine", "x", {"weight": sketch.random(4), "bias": sketch.random(4)})
 
-    ran(lower_affine, sketch.done(), 0, given=images((1, 4, 8), 2))
+    assert_ran(lower_affine, sketch.done(), 0, given=images((1, 4, 8), 2))
 
 
 def pool(**attrs) -> Graph:
@@ -76,7 +76,7 @@ def pool(**attrs) -> Graph:
     ],
 )
 def test_a_small_average_pool_becomes_a_depthwise_convolution(attrs):
-    after = ran(lower_average_pool, pool(**attrs), 1)
+    after = assert_ran(lower_average_pool, pool(**attrs), 1)
 
     assert ops(after) == ["conv2d"]
     assert after["pool"].attrs["groups"] == 4
@@ -92,7 +92,7 @@ def test_a_small_average_pool_becomes_a_depthwise_convolution(attrs):
     ],
 )
 def test_a_pool_with_uneven_or_large_windows_stays(attrs):
-    ran(lower_average_pool, pool(**attrs), 0)
+    assert_ran(lower_average_pool, pool(**attrs), 0)
 
 
 def resized(factor: tuple[float, float], **attrs) -> Graph:
@@ -103,7 +103,7 @@ def resized(factor: tuple[float, float], **attrs) -> Graph:
 
 
 def test_nearest_by_two_is_four_copies_and_depth_to_space():
-    after = ran(lower_nearest, resized((2, 2)), 1, exact=True)
+    after = assert_ran(lower_nearest, resized((2, 2)), 1, exact=True)
 
     assert nodes(after) == [
         "up.copies = concat(x, x, x, x) {axis=1}",
@@ -113,7 +113,7 @@ def test_nearest_by_two_is_four_copies_and_depth_to_space():
 
 @pytest.mark.parametrize(("factor", "doublings"), [(4, 2), (8, 3)])
 def test_nearest_by_four_and_eight_is_doubled_again(factor, doublings):
-    after = ran(lower_nearest, resized((factor, factor)), 1, exact=True)
+    after = assert_ran(lower_nearest, resized((factor, factor)), 1, exact=True)
 
     assert ops(after) == ["concat", "depth_to_space"] * doublings
     assert after.outputs == ["up"]
@@ -123,7 +123,7 @@ def test_nearest_by_four_and_eight_is_doubled_again(factor, doublings):
 def test_nearest_by_the_factor_that_the_user_gave_is_the_same(scales):
     graph = resized(scales, scales=scales)
 
-    assert "resize" not in ops(ran(lower_nearest, graph, 1, exact=True))
+    assert "resize" not in ops(assert_ran(lower_nearest, graph, 1, exact=True))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_nearest_by_the_factor_that_the_user_gave_is_the_same(scales):
     ],
 )
 def test_other_resizes_stay(factor, attrs):
-    ran(lower_nearest, resized(factor, **attrs), 0)
+    assert_ran(lower_nearest, resized(factor, **attrs), 0)
 
 
 def test_a_nearest_factor_that_only_rounds_to_four_stays():
@@ -148,7 +148,7 @@ def test_a_nearest_factor_that_only_rounds_to_four_stays():
     sketch = Sketch(*SHAPE)
     sketch.add("up", "resize", "x", size=(32, 40), scales=(4.05, 4.05))
 
-    ran(lower_nearest, sketch.done(), 0)
+    assert_ran(lower_nearest, sketch.done(), 0)
 
 
 def sliced(sketch: Sketch, name: str, source: str, axis: int, step: int, **attrs) -> None:
@@ -162,7 +162,7 @@ def test_every_second_row_and_column_is_one_convolution():
     sliced(sketch, "rows", "x", 2, 2)
     sliced(sketch, "both", "rows", 3, 2)
 
-    after = ran(lower_strided_slice, sketch.done(), 3, exact=True)
+    after = assert_ran(lower_strided_slice, sketch.done(), 3, exact=True)
 
     assert nodes(after) == ["both = conv2d(x) {groups=4, stride=(2,2)}"]
 
@@ -172,7 +172,7 @@ def test_every_third_row_or_column_is_a_convolution(axis, stride):
     sketch = Sketch(*SHAPE)
     sliced(sketch, "picked", "x", axis, 3)
 
-    after = ran(lower_strided_slice, sketch.done(), 1, exact=True)
+    after = assert_ran(lower_strided_slice, sketch.done(), 1, exact=True)
 
     assert after["picked"].attrs["stride"] == stride
 
@@ -182,7 +182,9 @@ def test_strides_along_one_axis_multiply():
     sliced(sketch, "first", "x", 3, 2)
     sliced(sketch, "second", "first", 3, 3)
 
-    after = ran(lower_strided_slice, sketch.done(), 3, exact=True, given=images((1, 4, 11, 13), 2))
+    after = assert_ran(
+        lower_strided_slice, sketch.done(), 3, exact=True, given=images((1, 4, 11, 13), 2)
+    )
 
     assert nodes(after) == ["second = conv2d(x) {groups=4, stride=(1,6)}"]
 
@@ -192,7 +194,7 @@ def test_a_slice_that_others_read_is_not_merged_away():
     sliced(sketch, "rows", "x", 2, 2)
     sliced(sketch, "both", "rows", 3, 2)
 
-    after = ran(lower_strided_slice, sketch.done("both", "rows"), 2, exact=True)
+    after = assert_ran(lower_strided_slice, sketch.done("both", "rows"), 2, exact=True)
 
     assert ops(after) == ["conv2d", "conv2d"]
 
@@ -211,21 +213,21 @@ def test_slices_that_a_stride_cannot_say_stay(axis, step, attrs):
     sketch = Sketch(*SHAPE)
     sliced(sketch, "picked", "x", axis, step, **attrs)
 
-    ran(lower_strided_slice, sketch.done(), 0, exact=True)
+    assert_ran(lower_strided_slice, sketch.done(), 0, exact=True)
 
 
 def test_a_stop_that_leaves_out_nothing_is_a_stride():
     sketch = Sketch(*SHAPE)
     sliced(sketch, "picked", "x", 2, 2, stop=7)
 
-    ran(lower_strided_slice, sketch.done(), 1, exact=True)
+    assert_ran(lower_strided_slice, sketch.done(), 1, exact=True)
 
 
 def test_slices_of_other_ranks_stay():
     sketch = Sketch(8, 6)
     sliced(sketch, "picked", "x", 2, 2)
 
-    ran(lower_strided_slice, sketch.done(), 0, exact=True, given=images((1, 8, 6), 2))
+    assert_ran(lower_strided_slice, sketch.done(), 0, exact=True, given=images((1, 8, 6), 2))
 
 
 ONES = {
@@ -245,7 +247,7 @@ def test_a_convolution_that_does_more_than_pick_is_not_merged(name):
     ones = {"weight": torch.ones(count, 1, 1, 1)}
     sketch.weighted("second", "conv2d", "first", ones, groups=count, stride=(2, 2))
 
-    ran(merge_strides, sketch.done(), 0)
+    assert_ran(merge_strides, sketch.done(), 0)
 
 
 def test_a_convolution_that_spreads_one_channel_is_not_merged():
@@ -254,7 +256,7 @@ def test_a_convolution_that_spreads_one_channel_is_not_merged():
     ones = {"weight": torch.ones(4, 1, 1, 1)}
     sketch.weighted("picked", "conv2d", "spread", ones, groups=4, stride=(2, 2))
 
-    ran(merge_strides, sketch.done(), 0, given=images((1, 1, 8, 8), 2))
+    assert_ran(merge_strides, sketch.done(), 0, given=images((1, 1, 8, 8), 2))
 
 
 @pytest.mark.parametrize(("count", "concats"), [(5, 1), (6, 2), (9, 2), (10, 3), (14, 4)])
@@ -263,7 +265,7 @@ def test_a_long_concat_becomes_a_tree_in_the_same_order(count, concats):
     parts = [sketch.conv(f"part{number}", "x", 1 + number % 3) for number in range(count)]
     sketch.add("all", "concat", *parts, axis=1)
 
-    after = ran(split_concat, sketch.done(), concats - 1, exact=True)
+    after = assert_ran(split_concat, sketch.done(), concats - 1, exact=True)
 
     made = [node for node in after if node.op == "concat"]
     assert len(made) == concats
@@ -277,7 +279,7 @@ def test_a_gate_is_bridged_only_towards_ops_that_share_grids():
     sketch.add("product", "mul", "gate", "x")
     sketch.add("top", "slice", "gate", axis=2, start=0, stop=4)
 
-    after = ran(separate_grids, sketch.done("both", "product", "top", "gate"), 1, exact=True)
+    after = assert_ran(separate_grids, sketch.done("both", "product", "top", "gate"), 1, exact=True)
 
     assert nodes(after) == [
         "gate = sigmoid(x)",
@@ -296,7 +298,7 @@ def test_a_gate_is_bridged_towards_a_convolution_that_copies(padding):
     ones = {"weight": torch.ones(4, 1, 1, 1)}
     sketch.weighted("picked", "conv2d", "gate", ones, groups=4, padding=padding)
 
-    ran(separate_grids, sketch.done(), 1)
+    assert_ran(separate_grids, sketch.done(), 1)
 
 
 def test_a_gate_before_layers_and_arithmetic_needs_no_bridge():
@@ -305,4 +307,4 @@ def test_a_gate_before_layers_and_arithmetic_needs_no_bridge():
     sketch.conv("conv", "gate", 4, kernel=1)
     sketch.add("product", "mul", "gate", "conv")
 
-    ran(separate_grids, sketch.done(), 0)
+    assert_ran(separate_grids, sketch.done(), 0)

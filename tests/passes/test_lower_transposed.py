@@ -61,6 +61,7 @@ def test_the_result_is_torchs(kernel, stride, data, groups, size):
         ({"kernel": (3, 3), "padding": (1, 1)}, "SAME"),
         ({"kernel": (4, 4), "stride": (2, 2), "padding": (1, 1)}, "SAME"),
         ({"kernel": (3, 3), "stride": (2, 2), "padding": (1, 1)}, "SAME"),
+        ({"kernel": (3, 3), "stride": (4, 4), "padding": (1, 1)}, None),  # gaps between patches
         # one row more than torch's usual crop, at the end: half of 1 rounded down is 0
         ({"kernel": (3, 3), "stride": (2, 2), "padding": (1, 1), "output_padding": (1, 1)}, None),
         ({"kernel": (5, 5), "stride": (2, 2), "padding": (1, 1)}, None),
