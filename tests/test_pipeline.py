@@ -333,3 +333,26 @@ def test_evaluation_counts_both_networks_on_the_same_images():
     assert (report.float.top1, report.float.top5, report.float.n) == (100.0, 100.0, 12)
     hits = int((result.twin(X).argmax(1) == labels).sum())
     assert report.integer.top1 == report.integer.agreement == pytest.approx(100 * hits / 12)
+
+
+def test_the_caller_comes_before_the_recipe_and_the_recipe_before_the_default():
+    from_file = Recipe(scheme="w8a8-per-tensor", io="int8", seed=7, target="litert-reference")
+    model = network()
+
+    by_recipe = intaglio.compress(model, X[:1], data=X, recipe=from_file)
+    options = intaglio.Options(scheme="w8a8", io="float", seed=0)
+    by_caller = intaglio.compress(
+        model, X[:1], target="litert", data=X, recipe=from_file, options=options
+    )
+
+    said = by_recipe.recipe
+    assert (said.scheme, said.io, said.seed) == ("w8a8-per-tensor", "int8", 7)
+    assert by_recipe.target.name == "litert-reference"
+    said = by_caller.recipe
+    assert (said.scheme, said.io, said.seed) == ("w8a8", "float", 0)
+    assert by_caller.target.name == "litert"
+
+
+def test_an_unknown_io_is_refused():
+    with pytest.raises(UnknownName, match="io 'int4'"):
+        intaglio.compress(network(), X[:1], data=X, options=intaglio.Options(io="int4"))

@@ -31,22 +31,22 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Options:
-    """Settings of `compress`; the defaults are the command line's.
+    """Settings of `compress`. None is: what the recipe says, else the default named here.
 
     Attributes:
-        scheme: "w8a8" (weights per channel) or "w8a8-per-tensor".
-        calibrator: None: what the recipe names ("minmax"); else its name.
-        io: "float": the file takes and gives float32; "int8": integers.
-        seed: Of every random choice.
+        scheme: "w8a8" (weights per channel; the default) or "w8a8-per-tensor".
+        calibrator: Name of the calibrator of activations; default "minmax".
+        io: "float" (the default): the file takes and gives float32; "int8": integers.
+        seed: Of every random choice; default 0.
         device: Where the float network runs while calibrating ("cpu", "cuda").
         provenance: Where things came from.
         progress: Told how far the work is.
     """
 
-    scheme: str = "w8a8"
+    scheme: str | None = None
     calibrator: str | None = None
-    io: str = "float"
-    seed: int = 0
+    io: str | None = None
+    seed: int | None = None
     device: str = "cpu"
     provenance: Provenance = field(default_factory=Provenance)
     progress: Progress = field(default_factory=Silent)

@@ -17,7 +17,7 @@ from intaglio.calibrate.plan import Plan
 from intaglio.capture import capture
 from intaglio.cost.macs import count_macs, total_params
 from intaglio.data.preprocess import describe
-from intaglio.errors import RequestError
+from intaglio.errors import RequestError, UnknownName
 from intaglio.evaluate import Comparison, compare
 from intaglio.export.tflite.check import CheckCounts, check_file, require_match
 from intaglio.export.tflite.metadata import file_metadata, fitting_labels, with_labels
@@ -54,7 +54,7 @@ def compress(
     model: nn.Module,
     example_input: Tensor,
     *,
-    target: str = "litert",
+    target: str | None = None,
     data: Data | None = None,
     evaluate: Any = None,
     recipe: str | Recipe | None = None,
@@ -65,7 +65,8 @@ def compress(
     Args:
         model: A trained module with one image tensor in.
         example_input: [N, C, H, W] float32 of the size that it will be deployed at.
-        target: The runtime, as `intaglio.targets.TARGETS` names it.
+        target: The runtime, as `intaglio.targets.TARGETS` names it; None: the recipe's, else
+            "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
             batches (a tensor, or a tuple whose first item is one). Gone through once.
         evaluate: (images, labels), or an iterable of such batches; gone through once, at the end;
@@ -77,14 +78,13 @@ def compress(
         RequestError: If something asked for is wrong; its kinds say what (intaglio.errors).
         MismatchError: If file and twin disagree: a defect of ours, the file is not handed out.
     """
-    options = options or Options()
     chosen = _chosen(recipe)
+    run = _settled(chosen, target, options or Options())
     if data is None:
         raise RequestError(
             f"recipe '{chosen.name}' calibrates with images and there are none: give data"
             " (--data DIR)"
         )
-    run = _Run(TARGETS[target], options)
     graph = run.step("capture", lambda: capture(model, example_input))
     return _compress_graph(graph, run, data=data, evaluate=evaluate, recipe=chosen)
 
@@ -93,7 +93,7 @@ def compress_graph(
     captured: Graph,
     *,
     data: Data,
-    target: str = "litert",
+    target: str | None = None,
     evaluate: Any = None,
     recipe: str | Recipe | None = None,
     options: Options | None = None,
@@ -104,8 +104,9 @@ def compress_graph(
     Args:
         steps: What was done before, to stand first in the report's steps.
     """
-    run = _Run(TARGETS[target], options or Options(), list(steps))
     chosen = _chosen(recipe)
+    run = _settled(chosen, target, options or Options())
+    run.steps.extend(steps)
     return _compress_graph(captured, run, data=data, evaluate=evaluate, recipe=chosen)
 
 
@@ -115,10 +116,16 @@ def _chosen(recipe: str | Recipe | None) -> Recipe:
 
 @dataclass
 class _Run:
-    """What the steps of one run share: settings, and the record of what was done."""
+    """What the steps of one run share: settled settings, and the record of what was done.
+
+    `options` also holds scheme, io and seed as the user gave them; these here count.
+    """
 
     target: Target
     options: Options
+    scheme: str
+    io: str
+    seed: int
     steps: list[Step] = field(default_factory=list)
 
     def step(self, name: str, work: Callable[[], T], total: int | None = None) -> T:
@@ -134,6 +141,21 @@ class _Run:
         return made
 
 
+def _settled(recipe: Recipe, target: str | None, options: Options) -> _Run:
+    """Settle each choice: what the caller says, else what the recipe says, else the default."""
+    io = options.io or recipe.io or "float"
+    if io not in ("float", "int8"):
+        raise UnknownName(f"unknown io '{io}': the file takes and gives float or int8")
+    seeds = (options.seed, recipe.seed, 0)
+    return _Run(
+        TARGETS[target or recipe.target or "litert"],
+        options,
+        options.scheme or recipe.scheme or "w8a8",
+        io,
+        next(seed for seed in seeds if seed is not None),
+    )
+
+
 def _changes(made: object) -> Any:
     if isinstance(made, dict) and all(isinstance(value, int) for value in made.values()):
         return {name: count for name, count in made.items() if count}
@@ -146,7 +168,7 @@ def _compress_graph(
     graph = captured.copy()
     run.step("fold and fuse", lambda: canonicalize(graph))
     run.step("lower", lambda: lower(graph))
-    plan = make_plan(graph, run.target, run.options.scheme)
+    plan = make_plan(graph, run.target, run.scheme)
     _refuse_unheld(graph, plan, run.target)
     first = FirstImages(CHECK_IMAGES)
     encodings = _calibrate(graph, plan, run, data=data, first=first, recipe=recipe)
@@ -160,7 +182,7 @@ def _compress_graph(
         data=DataSource(
             run.options.provenance.data or "tensors",
             first.seen,
-            run.options.seed,
+            run.seed,
             len(run.options.provenance.skipped),
         ),
         check=_check_result(counts, run.target),
@@ -174,15 +196,15 @@ def _compress_graph(
     if evaluate is not None:
         report = _evaluated(report, captured, twin, run=run, evaluate=evaluate)
     used = _used_recipe(recipe, run)
-    return Result(graph, encodings, run.target, report, content, used, run.options.io)
+    return Result(graph, encodings, run.target, report, content, used, run.io)
 
 
 def _written(graph: Graph, encodings: Encodings, run: _Run) -> bytes:
-    where, options = run.options.provenance, run.options
+    where = run.options.provenance
     told = file_metadata(
-        graph, where.preprocess, where.labels, scheme=options.scheme, model=where.model
+        graph, where.preprocess, where.labels, scheme=run.scheme, model=where.model
     )
-    content = write_tflite(graph, encodings, run.target, io=options.io, metadata=told)
+    content = write_tflite(graph, encodings, run.target, io=run.io, metadata=told)
     return with_labels(content, fitting_labels(graph, where.labels))
 
 
@@ -224,13 +246,13 @@ def _refuse_unheld(graph: Graph, plan: Plan, target: Target) -> None:
 def _report(captured: Graph, graph: Graph, twin: Twin, *, run: _Run, content: bytes) -> Report:
     where = run.options.provenance
     params = total_params(captured)
-    granularity = "per-tensor" if run.options.scheme.endswith("-per-tensor") else "per-channel"
+    granularity = "per-tensor" if run.scheme.endswith("-per-tensor") else "per-channel"
     return Report(
         intaglio=metadata.version("intaglio"),
         model=where.model,
         target=run.target.name,
         runtime=run.target.runtime,
-        scheme=f"{run.options.scheme.removesuffix('-per-tensor')} {granularity}",
+        scheme=f"{run.scheme.removesuffix('-per-tensor')} {granularity}",
         data="none",
         preprocess=describe(where.preprocess) if where.preprocess else {},  # type: ignore[arg-type]
         float=FloatSide(4 * params, sum(count_macs(captured).values()), params),
@@ -303,9 +325,9 @@ def _used_recipe(recipe: Recipe, run: _Run) -> Recipe:
         update={
             "calibrator": options.calibrator or recipe.calibrator,
             "target": run.target.name,
-            "scheme": options.scheme,
-            "io": options.io,
-            "seed": options.seed,
+            "scheme": run.scheme,
+            "io": run.io,
+            "seed": run.seed,
             "limit": where.images,
             "ran": ran,
         }
