@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -48,15 +48,9 @@ def observe_ranges(
             calibrators[node.name].observe(value)
 
     count = 0
-    for batch in batches:
-        for images in torch.split(batch, IMAGES_AT_ONCE):
-            if not len(images):  # an empty batch is split into one empty part
-                continue
-            images = images.to(device)
-            if images.ndim == 4:
-                images = images.contiguous(memory_format=torch.channels_last)
-            run_float(on_device, images, tap=tap)
-            count += len(images)
+    for images in _pieces(batches, device):
+        run_float(on_device, images, tap=tap)
+        count += len(images)
     if count == 0:
         raise DataError("there are no images to calibrate with: the data is empty")
     ranges: Ranges = {}
@@ -66,6 +60,18 @@ def observe_ranges(
         elif node.op == "constant" and node.name in plan.activations:
             ranges[node.name] = constant_range(graph, node)
     return ranges
+
+
+def _pieces(batches: Iterable[Tensor], device: str) -> Iterator[Tensor]:
+    """Yield pieces of at most IMAGES_AT_ONCE images, on the device, channels last in memory."""
+    for batch in batches:
+        for images in torch.split(batch, IMAGES_AT_ONCE):
+            if not len(images):  # an empty batch is split into one empty part
+                continue
+            moved = images.to(device)
+            if moved.ndim == 4:
+                moved = moved.contiguous(memory_format=torch.channels_last)
+            yield moved
 
 
 def _moved(graph: Graph, device: str) -> Graph:

@@ -64,12 +64,16 @@ def check(
         progress.end()
     _show(_content(counts, result, len(images.skipped)), as_json=as_json)
     if counts.mismatches:
-        first = next(iter(counts.worst))
-        tell(
-            f"{counts.mismatches} of {counts.values_compared} values differ between {saved.path}"
-            f" and its twin, first in layer '{first}': the file is not the one that compress wrote"
-        )
+        _tell_mismatches(counts, saved.path)
         raise typer.Exit(FAILED)
+
+
+def _tell_mismatches(counts: CheckCounts, path: Path) -> None:
+    first = next(iter(counts.worst))
+    tell(
+        f"{counts.mismatches} of {counts.values_compared} values differ between {path}"
+        f" and its twin, first in layer '{first}': the file is not the one that compress wrote"
+    )
 
 
 def _input_shape(result: Result, content: bytes, path: Path) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from intaglio.errors import CaptureError, IntaglioError, RequestError
 from intaglio.ir.graph import Graph
 from intaglio.weights import load_weights
 from intaglio.zoo import ZOO
-from intaglio.zoo.parse import build_model, parse_model
+from intaglio.zoo.parse import BuiltModel, build_model, parse_model
 
 PROGRAM_ENDING = ".pt2"
 LARGEST_SIDE = 2**14
@@ -74,11 +74,7 @@ def find_network(
         raise RequestError(
             f"nothing tells the size of the images that '{text}' takes: give --input-shape 1,3,H,W"
         )
-    notes: tuple[str, ...] = ()
-    if weights is not None:
-        load_weights(built.module, weights)
-    elif request.name in ZOO:
-        notes = ("no --weights were given: the network has random weights",)
+    notes = _load(built, weights)
     example = torch.zeros(check_input_shape(shape)).unsqueeze(0)  # [1, C, H, W]
     return Network(
         text,
@@ -87,6 +83,15 @@ def find_network(
         tuple(example.shape),
         notes,
     )
+
+
+def _load(built: BuiltModel, weights: str | None) -> tuple[str, ...]:
+    """Load the weights, if any; return what the user should know of them."""
+    if weights is not None:
+        load_weights(built.module, weights)
+    elif built.name in ZOO:
+        return ("no --weights were given: the network has random weights",)
+    return ()
 
 
 def parse_input_shape(text: str | None) -> tuple[int, ...] | None:
