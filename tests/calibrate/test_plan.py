@@ -7,9 +7,10 @@ import torch
 
 from architectures.sketch import Sketch
 from intaglio.calibrate import make_plan
-from intaglio.calibrate.plan import SHARING, constant_range, observed_values
+from intaglio.calibrate.plan import constant_range, observed_values
 from intaglio.errors import UnknownName
 from intaglio.ir.graph import Graph
+from intaglio.ops.moving import SHARING
 from intaglio.passes.lower_shapes import separate_grids
 from intaglio.targets import LITERT, LITERT_REFERENCE
 

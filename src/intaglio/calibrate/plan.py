@@ -16,20 +16,8 @@ from intaglio.numerics.spec import (
     QuantSpec,
     per_tensor,
 )
+from intaglio.ops.moving import SHARING, shares_a_grid
 from intaglio.targets.target import Target
-
-SHARING = {
-    "concat",
-    "pad",
-    "reshape",
-    "transpose",
-    "slice",
-    "resize",
-    "depth_to_space",
-    "max_pool2d",
-    "avg_pool2d",
-}
-"""Ops whose inputs and result must be on one grid: they move or select integers."""
 
 FIXED: dict[str, QuantParams] = {
     "sigmoid": per_tensor(1 / 256, -128),
@@ -102,14 +90,6 @@ def is_float_tail(graph: Graph, node: Node) -> bool:
     return node.op == "softmax" and node.name in graph.outputs and not graph.readers(node.name)
 
 
-def copies_integers(graph: Graph, node: Node) -> bool:
-    """Whether a convolution only picks values: depthwise 1x1, all weights 1, no bias."""
-    if node.op != "conv2d" or "bias" in node.params or node.attrs["activation"] is not None:
-        return False
-    weight = graph.param(node, "weight")
-    return weight.shape[1:] == (1, 1, 1) and bool((weight == 1.0).all())
-
-
 def _weight_spec(node: Node, scheme: str) -> QuantSpec:
     if scheme.endswith("-per-tensor"):
         return INT8_WEIGHT_PER_TENSOR
@@ -128,7 +108,7 @@ def _groups(graph: Graph, integer: list[Node]) -> tuple[tuple[str, ...], ...]:
         return name
 
     for node in integer:
-        if node.op in SHARING or copies_integers(graph, node):
+        if shares_a_grid(graph, node):
             for name in node.inputs:
                 leader[find(node.name)] = find(name)
     members: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from intaglio.ir.edit import insert_before
 from intaglio.ir.graph import Graph, Node
+from intaglio.ops.padding import same_padding as same_along_axis
 from intaglio.passes.graph_pass import graph_pass
 
 Padding = tuple[int, int, int, int]
@@ -19,9 +20,7 @@ def same_padding(
     """Return what TensorFlow's SAME pads for ceil(size / stride) outputs; odd rests go behind."""
     ends: list[int] = []
     for length, extent, step, rate in zip(size, kernel, stride, dilation, strict=True):
-        out = -(-length // step)
-        total = max(0, (out - 1) * step + (extent - 1) * rate + 1 - length)
-        ends += [total // 2, total - total // 2]
+        ends += same_along_axis(length, extent, stride=step, dilation=rate)
     return (ends[0], ends[1], ends[2], ends[3])
 
 

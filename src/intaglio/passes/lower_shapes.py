@@ -7,6 +7,7 @@ from torch import Tensor
 
 from intaglio.ir.edit import insert_before, redirect, replace
 from intaglio.ir.graph import Graph, Node
+from intaglio.ops.moving import copies_values, shares_a_grid
 from intaglio.passes.graph_pass import graph_pass
 from intaglio.run.integer.resize import follows_sizes
 
@@ -169,17 +170,9 @@ def merge_strides(graph: Graph) -> int:
 
 def _picks_pixels(graph: Graph, node: Node) -> bool:
     """Whether a convolution only picks pixels: each channel of its own, and no padding."""
-    if not _copies_values(graph, node) or any(node.attrs["padding"]):
+    if not copies_values(graph, node) or any(node.attrs["padding"]):
         return False
     return bool(graph[node.inputs[0]].channels == node.channels == node.attrs["groups"])
-
-
-def _copies_values(graph: Graph, node: Node) -> bool:
-    """Whether a convolution computes nothing: each value is one of its input's, or padding."""
-    if node.op != "conv2d" or "bias" in node.params or node.attrs["activation"] is not None:
-        return False
-    weight = graph.param(node, "weight")
-    return weight.shape[1:] == (1, 1, 1) and bool((weight == 1.0).all())
 
 
 @graph_pass
@@ -206,11 +199,7 @@ def separate_grids(graph: Graph) -> int:
     for node in graph:
         if node.op not in ("sigmoid", "tanh"):
             continue
-        sharing = [
-            reader
-            for reader in graph.readers(node.name)
-            if reader.op in _SHARING or _copies_values(graph, reader)
-        ]
+        sharing = [reader for reader in graph.readers(node.name) if shares_a_grid(graph, reader)]
         if not sharing:
             continue
         bridge = Node(
@@ -231,9 +220,3 @@ def separate_grids(graph: Graph) -> int:
         graph.outputs = outputs
         changed += 1
     return changed
-
-
-_SHARING = {"concat", "pad", "reshape", "transpose", "slice", "resize", "depth_to_space"} | {
-    "max_pool2d",
-    "avg_pool2d",
-}
