@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from dataclasses import replace as replaced
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from intaglio.calibrate import choose_encodings, make_plan
+from intaglio.calibrate import make_plan, trial_encodings
 from intaglio.cost.macs import count_macs, count_params, total_params
 from intaglio.errors import UnsupportedByTarget
 from intaglio.export.tflite.writing import TFLITE_OPS, Writing
@@ -155,12 +154,10 @@ def refused_layers(folded: Graph, target: Target, scheme: str) -> Iterator[str]:
     What depends on ranges, such as scales that cannot be matched, only `compress` can find.
     """
     graph = folded.copy()
-    plain = replaced(target, arithmetic="reference")  # whose scales need not be moved
     try:
         lower(graph)
         plan = make_plan(graph, target, scheme)
-        ranges = {name: (torch.tensor(-1.0), torch.tensor(1.0)) for name in plan.activations}
-        writing = Writing(graph, choose_encodings(graph, plan, ranges, plain), target)
+        writing = Writing(graph, trial_encodings(graph, plan, target), target)
     except UnsupportedByTarget as error:
         yield str(error)
         return

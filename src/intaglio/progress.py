@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
+
+Part = TypeVar("Part")
 
 
 class Progress(Protocol):
@@ -29,3 +32,12 @@ class Silent:
 
     def end(self) -> None:
         """Do nothing."""
+
+
+def told(
+    parts: Iterable[Part], advance: Callable[[int], None], size: Callable[[Any], int] = len
+) -> Iterator[Part]:
+    """Yield parts (batches of images) unchanged; tell the size of each when it was used."""
+    for part in parts:
+        yield part
+        advance(size(part))

@@ -2,7 +2,7 @@
 
 from intaglio.calibrate import minmax, moving_average
 from intaglio.calibrate.calibrator import CALIBRATORS, Calibrator
-from intaglio.calibrate.encodings import choose_encodings
+from intaglio.calibrate.encodings import choose_encodings, trial_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.plan import Plan, make_plan
 
@@ -15,4 +15,5 @@ __all__ = [
     "minmax",
     "moving_average",
     "observe_ranges",
+    "trial_encodings",
 ]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from intaglio.calibrate.fit_operands import fit_operands
 from intaglio.calibrate.loop import Ranges
 from intaglio.calibrate.nudge import nudge_scales
-from intaglio.calibrate.plan import WEIGHTED, Plan
+from intaglio.calibrate.plan import Plan
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
+from intaglio.ops.convolution import WEIGHTED
 from intaglio.run.integer.weights import BIAS_LIMIT
 from intaglio.targets.target import Target
 
@@ -49,6 +52,13 @@ def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -
     }
     ordered = {node.name: grids[node.name] for node in graph if node.name in grids}
     return Encodings(ordered, weights)
+
+
+def trial_encodings(graph: Graph, plan: Plan, target: Target) -> Encodings:
+    """Return encodings as if every range were [-1, 1]: for trying what the target can hold."""
+    ranges = {name: (torch.tensor(-1.0), torch.tensor(1.0)) for name in plan.activations}
+    # reference arithmetic: its scales need not be moved
+    return choose_encodings(graph, plan, ranges, replace(target, arithmetic="reference"))
 
 
 def weight_params(graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor) -> QuantParams:

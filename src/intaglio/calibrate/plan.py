@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 
-from intaglio.errors import UnknownName
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.spec import (
     INT8_ACTIVATION,
@@ -16,17 +15,15 @@ from intaglio.numerics.spec import (
     QuantSpec,
     per_tensor,
 )
+from intaglio.ops.convolution import WEIGHTED
 from intaglio.ops.moving import SHARING, shares_a_grid
-from intaglio.targets.target import Target
+from intaglio.targets.target import Target, known_scheme
 
 FIXED: dict[str, QuantParams] = {
     "sigmoid": per_tensor(1 / 256, -128),
     "tanh": per_tensor(1 / 128, 0),
 }
 """Grids that LiteRT prescribes for a function's result."""
-
-WEIGHTED = {"conv2d": 0, "linear": 0, "conv_transpose2d": 1}
-"""Ops with integer weights, and the axis of the weight that makes output channels."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +53,7 @@ def make_plan(graph: Graph, target: Target, scheme: str) -> Plan:
     Raises:
         UnknownName: If the target does not hold the scheme.
     """
-    if scheme not in target.schemes:
-        raise UnknownName(
-            f"scheme '{scheme}' cannot be held by target {target.name}: it takes"
-            f" {' or '.join(target.schemes)}"
-        )
+    known_scheme(scheme, target)
     kept_float = {
         node.name: "softmax at the network's end: it is cheap, and its integer form is coarse"
         for node in graph

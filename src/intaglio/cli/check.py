@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from torch import Tensor
 
 from intaglio.cli import options
 from intaglio.cli.failures import FAILED, tell
@@ -22,6 +20,7 @@ from intaglio.errors import RequestError
 from intaglio.export.tflite.check import CheckCounts, check_file
 from intaglio.export.tflite.layout import file_shape
 from intaglio.export.tflite.network import open_or_refuse
+from intaglio.progress import told
 from intaglio.result import Result
 
 
@@ -60,7 +59,7 @@ def check(
     images = Images(dataset, saved.preprocess(preprocess), shape, skip_bad_images)
     with shown_progress(as_json=as_json) as progress:
         progress.begin("check", len(dataset))
-        counts = check_file(saved.content, result.twin, _told(images.alone(), progress.advance))
+        counts = check_file(saved.content, result.twin, told(images.alone(), progress.advance))
         progress.end()
     _show(_content(counts, result, len(images.skipped)), as_json=as_json)
     if counts.mismatches:
@@ -86,12 +85,6 @@ def _input_shape(result: Result, content: bytes, path: Path) -> tuple[int, ...]:
             f"{path} takes {list(given)}, its twin {list(file_shape(own))}: not a pair"
         )
     return own
-
-
-def _told(batches: Iterator[Tensor], advance: Callable[[int], None]) -> Iterator[Tensor]:
-    for batch in batches:
-        yield batch
-        advance(len(batch))
 
 
 def _content(counts: CheckCounts, result: Result, skipped: int) -> dict[str, Any]:

@@ -15,11 +15,10 @@ from intaglio.cli.progress import shown_progress
 from intaglio.cli.quiet import silence_greeting
 from intaglio.cli.request import (
     Choices,
-    Settled,
     calibration_data,
     default_place,
     known_device,
-    settle,
+    settled_choices,
 )
 from intaglio.cli.screen import print_line, screen
 from intaglio.data.dataset import Dataset, check_labels
@@ -35,6 +34,7 @@ from intaglio.pipeline import compress_graph
 from intaglio.progress import Progress
 from intaglio.report import Step, print_report
 from intaglio.result import Result
+from intaglio.settings import Settings
 
 
 def compress(
@@ -58,12 +58,12 @@ def compress(
 ) -> None:
     """Write the integer network of MODEL as a .tflite whose every bit is known, and a report."""
     choices = Choices(target, scheme, recipe, calibrator, io, limit, seed)
-    settled = settle(choices)
+    settled, most = settled_choices(choices)
     chosen = calibration_data(
         data,
         recipe=settled.recipe,
         evaluated=evaluation is not None,
-        limit=settled.limit,
+        limit=most,
         seed=settled.seed,
     )
     request = _Request(
@@ -96,7 +96,7 @@ def compress(
 class _Request:
     """Everything but the network."""
 
-    settled: Settled
+    settled: Settings
     calibration: Dataset
     labels: tuple[str, ...]
     evaluation: Dataset | None

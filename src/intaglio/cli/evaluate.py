@@ -8,11 +8,10 @@ import typer
 from torch import Tensor
 
 from intaglio.cli import options
-from intaglio.cli.images import Images, told
+from intaglio.cli.images import Images
 from intaglio.cli.network import parse_input_shape
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.quiet import silence_greeting
-from intaglio.cli.request import DEFAULT_TARGET
 from intaglio.cli.saved import open_saved
 from intaglio.cli.screen import print_json, print_line
 from intaglio.data.dataset import Dataset, check_labels
@@ -20,6 +19,8 @@ from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.evaluate import Network, accuracy
 from intaglio.export.tflite.network import FileNetwork, open_network
+from intaglio.progress import told
+from intaglio.settings import DEFAULT_TARGET
 from intaglio.targets import TARGETS
 
 BACKGROUND_CLASSES = 1001
@@ -56,7 +57,9 @@ def evaluate(
     images = Images(dataset, saved.preprocess(preprocess), network.input_shape, skip_bad_images)
     with shown_progress(as_json=as_json) as progress:
         progress.begin("evaluate", len(dataset))
-        found = accuracy(scores, told(images.labelled(), progress.advance))
+        found = accuracy(
+            scores, told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
+        )
         progress.end()
     content: dict[str, Any] = {
         "top1": round(found.top1, 2),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -68,12 +68,3 @@ class Images:
         ) as stream:
             yield from stream
             self.skipped.extend(entry.name for entry in stream.skipped)
-
-
-def told(
-    parts: Iterator[tuple[Tensor, Tensor]], advance: Callable[[int], None]
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield labelled batches unchanged; tell how many images each has when it was used."""
-    for images, labels in parts:
-        yield images, labels
-        advance(len(images))

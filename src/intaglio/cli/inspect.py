@@ -10,14 +10,15 @@ import typer
 from intaglio.cli import options
 from intaglio.cli.network import find_network
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.request import DEFAULT_SCHEME, DEFAULT_TARGET, known_scheme
 from intaglio.cli.screen import print_json, print_line, print_table
 from intaglio.errors import RequestError
 from intaglio.inspection import Inspection, inspect_graph
 from intaglio.ir.graph import BATCH, Graph
 from intaglio.output import MARK
 from intaglio.result import load
+from intaglio.settings import DEFAULT_SCHEME, DEFAULT_TARGET
 from intaglio.targets import TARGETS
+from intaglio.targets.target import known_scheme
 from intaglio.zoo import ZOO
 
 

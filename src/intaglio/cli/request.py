@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 
 import torch
 
-from intaglio.calibrate import CALIBRATORS
 from intaglio.cli.options import LARGEST_SEED
 from intaglio.data.dataset import Dataset, draw
 from intaglio.data.images import open_dataset
-from intaglio.errors import RequestError, UnknownName
+from intaglio.errors import RequestError
+from intaglio.options import Options
 from intaglio.recipe import Recipe, find_recipe
-from intaglio.targets import TARGETS, Target
+from intaglio.settings import Settings, settle
 
-DEFAULT_TARGET, DEFAULT_SCHEME, DEFAULT_IO, DEFAULT_SEED = "litert", "w8a8", "float", 0
-IO_FORMS = ("float", "int8")
 NO_DATA = "none"
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -36,48 +33,19 @@ class Choices:
     seed: int | None = None
 
 
-@dataclass(frozen=True)
-class Settled:
-    """The same settings, all decided and known to exist."""
-
-    recipe: Recipe
-    target: Target
-    scheme: str
-    calibrator: str
-    io: str
-    limit: int | None
-    seed: int
-
-
-def settle(choices: Choices) -> Settled:
-    """Return what holds: the command line's word, else the recipe's, else the default.
+def settled_choices(choices: Choices) -> tuple[Settings, int | None]:
+    """Return what holds, and the most images to calibrate with (None: all).
 
     Raises:
         RequestError: If a name does not exist, or a number is out of range.
     """
     recipe = find_recipe(choices.recipe or "plain")
-    target = TARGETS[choices.target or recipe.target or DEFAULT_TARGET]
-    calibrator = choices.calibrator or recipe.calibrator
-    CALIBRATORS[calibrator]  # raises UnknownName with the nearest names
-    io = choices.io or recipe.io or DEFAULT_IO
-    if io not in IO_FORMS:
-        raise UnknownName(f"unknown --io '{io}': known: {', '.join(IO_FORMS)}")
-    seeds = (choices.seed, recipe.seed, DEFAULT_SEED)
-    seed = next(number for number in seeds if number is not None)
-    if not 0 <= seed <= LARGEST_SEED:
-        raise RequestError(f"the recipe's seed {seed} is not within 0 to {LARGEST_SEED}")
+    options = Options(choices.scheme, choices.calibrator, choices.io, choices.seed)
+    settings = settle(recipe, choices.target, options)
+    if not 0 <= settings.seed <= LARGEST_SEED:
+        raise RequestError(f"the recipe's seed {settings.seed} is not within 0 to {LARGEST_SEED}")
     limit = choices.limit if choices.limit is not None else recipe.limit
-    scheme = known_scheme(choices.scheme or recipe.scheme or DEFAULT_SCHEME, target)
-    return Settled(recipe, target, scheme, calibrator, io, limit, seed)
-
-
-def known_scheme(scheme: str, target: Target) -> str:
-    """Return the scheme; raise UnknownName where the target does not hold it."""
-    if scheme not in target.schemes:
-        near = difflib.get_close_matches(scheme, target.schemes, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(target.schemes)}"
-        raise UnknownName(f"scheme '{scheme}' cannot be held by target {target.name}: {hint}")
-    return scheme
+    return settings, limit
 
 
 def known_device(name: str) -> str:

@@ -10,6 +10,9 @@ from torch import Tensor
 from intaglio.ir.graph import Node
 from intaglio.ops.schema import activate_fresh, op
 
+WEIGHTED = {"conv2d": 0, "linear": 0, "conv_transpose2d": 1}
+"""Ops that multiply with a stored weight, and the axis of it that makes output channels."""
+
 
 @op(
     "conv2d",

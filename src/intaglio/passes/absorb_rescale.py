@@ -6,9 +6,9 @@ import torch
 
 from intaglio.ir.edit import insert_after, redirect
 from intaglio.ir.graph import Graph, Node
+from intaglio.ops.convolution import WEIGHTED
 from intaglio.passes.graph_pass import graph_pass
 
-WEIGHTED = ("conv2d", "conv_transpose2d", "linear")
 HOMOGENEOUS = ("mean", "avg_pool2d", "reshape", "transpose", "slice", "resize", "depth_to_space")
 """Ops with f(c x) = c f(x) and one input."""
 

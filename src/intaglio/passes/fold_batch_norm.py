@@ -7,9 +7,8 @@ from torch import Tensor
 
 from intaglio.ir.edit import bypass, chains, replace
 from intaglio.ir.graph import Graph, Node
+from intaglio.ops.convolution import WEIGHTED
 from intaglio.passes.graph_pass import graph_pass
-
-FOLDABLE = ("conv2d", "conv_transpose2d", "linear")
 
 
 @graph_pass
@@ -26,7 +25,7 @@ def fold_batch_norm(graph: Graph) -> int:
         How many were folded.
     """
     folded = 0
-    for op in FOLDABLE:
+    for op in WEIGHTED:
         for layer, norm in list(chains(graph, op, "batch_norm")):
             if layer.attrs["activation"] is not None or (op == "linear" and len(norm.shape) != 2):
                 continue

@@ -13,6 +13,7 @@ from intaglio.errors import GraphError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.numerics.spec import QuantParams
+from intaglio.ops.convolution import WEIGHTED
 from intaglio.report.parts import Layer
 from intaglio.run.float import run_float
 from intaglio.run.integer.twin import IMAGES_AT_ONCE, Twin
@@ -20,8 +21,6 @@ from intaglio.run.integer.twin import IMAGES_AT_ONCE, Twin
 NOT_MEASURED = "no image was measured"
 NOT_IN_FLOAT = "made for the target: the float network has no such value"
 NO_SIGNAL = "the float value is 0 for every image, so that it has no SQNR"
-
-WEIGHTED = ("conv2d", "conv_transpose2d", "linear")
 
 
 @dataclass

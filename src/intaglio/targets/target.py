@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
+from intaglio.errors import UnknownName
 from intaglio.registry import Registry
 
 
@@ -18,7 +20,6 @@ class Target:
         description: One line for lists.
         schemes: Quantization schemes that it can hold.
         delegated: Whether every layer must be taken by one delegate partition.
-        largest_concat: Most inputs of one concatenation.
     """
 
     name: str
@@ -27,7 +28,18 @@ class Target:
     description: str
     schemes: tuple[str, ...] = ("w8a8", "w8a8-per-tensor")
     delegated: bool = True
-    largest_concat: int = 5
 
 
 TARGETS: Registry[Target] = Registry("target")
+
+
+def known_scheme(scheme: str, target: Target) -> str:
+    """Return the scheme; raise UnknownName where the target does not hold it."""
+    if scheme not in target.schemes:
+        near = difflib.get_close_matches(scheme, target.schemes, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise UnknownName(
+            f"scheme '{scheme}' cannot be held by target {target.name}{hint}:"
+            f" it takes {' or '.join(target.schemes)}"
+        )
+    return scheme

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from intaglio.errors import UnsupportedByTarget
+from intaglio.passes.lower_shapes import LARGEST_CONCAT
 from intaglio.targets import LITERT
 from intaglio.targets.target import Target
 from run.integer.harness import TARGETS, Network
@@ -56,7 +57,7 @@ def test_concat_gives_the_bits_of_the_runtime(target: Target) -> None:
         counts = network.assert_same_bits(target)
 
         # a concatenation of more than five runs in a built-in kernel: lowering splits it
-        many = len(network.graph["concat"].inputs) > target.largest_concat
+        many = len(network.graph["concat"].inputs) > LARGEST_CONCAT
         if target is LITERT:
             assert counts.builtin == (["CONCATENATION"] if many else []), f"seed {seed}"
 
