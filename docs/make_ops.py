@@ -50,7 +50,8 @@ kernel in the twin; its values are then int8. "In the file" is the operator that
 An op without an integer kernel that no pass could rewrite is refused: `compress` names the layer,
 the reason and what to do instead, and ends with exit code 2. A kernel may refuse single settings in
 the same way, such as a dilated transposed convolution: [kernels.md](kernels.md) has the formulas,
-the limits and the forms.
+the limits and the forms. A layer that is kept in float (`--keep-float`) is the same operator on
+float32.
 
 | op | meaning | passes | integer | in the file |
 | --- | --- | --- | --- | --- |
@@ -78,10 +79,10 @@ def _row(op: str) -> str:
 
 
 def _integer(op: str) -> str:
-    if op in KERNELS or op in ("input", "constant"):
+    if op in KERNELS or op in ("input", "constant", "quantize"):
         return "yes"
     if op in TFLITE_OPS:
-        return "no: float32"
+        return "in float32 alone"
     return "through its passes" if op in REWRITTEN else "refused"
 
 

@@ -52,3 +52,9 @@ def rescale(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) 
     """factor * x, factor > 0: on integers only the scale changes. Made by lowering passes."""
     value: Tensor = inputs[0] * node.attrs["factor"]
     return value
+
+
+@op("quantize")
+def quantize(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """x: where a value in float enters an integer region. Made where layers are kept in float."""
+    return inputs[0]

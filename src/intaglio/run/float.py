@@ -56,6 +56,18 @@ def walk(
     return [values[name] for name in graph.outputs]
 
 
+def channels_last(graph: Graph, device: str = "cpu") -> Graph:
+    """Return the graph with its weights on a device, convolutions channels last in memory."""
+    copy = graph.copy()
+    copy.params = {
+        key: value.to(device, memory_format=torch.channels_last)
+        if value.ndim == 4
+        else value.to(device)
+        for key, value in graph.params.items()
+    }
+    return copy
+
+
 def infer_shapes(graph: Graph) -> None:
     """Set every node's shape by running the ops on tensors without storage (device "meta").
 

@@ -1,6 +1,6 @@
 """LiteRT (TensorFlow Lite) as it runs by default: through the XNNPACK delegate."""
 
-from intaglio.targets.target import TARGETS, Target
+from intaglio.targets.target import PACKED_SCHEMES, TARGETS, Target
 
 LITERT = TARGETS.register("litert")(
     Target(
@@ -8,5 +8,6 @@ LITERT = TARGETS.register("litert")(
         runtime="ai-edge-litert 2.3.0 (XNNPACK)",
         arithmetic="xnnpack",
         description="LiteRT's default interpreter, x86-64 and 64-bit ARM",
+        schemes=PACKED_SCHEMES,
     )
 )

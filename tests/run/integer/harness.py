@@ -123,9 +123,11 @@ class Network:
         largest = max(float(values.abs().max()), 1e-6) / 255
         return per_tensor(self.scale(largest * 0.7, largest * 2.5), self.zero_point())
 
-    def weight_grid(self, scales: Sequence[float], axis: int | None = 0) -> QuantParams:
+    def weight_grid(
+        self, scales: Sequence[float], axis: int | None = 0, bits: int = 8
+    ) -> QuantParams:
         """Return the symmetric grid of a weight: a scale per channel along `axis`, or one."""
-        spec = QuantSpec(symmetric=True, axis=axis, narrow=True)
+        spec = QuantSpec(bits=bits, symmetric=True, axis=axis, narrow=bits != 2)
         made = torch.tensor(list(scales) if axis is not None else scales[0], dtype=torch.float32)
         return QuantParams(made, torch.zeros_like(made, dtype=torch.int32), spec)
 

@@ -32,26 +32,37 @@ class Layer:
 
 
 def random_layer(
-    network: Network, source: str, shape: Sequence[int], *, axis: int = 0, terms: int | None = None
+    network: Network,
+    source: str,
+    shape: Sequence[int],
+    *,
+    axis: int = 0,
+    terms: int | None = None,
+    bits: int = 8,
 ) -> Layer:
-    """Return a random layer for a weight of `shape`; every fourth has biases beyond 2^24.
+    """Return a random layer for a weight of `shape`; every fourth has large biases.
 
     Args:
         source: The value that it reads.
         axis: Of the weight, that makes output channels.
         terms: Products in one sum; the size of one output channel's weight when None.
+        bits: Of its weight.
     """
     random, channels = network.random, shape[axis]
     activation: Activation = network.choose(*ACTIVATIONS)
-    integers = network.integers(shape, -127, 127)
+    spec = network.weight_grid([1.0], bits=bits).spec
+    integers = network.integers(shape, spec.qmin, spec.qmax)
     is_zero = torch.from_numpy(random.random(channels) < 0.15)
     integers.transpose(0, axis)[is_zero] = 0
-    largest_bias = 2**27 if random.random() < 0.25 else 2**12
+    largest_bias = (2**23 if bits == 4 else 2**27) if random.random() < 0.25 else 2**12
     terms = terms or math.prod(shape) // channels
-    usual = max(math.sqrt(terms) * 6000, largest_bias / 2)  # of an accumulator
+    usual = max(math.sqrt(terms) * 47 * spec.qmax, largest_bias / 2)  # of an accumulator
     output = output_grid(network, activation)
     input_scale = float(network.grids[source].step)
-    weight = _weight_grid(network, float(output.step) / input_scale / usual, channels, axis)
+    unit = float(output.step) / input_scale / usual
+    per_channel = axis if random.random() < 0.6 else None
+    scales = _scales(network, unit, channels)
+    weight = network.weight_grid(scales, per_channel, bits)
     params = {"weight": dequantize(integers, weight)}
     if random.random() < 0.8:
         bias = network.integers((channels,), -largest_bias, largest_bias)
@@ -72,10 +83,9 @@ def output_grid(network: Network, activation: Activation) -> QuantParams:
     return per_tensor(finite[0] / steps, network.zero_point())
 
 
-def _weight_grid(network: Network, unit: float, channels: int, axis: int) -> QuantParams:
-    """Return scales, per channel or one, with which a usual accumulator makes 5 to 500 steps."""
-    scales = [network.scale(5 * unit, 500 * unit) for _ in range(channels)]
-    return network.weight_grid(scales, axis if network.random.random() < 0.6 else None)
+def _scales(network: Network, unit: float, channels: int) -> list[float]:
+    """Return scales with which a usual accumulator makes 5 to 500 steps."""
+    return [network.scale(5 * unit, 500 * unit) for _ in range(channels)]
 
 
 def _near_ties(network: Network, factor: Tensor) -> Tensor:

@@ -22,7 +22,30 @@ TYPES = {
     "float32": schema.TensorType.FLOAT32,
     "int8": schema.TensorType.INT8,
     "int32": schema.TensorType.INT32,
+    "int4": schema.TensorType.INT4,
+    "int2": schema.TensorType.INT2,
 }
+
+
+class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]  # it has no types
+    """Writes equal vectors of zero points once.
+
+    LiteRT insists on eight bytes for every channel of a weight and again of its bias, all 0: a
+    fourteenth of an int8 MobileNetV2, an eighth of one with int4 weights.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._written: dict[bytes, int] = {}
+
+    def CreateNumpyVector(self, values: Array) -> int:  # noqa: N802  # the library's name
+        """Return the offset of a vector; for int64, of an equal one that is there already."""
+        if values.dtype != np.int64:
+            return int(super().CreateNumpyVector(values))
+        key = values.tobytes()
+        if key not in self._written:
+            self._written[key] = int(super().CreateNumpyVector(values))
+        return self._written[key]
 
 
 @dataclass
@@ -57,7 +80,7 @@ class TfliteBuilder:
         """Add a tensor without data; return its index.
 
         Args:
-            kind: "float32", "int8" or "int32".
+            kind: "float32", "int8", "int32", "int4" or "int2".
             params: Its grid; several scales lie along `axis`.
         """
         made = schema.TensorT()
@@ -80,6 +103,19 @@ class TfliteBuilder:
         """Add a tensor with data (int8, int32 or float32); return its index."""
         index = self.tensor(name, values.shape, str(values.dtype), params, axis)
         self.tensors[index].buffer = self._buffer(np.ascontiguousarray(values).tobytes())
+        return index
+
+    def packed(
+        self, name: str, shape: tuple[int, ...], data: Array, params: QuantParams, *, bits: int
+    ) -> int:
+        """Add a tensor of 4 or 2 bits with its packed bytes, scales along axis 0; return its index.
+
+        Args:
+            shape: Of the integers, not of the bytes.
+            data: uint8, as `pack_integers` makes them.
+        """
+        index = self.tensor(name, shape, f"int{bits}", params)
+        self.tensors[index].buffer = self._buffer(data.tobytes())
         return index
 
     @staticmethod
@@ -119,7 +155,7 @@ class TfliteBuilder:
         model.signatureDefs = [self._signature()]
         model.metadata = [self._metadata(name, data) for name, data in self.metadata.items()]
         model.buffers = self._buffers
-        builder = flatbuffers.Builder(1 << 20)
+        builder = SharingBuilder(1 << 20)
         builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
         return bytes(builder.Output())
 

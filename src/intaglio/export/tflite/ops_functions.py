@@ -46,15 +46,13 @@ def write_resize(node: Node, writing: Writing) -> None:
 
 @tflite_op("softmax")
 def write_softmax(node: Node, writing: Writing) -> None:
-    """SOFTMAX in float32, at the network's end, over the last axis of the file's layout."""
-    source, shape = node.inputs[0], file_shape(node.shape)
+    """SOFTMAX in float32, over the last axis of the file's layout."""
+    writing.refuse_integers(node)
+    shape = file_shape(node.shape)
     if file_axis(node.attrs["axis"], len(shape)) != len(shape) - 1:
         raise writing.refuse(
             node, f"a softmax over axis {node.attrs['axis']} of {len(shape)}", "Leave it out"
         )
-    real = writing.build.tensor(f"{node.name}.logits", shape, "float32")
-    writing.build.operator("DEQUANTIZE", [writing.index[source]], [real], version=2)
-    made = writing.build.tensor(node.name, shape, "float32")
+    inputs, output = writing.inputs(node), [writing.output(node)]
     chosen = options("SoftmaxOptions", beta=1.0)
-    writing.build.operator("SOFTMAX", [real], [made], version=1, options=chosen)
-    writing.index[node.name] = made
+    writing.build.operator("SOFTMAX", inputs, output, version=1, options=chosen)

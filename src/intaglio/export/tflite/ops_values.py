@@ -22,11 +22,21 @@ from intaglio.run.integer.weights import integer_weight
 
 @tflite_op("constant")
 def write_constant(node: Node, writing: Writing) -> None:
-    """An int8 tensor with data."""
+    """A stored tensor, int8; float32 where layers in float read it."""
+    value = writing.graph.param(node, "value")
+    if writing.is_float(node.name):
+        writing.index[node.name] = writing.build.stored(node.name, to_file(value))
+        return
     grid = writing.grid(node.name)
-    integers = integer_weight(writing.graph.param(node, "value"), grid)
-    array = to_file(integers).astype(np.int8)
+    array = to_file(integer_weight(value, grid)).astype(np.int8)
     writing.index[node.name] = writing.build.stored(node.name, array, grid)
+
+
+@tflite_op("quantize")
+def write_quantize(node: Node, writing: Writing) -> None:
+    """QUANTIZE, from float32 to int8."""
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("QUANTIZE", inputs, output, version=1)
 
 
 def _binary(word: str, kind: str, node: Node, writing: Writing, inputs: list[int]) -> None:
@@ -59,6 +69,13 @@ def write_mul(node: Node, writing: Writing) -> None:
     _binary("MUL", "MulOptions", node, writing, writing.inputs(node))
 
 
+@tflite_op("div")
+def write_div(node: Node, writing: Writing) -> None:
+    """DIV, in float32."""
+    writing.refuse_integers(node)
+    _binary("DIV", "DivOptions", node, writing, writing.inputs(node))
+
+
 @tflite_op("rescale")
 def write_rescale(node: Node, writing: Writing) -> None:
     """MUL by the integer 1 with scale `factor`."""
@@ -72,8 +89,12 @@ def write_clamp(node: Node, writing: Writing) -> None:
 
 
 def _multiply_by_unit(node: Node, writing: Writing, factor: float) -> None:
-    one = np.ones((1,) * len(node.shape), np.int8)
-    index = writing.build.stored(f"{node.name}.unit", one, unit_constant(factor))
+    shape = (1,) * len(node.shape)
+    if writing.is_float(node.name):
+        index = writing.build.stored(f"{node.name}.unit", np.full(shape, factor, np.float32))
+    else:
+        one = np.ones(shape, np.int8)
+        index = writing.build.stored(f"{node.name}.unit", one, unit_constant(factor))
     _binary("MUL", "MulOptions", node, writing, [*writing.inputs(node), index])
 
 
@@ -214,7 +235,7 @@ def write_transpose(node: Node, writing: Writing) -> None:
 def write_reshape(node: Node, writing: Writing) -> None:
     """RESHAPE, between transposes where the order of elements differs between the layouts."""
     source = writing.graph[node.inputs[0]].shape
-    index = writing.index[node.inputs[0]]
+    index = writing.inputs(node)[0]
     if needs_transpose(source):
         nchw = tuple(1 if size == BATCH else size for size in source)
         turned = writing.scratch(node, "nchw", nchw)

@@ -7,11 +7,22 @@ from intaglio.export.tflite.writing import PADDING, Writing, activation_word, op
 from intaglio.ir.graph import Node
 from intaglio.passes.express_padding import padding_word
 from intaglio.passes.lower_transposed import transposed_padding_word
+from intaglio.targets.low_bits import PACKED_BITS
+
+PACKED_VERSIONS = {4: 10, 2: 12}
+"""Weight bits to the version of FULLY_CONNECTED that has them."""
 
 
 @tflite_op("conv2d")
 def write_conv2d(node: Node, writing: Writing) -> None:
-    """CONV_2D, or DEPTHWISE_CONV_2D when every group has one input channel."""
+    """CONV_2D; DEPTHWISE_CONV_2D of single channels; FULLY_CONNECTED with 4 or 2 bits.
+
+    The delegate has no convolutions with int4 or int2 weights. A pointwise one is FULLY_CONNECTED
+    over the last axis of [N, H, W, C].
+    """
+    if writing.weight_bits(node) < 8:
+        _write_fully_connected(node, writing)
+        return
     attrs, shape = node.attrs, writing.graph.param(node, "weight").shape
     word = padding_word(writing.graph, node)
     assert word is not None, f"{node.name}: express_padding must run before writing"
@@ -43,23 +54,26 @@ def write_conv2d(node: Node, writing: Writing) -> None:
 @tflite_op("linear")
 def write_linear(node: Node, writing: Writing) -> None:
     """FULLY_CONNECTED over the last axis."""
+    if len(node.shape) == 4:
+        raise writing.refuse(
+            node, "a linear layer on four axes", "Use a 1x1 convolution, or flatten before it"
+        )
+    _write_fully_connected(node, writing)
+
+
+def _write_fully_connected(node: Node, writing: Writing) -> None:
     made = options(
         "FullyConnectedOptions",
         fusedActivationFunction=activation_word(node),
         keepNumDims=len(node.shape) > 2,
     )
-    if len(node.shape) == 4:
-        raise writing.refuse(
-            node, "a linear layer on four axes", "Use a 1x1 convolution, or flatten before it"
-        )
-    channels = writing.graph.param(node, "weight").shape[0]
-    inputs = [
-        *writing.inputs(node),
-        writing.weight(node, (0, 1), 0),
-        writing.bias(node, channels),
-    ]
+    channels, bits = writing.graph.param(node, "weight").shape[0], writing.weight_bits(node)
+    is_packed = bits in PACKED_BITS
+    weight = writing.packed_weight(node) if is_packed else writing.weight(node, (0, 1), 0)
+    inputs = [*writing.inputs(node), weight, writing.bias(node, channels)]
+    version = PACKED_VERSIONS[bits] if is_packed else 9
     output = [writing.output(node)]
-    writing.build.operator("FULLY_CONNECTED", inputs, output, version=9, options=made)
+    writing.build.operator("FULLY_CONNECTED", inputs, output, version=version, options=made)
 
 
 @tflite_op("conv_transpose2d")

@@ -117,6 +117,8 @@ def _inverse(output: QuantParams) -> np.float32:
 
 def _require_prescribed(site: Site) -> None:
     scale, zero_point = PRESCRIBED[site.node.op]
+    fewer = 8 - site.output.spec.bits  # in simulated schemes
+    scale, zero_point = scale * np.float32(2**fewer), zero_point >> fewer
     if (site.output.step, site.output.zero) != (scale, zero_point):
         raise site.refuse(
             f"its result is on the grid of other values, and the kernel insists on scale {scale:g}"

@@ -5,8 +5,11 @@
     reference   q_y = double_rounding(accumulator, s_x s_w / s_y) + z_y           convolutions
                 q_y = round_away(accumulator, s_x s_w / s_y) + z_y                fully connected
 
-Kernels: XNNPACK's qs8-qc8w gemm, igemm, dwconv (fp32 requantization) and LiteRT's
-reference_integer_ops conv, depthwise_conv, fully_connected, transpose_conv; ai-edge-litert 2.3.0.
+A pointwise convolution whose weight has 4 or 2 bits is a fully connected layer in the file.
+
+Kernels: XNNPACK's qs8-qc8w gemm, igemm and dwconv, qs8-qc4w and qs8-qc2w gemm (fp32 requantization)
+and LiteRT's reference_integer_ops conv, depthwise_conv, fully_connected, transpose_conv;
+ai-edge-litert 2.3.0.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ from intaglio.run.integer.site import (
     integer_kernel,
     per_channel,
 )
+from intaglio.run.integer.weights import INT4_SHIFT
+from intaglio.targets.low_bits import runs_as_matrix
 
 MULTIPLIER_LIMIT = 256.0
 """XNNPACK does not prepare a layer whose s_x s_w / s_y reaches it: the file would not load."""
@@ -96,12 +101,15 @@ def _requantized(site: Site, product: Product, output_axis: int) -> Kernel:
         site.weight.transpose(0, output_axis), *centered_range(site.inputs[0])
     )
     largest = sums if site.bias is None else sums + site.bias.abs().double()  # [C_out]
-    _refuse_beyond_int32(site, largest)
+    is_matrix = runs_as_matrix(site.node, site.weight.shape, site.weight_bits)
+    is_shifted = is_matrix and site.weight_bits == 4 and not site.is_reference
+    _refuse_beyond_int32(site, largest * 2.0 ** (INT4_SHIFT if is_shifted else 0))
     accumulate = _exact_accumulator(site, product, sums)
     rank = 2 if site.node.op == "linear" else 4
     bounds = activation_bounds(site)
     if site.is_reference:
-        requantize = round_away if site.node.op == "linear" else double_rounding
+        is_connected = is_matrix or site.node.op == "linear"
+        requantize = round_away if is_connected else double_rounding
         real = site.inputs[0].scale.double() * site.weight_scale.double()
         parts = fixed_point_multipliers(real / site.output.scale.double())
         _refuse_beyond_int32(site, largest * 2.0 ** parts[1].clamp(min=0))
@@ -124,7 +132,7 @@ def _requantized(site: Site, product: Product, output_axis: int) -> Kernel:
 
 
 def _refuse_beyond_int32(site: Site, largest: Tensor) -> None:
-    """Accumulators are int32; the reference kernels shift them up before they multiply."""
+    """Accumulators are int32; some kernels shift them up before they multiply."""
     if float(largest.max()) >= 2.0**31:
         raise site.refuse(
             f"its accumulator may reach {float(largest.max()):.3g}, beyond int32",

@@ -39,6 +39,7 @@ class Site:
         weight: Integers of its weight, or None.
         bias: int64 of its bias, or None.
         weight_scale: float32 scales of the weight, [C_out] or [].
+        weight_bits: Width of the weight's integers.
         target: Whose arithmetic to follow.
     """
 
@@ -50,6 +51,7 @@ class Site:
     weight: Tensor | None = None
     bias: Tensor | None = None
     weight_scale: Tensor | None = None
+    weight_bits: int = 8
 
     @property
     def is_reference(self) -> bool:
@@ -59,8 +61,9 @@ class Site:
     def refuse(self, reason: str, try_instead: str) -> UnsupportedByTarget:
         """Return the error that says this node cannot be matched, addressed to the user's layer."""
         layer = self.node.source or self.node.name
+        instead = f"{try_instead}, or keep it in float (--keep-float {layer})"
         return UnsupportedByTarget(
-            layer, self.node.op, self.target.name, reason=reason, try_instead=try_instead
+            layer, self.node.op, self.target.name, reason=reason, try_instead=instead
         )
 
 

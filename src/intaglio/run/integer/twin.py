@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,16 @@ from intaglio.targets.target import Target
 IMAGES_AT_ONCE = 4
 """A larger batch is cut up: the values of a few images stay in the processor's caches."""
 
+Exchange = Callable[[Node, Tensor], Tensor]
+"""Called with each node and its value in the twin's own form; returns the value to go on with."""
+
 
 @dataclass(frozen=True, eq=False)
 class Twin:
     """An integer network; call it with what the float network takes.
+
+    Layers kept in float are computed in float32, whose last bits are not the runtime's: what lies
+    behind them is exact given the runtime's own integers at the `quantize` nodes.
 
     Attributes:
         graph: The graph that the file holds, node by node.
@@ -59,14 +65,22 @@ class Twin:
             self.raw(name, value) for name, value in zip(self.graph.outputs, joined, strict=True)
         ]
 
-    def run(self, images: Tensor, tap: Tap | None = None) -> list[Tensor]:
-        """Return the outputs in the twin's own form; `tap` sees every node's value in it."""
+    def run(
+        self, images: Tensor, tap: Tap | None = None, exchange: Exchange | None = None
+    ) -> list[Tensor]:
+        """Return the outputs in the twin's own form; `tap` sees every node's value in it.
+
+        Args:
+            exchange: May put other values in the place of those that were computed.
+        """
 
         def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
-            return self.kernels[node.name](inputs)
+            value = self.kernels[node.name](inputs)
+            return value if exchange is None else exchange(node, value)
 
         name = self.graph.inputs[0]
-        given = {name: quantize_input(images, self.encodings.activations[name], self.target)}
+        grid = self.encodings.activations.get(name)
+        given = {name: images if grid is None else quantize_input(images, grid, self.target)}
         with torch.inference_mode(), exact_float32():
             return walk(self.graph, given, step, tap)
 
@@ -83,7 +97,7 @@ class Twin:
 
 
 def quantize_input(images: Tensor, params: QuantParams, target: Target) -> Tensor:
-    """Return float images as centered integers, channels last in memory, as QUANTIZE does.
+    """Return float values as centered integers, channels last in memory, as QUANTIZE does.
 
     xnnpack: rint(f32(x * f32(1 / s))) + z;  reference: half away from zero of f32(x / s), + z.
     """
@@ -117,6 +131,8 @@ def prepare(graph: Graph, node: Node, encodings: Encodings, target: Target) -> K
     output = encodings.activations.get(node.name)
     if output is None:
         return _float_kernel(graph, node, encodings, target)
+    if node.op == "quantize":
+        return lambda inputs: quantize_input(inputs[0], output, target)
     if node.op == "constant":
         value = (integer_weight(graph.param(node, "value"), output) - output.zero_point).float()
         return lambda inputs: value
@@ -135,14 +151,16 @@ def site_of(graph: Graph, node: Node, encodings: Encodings, target: Target) -> S
     """Return everything that the kernel of a quantized node is made from."""
     inputs = tuple(encodings.activations[name] for name in node.inputs)
     weight = bias = scale = None
+    bits = 8
     if node.name in encodings.weights:
         params = encodings.weights[node.name]
         weight, scale = integer_weight(graph.param(node, "weight"), params), params.scale
+        bits = params.spec.bits
         if "bias" in node.params:
             bias = integer_bias(graph.param(node, "bias"), inputs[0].scale, scale)
     shapes = tuple(graph[name].shape for name in node.inputs)
     output = encodings.activations[node.name]
-    return Site(node, inputs, shapes, output, target, weight, bias, scale)
+    return Site(node, inputs, shapes, output, target, weight, bias, scale, bits)
 
 
 def _float_kernel(graph: Graph, node: Node, encodings: Encodings, target: Target) -> Kernel:

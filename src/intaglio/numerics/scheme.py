@@ -1,0 +1,66 @@
+"""Quantization schemes by name: how many bits weights and activations get.
+
+    w8a8  w4a8  w2a8  mixed              a file can hold them, on targets that say so
+    w4a4  w3a3  w8a4  w2a4  ...          simulated: the twin runs them, no file holds them
+
+Any of them may end in "-per-tensor": one scale for a whole weight, instead of one for each output
+channel.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from intaglio.errors import UnknownName
+
+PER_TENSOR = "-per-tensor"
+PATTERN = re.compile(rf"(?:w([2-8])a([2-8])|mixed)(?:{PER_TENSOR})?")
+DEPLOYABLE_WEIGHT_BITS = (8, 4, 2)
+"""Widths that a file has a tensor type for."""
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a network is to be quantized, before its layers are looked at.
+
+    Attributes:
+        name: As on the command line.
+        weight_bits: 2..8; 8 in a mixed scheme, where layers get fewer one by one.
+        activation_bits: 2..8.
+        per_channel: Whether a weight has a scale for each output channel, or one for all.
+        mixed: Whether the weights' bits are chosen layer by layer.
+    """
+
+    name: str
+    weight_bits: int
+    activation_bits: int
+    per_channel: bool = True
+    mixed: bool = False
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether no file can hold it: the twin alone runs it."""
+        return self.activation_bits != 8 or self.weight_bits not in DEPLOYABLE_WEIGHT_BITS
+
+
+def parse_scheme(text: str) -> Scheme:
+    """Return the scheme of a name: "w4a8", "w3a3-per-tensor", "mixed".
+
+    Raises:
+        UnknownName: If the text names none; says what names look like.
+    """
+    found = PATTERN.fullmatch(text)
+    if found is None:
+        raise UnknownName(
+            f"unknown scheme '{text}': a scheme is w<bits>a<bits>, with 2 to 8 bits for weights and"
+            f" for activations (w8a8, w4a8), or mixed; '{PER_TENSOR}' may follow"
+        )
+    weight_bits, activation_bits = found.groups()
+    return Scheme(
+        name=text,
+        weight_bits=int(weight_bits or 8),
+        activation_bits=int(activation_bits or 8),
+        per_channel=not text.endswith(PER_TENSOR),
+        mixed=weight_bits is None,
+    )

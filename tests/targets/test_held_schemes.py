@@ -1,0 +1,49 @@
+"""Which schemes targets hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from intaglio.errors import UnknownName
+from intaglio.numerics.scheme import parse_scheme
+from intaglio.targets import LITERT, LITERT_REFERENCE, TARGETS, Target
+from intaglio.targets.target import known_scheme
+
+INT8_ALONE = Target("board", "its runtime", "reference", "a board")
+
+both_targets = pytest.mark.parametrize("target", [LITERT, LITERT_REFERENCE])
+
+
+@both_targets
+@pytest.mark.parametrize("suffix", ["", "-per-tensor"])
+@pytest.mark.parametrize("name", ["w8a8", "w4a8", "w2a8", "mixed"])
+def test_litert_holds_8_4_and_2_bit_weights_and_mixtures(name, suffix, target):
+    assert known_scheme(name + suffix, target) == name + suffix
+
+
+def test_no_target_holds_a_simulated_scheme():
+    for name in TARGETS:
+        schemes = [parse_scheme(scheme) for scheme in TARGETS[name].schemes]
+
+        assert not any(scheme.is_simulated for scheme in schemes)
+        assert TARGETS[name].weight_bits == {8, 4, 2}
+
+
+@both_targets
+@pytest.mark.parametrize("scheme", ["w4a4", "w3a3", "w8a4-per-tensor"])
+def test_a_scheme_that_the_target_does_not_hold_is_refused_by_name(scheme, target):
+    with pytest.raises(UnknownName, match=f"'{scheme}' cannot be held.*{target.name}.*w8a8, w4a8"):
+        known_scheme(scheme, target)
+
+
+@both_targets
+@pytest.mark.parametrize("scheme", ["w8a16", "fp16", "w4a9", ""])
+def test_a_scheme_that_does_not_exist_is_refused_by_name(scheme, target):
+    with pytest.raises(UnknownName, match=f"unknown scheme '{scheme}'"):
+        known_scheme(scheme, target)
+
+
+def test_a_target_holds_8_bits_alone_unless_it_says_more():
+    assert INT8_ALONE.weight_bits == {8}
+    with pytest.raises(UnknownName, match=r"'w4a8' cannot be held by target board.*w8a8"):
+        known_scheme("w4a8", INT8_ALONE)
