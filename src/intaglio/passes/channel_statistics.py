@@ -1,0 +1,227 @@
+"""What batch norms know about a network's values: their means and deviations, without any data.
+
+A batch norm's beta and gamma are the mean and standard deviation that it gives to each channel in
+training. They are gone once it is folded, so they are read from the graph as captured.
+Source: Nagel et al. 2019 (arXiv:1906.04721), section 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.normal import Normal, clipped_mean, clipped_variance
+from intaglio.ops.convolution import WEIGHTED
+from intaglio.passes.canonicalize import canonicalize
+from intaglio.passes.channels import keeps_constants, reads_channels, scales_along
+from intaglio.passes.lower import lower
+
+Moments = dict[str, Normal]
+"""By value."""
+
+
+def channel_statistics(captured: Graph) -> dict[str, Normal]:
+    """Return the distribution of layers' values before their activation, from batch norms.
+
+        mean = beta,  std = |gamma| sqrt(var / (var + eps))
+
+    The standard deviation is not |gamma|: where var is far below eps (a dead channel), the two
+    differ without bound.
+
+    Args:
+        captured: As `capture` made it; it is not changed.
+
+    Returns:
+        By the name that the layer has after `canonicalize`, and still after `lower`: a layer that
+        took in the batch norm, or the `affine` that the batch norm became. A layer whose bias
+        lowering changes (an addition or a factor behind it moved in) has no entry.
+    """
+    canonical = captured.copy()
+    canonicalize(canonical)
+    lowered = canonical.copy()
+    lower(lowered)
+    found: dict[str, Normal] = {}
+    for norm in captured:
+        if norm.op == "batch_norm":
+            layer = _layer_of(captured, canonical, norm)
+            if layer is not None and _same_bias(canonical, lowered, layer):
+                found[layer] = _distribution(captured, norm)
+    return found
+
+
+def _layer_of(captured: Graph, canonical: Graph, norm: Node) -> str | None:
+    """Return the canonical node that does the work of `norm`."""
+    if norm.name in canonical.nodes:
+        return norm.name if canonical[norm.name].op == "affine" else None
+    maker = captured[norm.inputs[0]]
+    # what stood between the layer and its norm, and is gone now, changed nothing
+    while maker.op not in WEIGHTED and maker.inputs and maker.name not in canonical.nodes:
+        maker = captured[maker.inputs[0]]
+    layer = canonical.nodes.get(maker.name)
+    return layer.name if layer is not None and layer.op in WEIGHTED else None
+
+
+def _same_bias(canonical: Graph, lowered: Graph, layer: str) -> bool:
+    after = lowered.nodes.get(layer)
+    if after is None or "bias" not in after.params:
+        return after is not None and after.op == "slice"  # the crop of a transposed convolution
+    bias = canonical.param(canonical[layer], "bias")
+    return torch.equal(bias, lowered.param(after, "bias"))
+
+
+def _distribution(graph: Graph, norm: Node) -> Normal:
+    var = graph.param(norm, "var").double()
+    gamma = graph.param(norm, "weight", torch.ones_like(var)).double()
+    beta = graph.param(norm, "bias", torch.zeros_like(var)).double()
+    return Normal(beta, gamma.abs() * (var / (var + norm.attrs["eps"])).sqrt())
+
+
+def post_activation(normal: Normal, activation: tuple[float, float] | None) -> Normal:
+    """Return the mean and standard deviation behind a clamp (they are not normal any more)."""
+    if activation is None:
+        return normal
+    low, high = activation
+    low = min(low, high)  # torch's clamp gives `high` where the bounds are crossed
+    variance = clipped_variance(normal, low, high)
+    return Normal(clipped_mean(normal, low, high), variance.sqrt())
+
+
+def value_moments(graph: Graph, statistics: Mapping[str, Normal]) -> dict[str, Normal]:
+    """Return mean and deviation of the channels of every value for which they follow.
+
+    What is assumed where the statistics do not say:
+      - an addition adds independent values: means and variances add up;
+      - a mean or average pool keeps the mean. Its deviation is smaller than its input's by an
+        unknown amount (neighbours are alike): the input's is kept, as an upper bound;
+      - a max pool, resizing and padding keep both, as if they only moved values;
+      - a layer without statistics maps the mean exactly but for its zero padding, and takes
+        channels as independent, positions of one channel as equal.
+
+    Args:
+        graph: Canonical or lowered.
+        statistics: From `channel_statistics`, or as a later pass returned them.
+
+    Returns:
+        By value, behind its activation. Values that nothing is known of have no entry: those behind
+        an input, a product, a sigmoid and the like.
+    """
+    found: Moments = {}
+    for node in graph:
+        before = statistics.get(node.name)
+        if before is None:
+            before = _propagated(graph, node, found)
+        if before is not None:
+            found[node.name] = post_activation(before, node.attrs.get("activation"))
+    return found
+
+
+def _propagated(graph: Graph, node: Node, known: Moments) -> Normal | None:
+    """Return the moments of a node's value before its activation, where its inputs' are known."""
+    if node.op in ("add", "sub"):
+        return _sum(graph, node, known)
+    if not node.inputs or any(name not in known for name in node.inputs):
+        return None
+    inputs = [known[name] for name in node.inputs]
+    if node.op == "concat":
+        return _concatenated(inputs) if node.attrs["axis"] == 1 else None
+    if node.op in MOVED:
+        return MOVED[node.op](graph, node, inputs[0])
+    if reads_channels(graph, node):
+        return _through_layer(graph, node, inputs[0])
+    unchanged = keeps_constants(graph, node) or node.op in ("max_pool2d", "clamp")
+    return inputs[0] if unchanged else None
+
+
+def _sum(graph: Graph, node: Node, known: Moments) -> Normal | None:
+    sign = 1.0 if node.op == "add" else -1.0
+    first, second = (_moments_of(graph, name, known, node) for name in node.inputs)
+    if first is None or second is None:
+        return None
+    variance = first.std.square() + second.std.square()
+    return Normal(first.mean + sign * second.mean, variance.sqrt())
+
+
+def _moments_of(graph: Graph, name: str, known: Moments, reader: Node) -> Normal | None:
+    """Return the moments of one operand; a constant with one number (a channel) has std 0."""
+    operand = graph[name]
+    if operand.op != "constant":
+        same_channels = operand.shape[1:2] == reader.shape[1:2]
+        return (
+            known.get(name) if same_channels and len(operand.shape) == len(reader.shape) else None
+        )
+    value = graph.param(operand, "value").double()
+    channels = reader.channels
+    if value.numel() != 1:
+        per_channel = (1, channels) + (1,) * (len(reader.shape) - 2)
+        if tuple(value.shape) not in (per_channel, per_channel[1:]):
+            return None
+    mean = value.flatten().expand(channels).clone()
+    return Normal(mean, torch.zeros_like(mean))
+
+
+def _concatenated(inputs: list[Normal]) -> Normal:
+    return Normal(torch.cat([x.mean for x in inputs]), torch.cat([x.std for x in inputs]))
+
+
+def _through_layer(graph: Graph, node: Node, x: Normal) -> Normal:
+    weight = graph.param(node, "weight").double()
+    groups = node.attrs.get("groups", 1)
+    summed = weight.flatten(2).sum(2) if weight.ndim > 2 else weight  # [C_out, C_in / groups]
+    blocks = summed.reshape(groups, -1, summed.shape[1])  # [groups, C_out / groups, C_in / groups]
+
+    def through(matrix: Tensor, vector: Tensor) -> Tensor:
+        return (matrix @ vector.reshape(groups, -1, 1)).flatten()
+
+    bias = graph.param(node, "bias", torch.zeros(len(summed))).double()
+    variance = through(blocks.square(), x.std.square())
+    return Normal(through(blocks, x.mean) + bias, variance.sqrt())
+
+
+def _padded(graph: Graph, node: Node, x: Normal) -> Normal | None:
+    before, behind = (*node.attrs["padding"], 0, 0)[4:6]
+    if scales_along(graph, node):
+        return x
+    if node.attrs["value"] != 0.0:
+        return None
+    mean, std = (torch.nn.functional.pad(part, (before, behind)) for part in (x.mean, x.std))
+    return Normal(mean, std)
+
+
+def _sliced(graph: Graph, node: Node, x: Normal) -> Normal | None:
+    attrs = node.attrs
+    if attrs["axis"] != 1:
+        return x if attrs["axis"] > 1 else None
+    part = slice(attrs["start"], attrs["stop"], attrs["step"])
+    return Normal(x.mean[part], x.std[part])
+
+
+def _reshaped(graph: Graph, node: Node, x: Normal) -> Normal | None:
+    """Return the moments of [N, C, ...] flattened to [N, C * ...], or with its channels kept."""
+    channels, size = len(x.mean), node.shape[1] if len(node.shape) > 1 else 0
+    if keeps_constants(graph, node):
+        return x
+    if len(node.shape) != 2 or size % channels:
+        return None
+    return Normal(*(part.repeat_interleave(size // channels) for part in (x.mean, x.std)))
+
+
+def _rescaled(graph: Graph, node: Node, x: Normal) -> Normal:
+    factor = node.attrs["factor"]
+    return Normal(x.mean * factor, x.std * factor)
+
+
+def _affine(graph: Graph, node: Node, x: Normal) -> Normal:
+    gain, offset = (graph.param(node, role).double() for role in ("weight", "bias"))
+    return Normal(x.mean * gain + offset, x.std * gain.abs())
+
+
+MOVED: dict[str, Callable[[Graph, Node, Normal], Normal | None]] = {
+    "pad": _padded,
+    "slice": _sliced,
+    "reshape": _reshaped,
+    "rescale": _rescaled,
+    "affine": _affine,
+}
