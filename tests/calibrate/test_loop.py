@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from intaglio.calibrate.minmax import MinMax
 from intaglio.calibrate.moving_average import MovingAverage
 from intaglio.errors import DataError, NonFiniteError
 from intaglio.ir.graph import Graph
+from intaglio.numerics.spec import QuantSpec
 from intaglio.run.float import run_float
 from intaglio.targets import LITERT
 
@@ -72,6 +74,68 @@ def test_channels_last_images_give_the_same():
     assert ranges_of(graph, [last]) == ranges_of(graph, [X])
 
 
+def test_each_value_gets_a_calibrator_for_its_own_grid():
+    graph = network()
+    plan = make_plan(graph, LITERT, "w8a8")
+    coarse = QuantSpec(bits=4)
+    plan = replace(plan, activations={**plan.activations, "first": coarse})
+    asked = []
+
+    def calibrator(spec: QuantSpec) -> MinMax:
+        asked.append(spec)
+        return MinMax(spec)
+
+    observe_ranges(graph, plan, [X], calibrator=calibrator)
+
+    assert sorted(spec.bits for spec in asked) == [4, 8, 8]  # not the output's
+
+
+class Nothing(MinMax):
+    """A calibrator that clips everything."""
+
+    def range(self) -> tuple[Tensor, Tensor]:
+        return torch.zeros(()), torch.zeros(())
+
+
+def clipped(graph: Graph) -> set[str]:
+    full = ranges_of(graph, [X])
+    return {name for name, found in ranges_of(graph, [X], Nothing).items() if found != full[name]}
+
+
+def test_outputs_are_never_clipped_and_all_else_is():
+    assert clipped(network()) == {"x", "first", "second"}
+
+
+@pytest.mark.parametrize(
+    ("op", "settings"), [("rescale", {"factor": 0.5}), ("reshape", {"shape": (-1, 256)})]
+)
+def test_neither_is_what_an_output_only_moves_or_rescales(op, settings):
+    sketch = Sketch(*SHAPE)
+    sketch.conv("first", "x", 4, kernel=1)
+    sketch.conv("second", "first", 4, kernel=1)
+    sketch.add("last", op, "second", **settings)
+
+    assert clipped(sketch.done()) == {"x", "first"}
+
+
+def test_neither_is_what_a_softmax_at_the_end_reads():
+    sketch = Sketch(*SHAPE)
+    sketch.conv("first", "x", 4, kernel=1)
+    sketch.add("flat", "reshape", "first", shape=(-1, 256))
+    sketch.add("softmax", "softmax", "flat", axis=1)
+
+    assert clipped(sketch.done()) == {"x"}
+
+
+def test_of_several_outputs_none_is_clipped():
+    sketch = Sketch(*SHAPE)
+    sketch.conv("first", "x", 4)
+    sketch.conv("second", "first", 4)
+    sketch.conv("third", "first", 4)
+
+    assert clipped(sketch.done("second", "third")) == {"x", "first"}
+
+
 def test_moving_averages_lie_within_min_max():
     graph = network()
 
@@ -80,6 +144,7 @@ def test_moving_averages_lie_within_min_max():
     for name, (low, high) in inner.items():
         assert outer[name][0] <= low <= high <= outer[name][1]
     assert inner["x"] != outer["x"]
+    assert inner["sum"] == outer["sum"]
 
 
 def test_constants_have_their_own_range_and_are_not_observed():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from intaglio.calibrate import CALIBRATORS
 from intaglio.calibrate.minmax import MinMax
+from intaglio.numerics.spec import INT8_ACTIVATION
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
@@ -61,12 +62,12 @@ def test_memory_is_two_numbers_however_many_values_were_seen():
     for _ in range(3):
         calibrator.observe(torch.randn(2, 1000))
 
-    assert set(vars(calibrator)) == {"low", "high"}
+    assert set(vars(calibrator)) == {"spec", "low", "high"}
     assert [bound.untyped_storage().nbytes() for bound in calibrator.range()] == [4, 4]
 
 
 def test_it_is_filed_under_its_name_and_each_call_makes_a_fresh_one():
-    first, second = CALIBRATORS["minmax"](), CALIBRATORS["minmax"]()
+    first, second = (CALIBRATORS["minmax"](INT8_ACTIVATION) for _ in range(2))
 
     first.observe(torch.ones(1))
 

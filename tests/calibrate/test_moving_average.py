@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from intaglio.calibrate import CALIBRATORS
 from intaglio.calibrate.minmax import MinMax
 from intaglio.calibrate.moving_average import MovingAverage
+from intaglio.numerics.spec import INT8_ACTIVATION, QuantSpec
 
 IMAGES = st.lists(
     st.lists(st.floats(-(2.0**100), 2.0**100, width=32), min_size=3, max_size=3),
@@ -99,10 +100,9 @@ def test_without_an_image_the_range_is_empty():
 
 
 def test_memory_is_three_numbers_and_the_decay():
-    calibrator = CALIBRATORS["moving-average"]()
+    calibrator = CALIBRATORS["moving-average"](INT8_ACTIVATION)
 
     ranged(calibrator, [torch.randn(8, 1000)] * 3)
 
-    assert {name: type(value) for name, value in vars(calibrator).items()} == dict.fromkeys(
-        ("decay", "low", "high", "weight"), float
-    )
+    held = {name: type(value) for name, value in vars(calibrator).items()}
+    assert held == {"spec": QuantSpec} | dict.fromkeys(("decay", "low", "high", "weight"), float)

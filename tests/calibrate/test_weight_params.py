@@ -81,3 +81,17 @@ def test_weights_that_are_tiny_beside_their_bias_give_way_to_it(target: Target) 
 
     assert 50.0 / (0.1 * float(scales[1])) < 2**30
     made.assert_same_bits(target)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("axis", [0, None])
+def test_at_4_bits_they_leave_room_for_the_kernels_shift(axis: int | None, target: Target) -> None:
+    """XNNPACK holds 4-bit weights, and so accumulators, shifted up by 4 bits."""
+    made = network(0.1, torch.tensor([[1.0, -0.5], [6e-21, 1e-21]]), torch.tensor([1.0, 5e7]))
+
+    scales = give_scales(made, QuantSpec(bits=4, symmetric=True, axis=axis, narrow=True))
+
+    made.grids["conv2d"] = per_tensor(1e6, 0)
+    largest = 5e7 / (0.1 * float(scales.reshape(-1)[-1]))
+    assert 2**25 < largest < 2**26
+    made.assert_same_bits(target)

@@ -1,19 +1,25 @@
 """Choosing ranges, scales and zero points. Importing it fills the table of calibrators."""
 
-from intaglio.calibrate import minmax, moving_average
+from intaglio.calibrate import aciq, entropy, minmax, moving_average, mse, percentile
 from intaglio.calibrate.calibrator import CALIBRATORS, Calibrator
 from intaglio.calibrate.encodings import choose_encodings, trial_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.plan import Plan, make_plan
+from intaglio.calibrate.weight_bits import low_bit_layers
 
 __all__ = [
     "CALIBRATORS",
     "Calibrator",
     "Plan",
+    "aciq",
     "choose_encodings",
+    "entropy",
+    "low_bit_layers",
     "make_plan",
     "minmax",
     "moving_average",
+    "mse",
     "observe_ranges",
+    "percentile",
     "trial_encodings",
 ]

@@ -8,11 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from intaglio.numerics.spec import QuantSpec
 from intaglio.registry import Registry
 
 
 class Calibrator(Protocol):
-    """Sees values, knows nothing of graphs, granularity or bits. Its memory does not grow."""
+    """Sees values, knows nothing of graphs. Its memory does not grow."""
 
     def observe(self, values: Tensor) -> None:
         """Take in one batch of a value, [N, ...] float32."""
@@ -21,7 +22,8 @@ class Calibrator(Protocol):
         """Return (low, high), [] float32 each."""
 
 
-CALIBRATORS: Registry[Callable[[], Calibrator]] = Registry("calibrator")
+CALIBRATORS: Registry[Callable[[QuantSpec], Calibrator]] = Registry("calibrator")
+"""Name to what makes a fresh calibrator for the grid that its range will be used for."""
 
 
 def dense(values: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.convolution import WEIGHTED
-from intaglio.run.integer.weights import BIAS_LIMIT
+from intaglio.run.integer.weights import bias_limit
 from intaglio.targets.target import Target
 
 BIAS_STEPS = 2**20
@@ -66,7 +66,7 @@ def weight_params(graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor
 
     A bias is int32 with step s_x * s_w. Where weights are tiny beside their bias (a dead channel
     behind a folded batch norm) that integer would overflow; the scale is raised until it stays
-    below 2**30 (kernels.md, section 7).
+    below 2**30, at 4 bits or fewer below 2**26 (kernels.md, section 7).
     """
     weight = graph.param(node, "weight")
     axis = WEIGHTED[node.op]
@@ -77,7 +77,7 @@ def weight_params(graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor
     if spec.axis is None:
         bias = bias.max()
     step = input_scale.double()
-    needed = bias / (step * (BIAS_LIMIT - BIAS_MARGIN))
+    needed = bias / (step * (bias_limit(spec.bits) - BIAS_MARGIN))
     silent = bias.where(bias > 0, 1.0) / (step * BIAS_STEPS)
     scale = silent.where(largest == 0, found.scale.double())
     return QuantParams(torch.maximum(scale, needed).float(), found.zero_point, spec)

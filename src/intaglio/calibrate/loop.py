@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from intaglio.calibrate.calibrator import Calibrator
+from intaglio.calibrate.float_islands import is_float_tail
+from intaglio.calibrate.minmax import MinMax
 from intaglio.calibrate.plan import Plan, constant_range, observed_values
 from intaglio.errors import DataError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.spec import QuantSpec
 from intaglio.run.float import run_float
 
 Ranges = dict[str, tuple[Tensor, Tensor]]
@@ -25,26 +28,27 @@ def observe_ranges(
     plan: Plan,
     batches: Iterable[Tensor],
     *,
-    calibrator: Callable[[], Calibrator],
+    calibrator: Callable[[QuantSpec], Calibrator],
     device: str = "cpu",
 ) -> Ranges:
     """Return the range of every value that the plan wants seen, and of every constant.
 
+    The network's outputs are never clipped, whatever the calibrator (`unclipped_values`).
+
     Args:
         batches: float32 [N, C, H, W] each, already as the network wants them.
-        calibrator: Makes one calibrator; each value gets its own.
+        calibrator: Makes a calibrator for a grid; each value gets its own.
         device: Where the float network runs ("cpu", "cuda").
 
     Raises:
         NonFiniteError: If an activation is NaN or infinite; names the layer.
         DataError: If there is no image at all.
     """
-    wanted = observed_values(graph, plan)
-    calibrators = {name: calibrator() for name in wanted}
+    calibrators = _calibrators(graph, plan, calibrator)
     on_device = _moved(graph, device)
 
     def tap(node: Node, value: Tensor) -> None:
-        if node.name in wanted:
+        if node.name in calibrators:
             calibrators[node.name].observe(value)
 
     count = 0
@@ -53,13 +57,31 @@ def observe_ranges(
         count += len(images)
     if count == 0:
         raise DataError("there are no images to calibrate with: the data is empty")
-    ranges: Ranges = {}
-    for node in graph:  # in order, so that the layer named is the first that gives NaN
-        if node.name in wanted:
-            ranges[node.name] = _finite(node, calibrators[node.name])
-        elif node.op == "constant" and node.name in plan.activations:
-            ranges[node.name] = constant_range(graph, node)
-    return ranges
+    return _ranges(graph, plan, calibrators)
+
+
+def unclipped_values(graph: Graph, plan: Plan) -> set[str]:
+    """Return the values whose largest number must stay apart from the next: the outputs.
+
+    Where an output is clipped, all scores above the range become the same integer, and the best
+    class is drawn by lot among them. The same holds for what a softmax at the end reads, and for
+    all values that share an output's grid or that its grid is derived from.
+    """
+    nodes = [graph[name] for name in graph.outputs]
+    wanted = {node.inputs[0] if is_float_tail(graph, node) else node.name for node in nodes}
+    while sources := {plan.derived[name][0] for name in wanted & plan.derived.keys()} - wanted:
+        wanted |= sources
+    return wanted.union(*(group for group in plan.groups if wanted.intersection(group)))
+
+
+def _calibrators(
+    graph: Graph, plan: Plan, calibrator: Callable[[QuantSpec], Calibrator]
+) -> dict[str, Calibrator]:
+    unclipped = unclipped_values(graph, plan)
+    return {
+        name: (MinMax if name in unclipped else calibrator)(plan.activations[name])
+        for name in observed_values(graph, plan)
+    }
 
 
 def _pieces(batches: Iterable[Tensor], device: str) -> Iterator[Tensor]:
@@ -84,6 +106,16 @@ def _moved(graph: Graph, device: str) -> Graph:
         for key, value in graph.params.items()
     }
     return copy
+
+
+def _ranges(graph: Graph, plan: Plan, calibrators: Mapping[str, Calibrator]) -> Ranges:
+    ranges: Ranges = {}
+    for node in graph:  # in order, so that the layer named is the first that gives NaN
+        if node.name in calibrators:
+            ranges[node.name] = _finite(node, calibrators[node.name])
+        elif node.op == "constant" and node.name in plan.activations:
+            ranges[node.name] = constant_range(graph, node)
+    return ranges
 
 
 def _finite(node: Node, calibrator: Calibrator) -> tuple[Tensor, Tensor]:

@@ -8,13 +8,18 @@ import torch
 from torch import Tensor
 
 from intaglio.calibrate.calibrator import CALIBRATORS, dense
+from intaglio.numerics.spec import INT8_ACTIVATION, QuantSpec
 
 
 @CALIBRATORS.register("minmax")
 @dataclass
 class MinMax:
-    """Minimum and maximum over all batches; nothing is clipped. Memory: two numbers."""
+    """Minimum and maximum over all batches, whatever the grid; nothing is clipped.
 
+    Memory: two numbers.
+    """
+
+    spec: QuantSpec = INT8_ACTIVATION
     low: Tensor = field(default_factory=lambda: torch.tensor(float("inf")))
     high: Tensor = field(default_factory=lambda: torch.tensor(float("-inf")))
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from intaglio.calibrate.calibrator import CALIBRATORS
+from intaglio.numerics.spec import INT8_ACTIVATION, QuantSpec
 
 
 @CALIBRATORS.register("moving-average")
@@ -17,10 +18,11 @@ class MovingAverage:
 
     Source: Jacob et al. 2018 (arXiv:1712.05877), section 3.1. We average image by image, so that
     the result does not depend on the batch size, and divide by the weights given so far, so that
-    the first images count no more than later ones. Rare outliers are clipped. Memory: three
-    numbers.
+    the first images count no more than later ones. Rare outliers are clipped, whatever the
+    grid. Memory: three numbers.
     """
 
+    spec: QuantSpec = INT8_ACTIVATION
     decay: float = 0.99
     low: float = 0.0
     high: float = 0.0

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from intaglio.calibrate.float_islands import float_islands
+from intaglio.calibrate.weight_bits import weight_specs
+from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
-from intaglio.numerics.spec import (
-    INT8_ACTIVATION,
-    INT8_WEIGHT,
-    INT8_WEIGHT_PER_TENSOR,
-    QuantParams,
-    QuantSpec,
-    per_tensor,
-)
+from intaglio.numerics.scheme import parse_scheme
+from intaglio.numerics.spec import QuantParams, QuantSpec, per_tensor
 from intaglio.ops.convolution import WEIGHTED
 from intaglio.ops.moving import SHARING, shares_a_grid
-from intaglio.targets.target import Target, known_scheme
+from intaglio.targets.target import Target
 
 FIXED: dict[str, QuantParams] = {
     "sigmoid": per_tensor(1 / 256, -128),
@@ -47,48 +45,70 @@ class Plan:
     kept_float: dict[str, str]
 
 
-def make_plan(graph: Graph, target: Target, scheme: str) -> Plan:
+def make_plan(
+    graph: Graph,
+    target: Target,
+    scheme: str,
+    *,
+    keep_float: Sequence[str] = (),
+    weight_bits: Mapping[str, int] | None = None,
+) -> Plan:
     """Return the plan for a lowered graph.
 
+    Args:
+        scheme: As on the command line; also a simulated one, which no target holds.
+        keep_float: Layers that stay float32, as the user's module names them. Where integer layers
+            read their values, `quantize` nodes are put into the graph (float_islands.py).
+        weight_bits: Layer to bits of its weight (8, 4 or 2; 2 to 8 in a simulated scheme), where it
+            is not to have the scheme's.
+
     Raises:
-        UnknownName: If the target does not hold the scheme.
+        UnknownName: If there is no such scheme, or no such layer.
+        RequestError: If no layer with weights is left to quantize, or one is to be float and to
+            have some bits.
+        UnsupportedByTarget: If a layer cannot have the bits asked for; names the layer.
     """
-    known_scheme(scheme, target)
-    kept_float = {
-        node.name: "softmax at the network's end: it is cheap, and its integer form is coarse"
-        for node in graph
-        if is_float_tail(graph, node)
-    }
+    wished = parse_scheme(scheme)
+    spec = QuantSpec(bits=wished.activation_bits)
+    kept_float = float_islands(graph, keep_float)
+    _refuse_both(weight_bits or {}, kept_float)
     integer = [node for node in graph if node.name not in kept_float]
+    layers = [node for node in integer if node.op in WEIGHTED]
     groups = _groups(graph, integer)
     alone = {group[0] for group in groups if len(group) == 1}
     return Plan(
-        activations={node.name: INT8_ACTIVATION for node in integer},
+        activations={node.name: spec for node in integer},
         groups=groups,
-        fixed={
-            node.name: FIXED[node.op] for node in integer if node.op in FIXED and node.name in alone
-        },
-        derived={
-            node.name: (node.inputs[0], node.attrs["factor"])
-            for node in integer
-            if node.op == "rescale" and node.name in alone
-        },
-        weights={node.name: _weight_spec(node, scheme) for node in integer if node.op in WEIGHTED},
+        fixed=_fixed(integer, alone, spec),
+        derived=_derived(integer, alone),
+        weights=weight_specs(graph, layers, wished, target, asked=weight_bits or {}),
         kept_float=kept_float,
     )
 
 
-def is_float_tail(graph: Graph, node: Node) -> bool:
-    """Whether a node is a softmax that makes an output of the network and nothing else."""
-    return node.op == "softmax" and node.name in graph.outputs and not graph.readers(node.name)
+def _refuse_both(weight_bits: Mapping[str, int], kept_float: Mapping[str, str]) -> None:
+    for name, bits in weight_bits.items():
+        if name in kept_float:
+            raise RequestError(
+                f"keep_float and weight_bits both name layer '{name}': it is left in float, or its"
+                f" weight has {bits} bits; take it out of one of them"
+            )
 
 
-def _weight_spec(node: Node, scheme: str) -> QuantSpec:
-    if scheme.endswith("-per-tensor"):
-        return INT8_WEIGHT_PER_TENSOR
-    if WEIGHTED[node.op] == 0:
-        return INT8_WEIGHT
-    return QuantSpec(symmetric=True, axis=WEIGHTED[node.op], narrow=True)
+def _fixed(integer: list[Node], alone: set[str], spec: QuantSpec) -> dict[str, QuantParams]:
+    found = [node for node in integer if node.op in FIXED and node.name in alone]
+    return {node.name: _fixed_grid(node.op, spec) for node in found}
+
+
+def _derived(integer: list[Node], alone: set[str]) -> dict[str, tuple[str, float]]:
+    found = [node for node in integer if node.op == "rescale" and node.name in alone]
+    return {node.name: (node.inputs[0], node.attrs["factor"]) for node in found}
+
+
+def _fixed_grid(op: str, spec: QuantSpec) -> QuantParams:
+    """Return what is prescribed at 8 bits, or as much coarser as there are fewer bits."""
+    grid, fewer = FIXED[op], FIXED[op].spec.bits - spec.bits
+    return per_tensor(float(grid.step) * 2**fewer, grid.zero >> fewer, spec)
 
 
 def _groups(graph: Graph, integer: list[Node]) -> tuple[tuple[str, ...], ...]:
