@@ -1,0 +1,6 @@
+"""What ails a network that is to be quantized: causes by name, from measurements."""
+
+from intaglio.doctor.diagnose import diagnose, findings_for_report
+from intaglio.doctor.finding import CAUSES, Diagnosis, Finding
+
+__all__ = ["CAUSES", "Diagnosis", "Finding", "diagnose", "findings_for_report"]

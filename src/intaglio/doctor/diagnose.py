@@ -1,0 +1,144 @@
+"""From a network and images to a diagnosis: measure once, ask for every cause, rank by harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from intaglio.calibrate import choose_encodings, make_plan, trial_encodings
+from intaglio.calibrate.plan import Plan
+from intaglio.data.preprocess import Preprocess
+from intaglio.doctor.biases import find_coarse_bias, find_overflow
+from intaglio.doctor.case import Case
+from intaglio.doctor.consequences import without_consequences
+from intaglio.doctor.data import find_unrepresentative_data, spoils_measurements
+from intaglio.doctor.dead_channels import find_dead_channels
+from intaglio.doctor.evidence import KEPT_IMAGES, observe
+from intaglio.doctor.finding import Diagnosis, Finding, ranked
+from intaglio.doctor.operands import find_unbalanced_operands
+from intaglio.doctor.outliers import find_outliers
+from intaglio.doctor.preprocessing import find_wrong_preprocessing
+from intaglio.doctor.saturation import find_saturation
+from intaglio.doctor.unequal_ranges import find_unequal_ranges
+from intaglio.errors import DataError
+from intaglio.export.tflite.write import write_tflite
+from intaglio.ir.graph import Graph
+from intaglio.passes.canonicalize import canonicalize
+from intaglio.passes.channel_statistics import channel_statistics
+from intaglio.passes.lower import lower
+from intaglio.ptq.state import State
+from intaglio.targets.target import Target
+
+IMAGES_IN_REPORT = 2
+"""Images on which a report's diagnosis measures harm: it must not take long beside compressing."""
+
+IN_WEIGHTS = (find_dead_channels, find_unequal_ranges)
+"""What needs no image; with images it knows more."""
+
+IN_VALUES = (
+    find_overflow,
+    find_outliers,
+    find_saturation,
+    find_unbalanced_operands,
+    find_coarse_bias,
+)
+"""What images must show; of two that do the same harm, the earlier is the cause of the later."""
+
+
+def diagnose(
+    captured: Graph,
+    images: Iterable[Tensor] | None,
+    *,
+    target: Target,
+    scheme: str,
+    preprocess: Preprocess | None = None,
+    seed: int = 0,
+) -> Diagnosis:
+    """Return what will cost accuracy when a network is quantized, the worst first.
+
+    Everything is judged for min-max ranges and nearest rounding: what `--recipe plain` does.
+
+    Args:
+        captured: As `capture` made it; it is not changed.
+        images: Calibration images [N, C, H, W] float32, batch by batch; gone through once. None:
+            only what weights and batch norms show is looked for, its harm measured on noise.
+        target: The runtime.
+        scheme: As on the command line; dead and unequal rows matter only with one scale a weight.
+        preprocess: What was done to the images; remedies then name what to do in its place.
+        seed: Of the noise.
+
+    Raises:
+        DataError: If `images` holds none.
+        NonFiniteError: If an activation is NaN or infinite; names the layer.
+        RequestError: If the target does not hold the network or the scheme.
+    """
+    graph, statistics = captured.copy(), channel_statistics(captured)
+    canonicalize(graph)
+    lower(graph)
+    plan = _plan(graph, target, scheme)
+    if images is None:
+        case = Case(captured, graph, plan, statistics, _noise(graph, seed))
+        return Diagnosis(tuple(_findings(case, preprocess)))
+    evidence = observe(captured, graph, images)
+    if not evidence.images.count:
+        raise DataError("there are no images to look at: the data is empty")
+    encodings = choose_encodings(graph, plan, evidence.ranges(graph, plan), target)
+    case = Case(captured, graph, plan, statistics, evidence.kept, evidence, encodings)
+    return Diagnosis(tuple(_findings(case, preprocess)))
+
+
+def findings_for_report(
+    captured: Graph,
+    state: State,
+    images: Tensor,
+    *,
+    total: int,
+    preprocess: Preprocess | None = None,
+) -> list[Finding]:
+    """Return what ails a network that is being compressed, from what compressing has at hand.
+
+    Args:
+        captured: As `capture` made it.
+        state: The network, planned and calibrated, whatever steps were done.
+        images: A few of the calibration images, [N, C, H, W], N >= 1.
+        total: How many calibration images there were.
+        preprocess: What was done to the images.
+    """
+    graph = state.reference
+    evidence = observe(captured, graph, [images])
+    judged = evidence.kept[:IMAGES_IN_REPORT]
+    case = Case(captured, graph, state.planned, state.statistics, judged, evidence, state.encoded)
+    return list(_findings(case, preprocess, total))
+
+
+def _findings(
+    case: Case, preprocess: Preprocess | None, total: int | None = None
+) -> Iterator[Finding]:
+    spoilt = spoils_measurements(case)
+    wrong = [] if spoilt else list(find_wrong_preprocessing(case, preprocess))
+    found = wrong + list(find_unrepresentative_data(case, total))
+    for find in IN_WEIGHTS:
+        found += find(case)
+    if case.evidence is not None and not wrong and not spoilt:
+        for find_in_values in IN_VALUES:
+            found += find_in_values(case)
+    seen: set[tuple[str, str]] = set()
+    for finding in ranked(without_consequences(case, found)):
+        if (finding.cause, finding.layer) not in seen:
+            seen.add((finding.cause, finding.layer))
+            yield finding
+
+
+def _plan(graph: Graph, target: Target, scheme: str) -> Plan:
+    """Return the plan, once it is certain that the target holds the network."""
+    plan = make_plan(graph, target, scheme)
+    trial = graph.copy()
+    write_tflite(trial, trial_encodings(trial, plan, target), target)
+    return plan
+
+
+def _noise(graph: Graph, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn((KEPT_IMAGES, *graph[graph.inputs[0]].shape[1:]), generator=generator)
