@@ -17,8 +17,9 @@ FLOORS = {
     "calibrate": 5,
     "ptq": 6, "datafree": 6, "qat": 6, "prune": 6, "cluster": 6,
     "export": 7,
-    "recipe": 8, "options": 8, "settings": 8, "pipeline": 8, "result": 8, "evaluate": 8,
-    "inspection": 8, "report": 8,
+    "recipe": 8, "options": 8, "settings": 8, "autopilot": 8, "judge": 8, "outcome": 8,
+    "quantization": 8, "recorder": 8, "held_images": 8, "pipeline": 8, "result": 8, "evaluate": 8,
+    "inspection": 8, "doctor": 8, "report": 8,
     "cli": 9, "demo": 9,
 }  # fmt: skip
 OPTIONAL = {"sklearn"}

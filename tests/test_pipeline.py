@@ -49,7 +49,7 @@ def network() -> nn.Module:
 
 
 def compressed(data=X, **options) -> intaglio.Result:
-    recipe = options.pop("recipe", None)
+    recipe = options.pop("recipe", "plain")
     chosen = intaglio.Options(**options)
     return intaglio.compress(network(), X[:1], data=data, recipe=recipe, options=chosen)
 
@@ -67,7 +67,8 @@ def assert_one_partition_and_exact(result: intaglio.Result) -> None:
 def test_every_zoo_network_is_one_delegate_partition_and_exact(name):
     source = captured(f"zoo.{name}").source
 
-    result = compress_graph(source, data=images((1, 3, 64, 64), CHECK_IMAGES))
+    data = images((1, 3, 64, 64), CHECK_IMAGES)
+    result = compress_graph(source, data=data, recipe="plain")
 
     assert_one_partition_and_exact(result)
 
@@ -86,7 +87,7 @@ def test_mobilenet_v2_with_real_weights_on_real_images(data_pack):
     data, _ = of_pack(data_pack / "imagenet/calib.csv", preprocess, 224, 16)
     judged = of_pack(data_pack / "imagenet/val227.csv", preprocess, 224, 16)
 
-    result = intaglio.compress(module.eval(), data[:1], data=data, evaluate=judged)
+    result = intaglio.compress(module.eval(), data[:1], data=data, evaluate=judged, recipe="plain")
 
     assert_one_partition_and_exact(result)
     assert len(result.content) <= 4.05e6
@@ -102,7 +103,7 @@ def test_resnet20_with_real_weights_on_real_images(data_pack):
     data, _ = of_pack(data_pack / "cifar10_jpeg/train.parquet", preprocess, 32, 16)
     judged = of_pack(data_pack / "cifar10_jpeg/test.parquet", preprocess, 32, 100)
 
-    result = intaglio.compress(module.eval(), data[:1], data=data, evaluate=judged)
+    result = intaglio.compress(module.eval(), data[:1], data=data, evaluate=judged, recipe="plain")
 
     assert_one_partition_and_exact(result)
     assert result.report.float.top1 >= 69.0  # 81.0 of 10,000; three standard errors of 100 are 12
@@ -177,7 +178,7 @@ def test_the_module_is_left_as_it_was():
 def test_a_module_in_training_mode_gives_the_same_file():
     module = network().train()
 
-    assert intaglio.compress(module, X[:1], data=X).content == compressed().content
+    assert intaglio.compress(module, X[:1], data=X, recipe="plain").content == compressed().content
 
 
 def test_the_per_tensor_scheme_has_one_scale_a_weight():
@@ -260,7 +261,9 @@ def never() -> Iterator[Tensor]:
 
 @pytest.mark.parametrize("recipe", [None, "plain", Recipe(name="own")])
 def test_without_data_it_is_refused_and_says_what_to_do(recipe):
-    with pytest.raises(RequestError, match=r"'(plain|own)' calibrates with images .* give data"):
+    with pytest.raises(
+        RequestError, match=r"'(auto|plain|own)' calibrates with images .* give data"
+    ):
         intaglio.compress(network(), X[:1], recipe=recipe)
 
 
@@ -269,7 +272,8 @@ def test_without_data_it_is_refused_and_says_what_to_do(recipe):
     [
         ({"target": "litrt"}, "unknown target 'litrt': did you mean litert"),
         ({"recipe": "plian"}, "unknown recipe 'plian': did you mean plain"),
-        ({"options": intaglio.Options(scheme="w4a8")}, "scheme 'w4a8' cannot be held by target"),
+        ({"options": intaglio.Options(scheme="w4a4")}, "scheme 'w4a4' cannot be held by target"),
+        ({"options": intaglio.Options(scheme="w8a16")}, "unknown scheme 'w8a16'"),
         ({"options": intaglio.Options(calibrator="minmx")}, "calibrator 'minmx': did you mean"),
     ],
 )

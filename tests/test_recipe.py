@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from intaglio.calibrate import CALIBRATORS
 from intaglio.errors import RequestError, UnknownName
-from intaglio.recipe import RECIPES, Recipe, find_recipe, to_toml
+from intaglio.recipe import RECIPES, Recipe, find_recipe, refuse_contradictions, to_toml
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))  # no lone surrogates: TOML has none
 NUMBER = st.integers(-(2**63), 2**63 - 1)
@@ -141,3 +141,60 @@ def test_a_file_that_is_missing_or_a_folder_is_named(tmp_path):
     for name in ("missing.toml", "folder.toml"):
         with pytest.raises(RequestError, match=f"{name}: cannot be read"):
             find_recipe(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"search": True, "steps": [{"name": "equalize"}]}, "'search' and 'steps' contradict"),
+        ({"search": True, "weight_bits": {"a": 4}}, "'search' and 'weight_bits' contradict"),
+        ({"max_drop": 1.0}, "'max_drop' is for a search, but 'search' is false"),
+        ({"minutes": 3.0}, "'minutes' is for a search, but 'search' is false"),
+        (
+            {"steps": [{"name": "correct-bias"}, {"name": "equalize"}]},
+            "'equalize' changes the float network and comes behind 'correct-bias'",
+        ),
+        (
+            {"weight_bits": {"a": 4}, "steps": [{"name": "allocate-bits"}]},
+            "'allocate-bits' and 'weight_bits' both decide bits",
+        ),
+        (
+            {"steps": [{"name": "round-second-order", "sweeps": "many"}]},
+            "step 'round-second-order', setting 'sweeps': .* got 'many'",
+        ),
+    ],
+)
+def test_a_recipe_that_contradicts_itself_is_refused_with_both_keys_named(values, said):
+    with pytest.raises(RequestError, match=said):
+        refuse_contradictions(Recipe(name="mine", **values))
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"name": "equalise"}, "unknown step 'equalise': did you mean equalize"),
+        ({}, "unknown step ''"),
+        (
+            {"name": "round-second-order", "sweep": 3},
+            "unknown setting 'sweep' of step 'round-second-order': known are ridge",
+        ),
+    ],
+)
+def test_an_unknown_step_or_setting_is_refused_with_what_there_is(step, said):
+    with pytest.raises(UnknownName, match=said):
+        refuse_contradictions(Recipe(steps=[step]))
+
+
+def test_steps_and_bits_are_written_and_read_back(tmp_path):
+    recipe = Recipe(
+        name="mine",
+        steps=[{"name": "fold-dead-channels"}, {"name": "round-second-order", "ridge": 0.5}],
+        weight_bits={"features.1.conv": 4, "head": 8},
+        keep_float=["a.b"],
+        judged_share=0.2,
+        tuning_images=77,
+    )
+    path = tmp_path / "mine.toml"
+    path.write_text(to_toml(recipe), encoding="utf-8")
+
+    assert find_recipe(str(path)) == recipe

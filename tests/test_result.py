@@ -48,7 +48,9 @@ def compressed(**options: str) -> intaglio.Result:
     torch.manual_seed(0)
     target = options.pop("target", "litert")
     chosen = intaglio.Options(**options)  # type: ignore[arg-type]
-    return intaglio.compress(Small().eval(), X[:1], target=target, data=X, options=chosen)
+    return intaglio.compress(
+        Small().eval(), X[:1], target=target, data=X, recipe="plain", options=chosen
+    )
 
 
 @pytest.fixture(scope="module")

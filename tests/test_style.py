@@ -15,7 +15,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "intaglio"
 FILES = {str(file.relative_to(SOURCE)): file for file in sorted(SOURCE.rglob("*.py"))}
 TREES = {name: ast.parse(file.read_text(encoding="utf-8")) for name, file in FILES.items()}
 NAMES = list(architectures())
-MADE_BY_PASSES = {"affine", "rescale", "depth_to_space"}
+MADE_BY_PASSES = {"affine", "rescale", "depth_to_space", "quantize"}
 """Ops that no ATen call becomes."""
 
 

@@ -36,6 +36,26 @@ def image_batches(data: Data, sample_shape: tuple[int, ...]) -> Iterator[Tensor]
         yield images.detach().cpu()
 
 
+def labels_of(data: Data, sample_shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield (images, labels) for each batch; labels None where an item states no class indices.
+
+    An item's second tensor is taken for its labels where it holds one integer for each image.
+
+    Raises:
+        DataError: As `image_batches`.
+    """
+    for item in _items(data):
+        images = next(image_batches([item], sample_shape))
+        labels = item[1] if isinstance(item, tuple | list) and len(item) > 1 else None
+        if labels is not None and (
+            not isinstance(labels, Tensor)
+            or labels.dtype not in INTEGERS
+            or labels.numel() != len(images)
+        ):
+            labels = None
+        yield images, None if labels is None else labels.reshape(-1).to(torch.int64).cpu()
+
+
 def labelled_batches(
     data: tuple[Tensor, Tensor] | Iterable[tuple[Tensor, ...] | list[Tensor]],
     sample_shape: tuple[int, ...],

@@ -78,7 +78,7 @@ def inspect_graph(graph: Graph, target: Target, scheme: str) -> Inspection:
     """Return what a graph holds; it may be as captured, or as a saved result keeps it.
 
     Raises:
-        UnknownName: If the target does not hold the scheme.
+        UnknownName: If there is no such scheme.
     """
     macs, params = count_macs(graph), count_params(graph)
     layers = tuple(

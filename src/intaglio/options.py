@@ -34,10 +34,15 @@ class Options:
     """Settings of `compress`. None is: what the recipe says, else the default named here.
 
     Attributes:
-        scheme: "w8a8" (weights per channel; the default) or "w8a8-per-tensor".
+        scheme: "w8a8" (weights per channel; the default), "w4a8", "w2a8" or "mixed", each with
+            "-per-tensor" behind it where a weight is to have one scale.
         calibrator: Name of the calibrator of activations; default "minmax".
         io: "float" (the default): the file takes and gives float32; "int8": integers.
         seed: Of every random choice; default 0.
+        keep_float: Layers that stay float32, as the user's module names them; a block's name means
+            all layers in it. Default: none.
+        max_drop: Points of accuracy that a search may lose; default 1.0.
+        minutes: What a search may take; default 10.
         device: Where the float network runs while calibrating ("cpu", "cuda").
         provenance: Where things came from.
         progress: Told how far the work is.
@@ -47,6 +52,9 @@ class Options:
     calibrator: str | None = None
     io: str | None = None
     seed: int | None = None
+    keep_float: tuple[str, ...] = ()
+    max_drop: float | None = None
+    minutes: float | None = None
     device: str = "cpu"
     provenance: Provenance = field(default_factory=Provenance)
     progress: Progress = field(default_factory=Silent)

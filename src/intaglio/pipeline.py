@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import metadata
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from intaglio.batches import Data, FirstImages, image_batches, labelled_batches
-from intaglio.calibrate import (
-    CALIBRATORS,
-    choose_encodings,
-    make_plan,
-    observe_ranges,
-    trial_encodings,
-)
-from intaglio.calibrate.plan import Plan
+from intaglio.autopilot import search
+from intaglio.batches import Data, FirstImages, image_batches
+from intaglio.calibrate.float_islands import is_float_tail
 from intaglio.capture import capture
-from intaglio.cost.macs import count_macs, total_params
-from intaglio.data.preprocess import describe
+from intaglio.doctor import findings_for_report
 from intaglio.errors import RequestError
-from intaglio.evaluate import Comparison, compare
-from intaglio.export.tflite.check import CheckCounts, check_file, require_match
+from intaglio.export.tflite.check import check_file, require_match
 from intaglio.export.tflite.metadata import file_metadata, fitting_labels, with_labels
 from intaglio.export.tflite.write import write_tflite
+from intaglio.held_images import hold_images
 from intaglio.ir.graph import Graph
-from intaglio.memory import peak_mb
-from intaglio.numerics.encodings import Encodings
 from intaglio.options import Options
-from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.lower import lower
-from intaglio.progress import told
-from intaglio.recipe import Recipe, find_recipe
-from intaglio.report.layers import measure_layers, output_sqnr_db
-from intaglio.report.record import (
-    CheckResult,
-    DataSource,
-    FloatSide,
-    IntegerSide,
-    KeptFloat,
-    Report,
-    Step,
+from intaglio.outcome import Outcome, evaluated, first_report, used_recipe
+from intaglio.ptq.state import State
+from intaglio.quantization import (
+    Prepared,
+    calibrated,
+    plan_of,
+    prepare_network,
+    quantize_network,
 )
+from intaglio.recipe import Recipe, find_recipe
+from intaglio.recorder import Recorder
+from intaglio.report.layers import measure_layers, output_sqnr_db
+from intaglio.report.parts import Ailment
+from intaglio.report.record import IntegerSide, KeptFloat, Report, Step
 from intaglio.result import Result
-from intaglio.run.float import run_float
-from intaglio.run.integer import Twin, build_twin
-from intaglio.settings import Settings, settle
+from intaglio.run.integer import build_twin
+from intaglio.settings import DEFAULT_RECIPE, Settings, settle
 
 CHECK_IMAGES = 8
 """Images on which file and twin are compared and layers measured while compressing."""
-
-T = TypeVar("T")
 
 
 def compress(
@@ -74,10 +61,11 @@ def compress(
         target: The runtime, as `intaglio.targets.TARGETS` names it; None: the recipe's, else
             "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
-            batches (a tensor, or a tuple whose first item is one). Gone through once.
+            batches (a tensor, or a tuple whose first item is one and whose second may be class
+            indices, which a search then judges by). Gone through once.
         evaluate: (images, labels), or an iterable of such batches; gone through once, at the end;
             it decides nothing.
-        recipe: A name, a .toml file or a Recipe; None: "plain".
+        recipe: A name, a .toml file or a Recipe; None: "auto".
         options: Everything else.
 
     Raises:
@@ -85,13 +73,15 @@ def compress(
         MismatchError: If file and twin disagree: a defect of ours, the file is not handed out.
     """
     chosen = _chosen(recipe)
-    run = _Run(settle(chosen, target, options or Options()), options or Options())
+    wishes = options or Options()
+    settings, recorder = settle(chosen, target, wishes), Recorder(wishes.progress)
     if data is None:
         raise RequestError(
             f"recipe '{chosen.name}' calibrates with images and there are none: give data"
             " (--data DIR)"
         )
-    graph = run.step("capture", lambda: capture(model, example_input))
+    graph = recorder.step("capture", lambda: capture(model, example_input))
+    run = _Run(settings, wishes, recorder)
     return _compress_graph(graph, run, data=data, evaluate=evaluate)
 
 
@@ -110,181 +100,117 @@ def compress_graph(
     Args:
         steps: What was done before, to stand first in the report's steps.
     """
-    chosen = _chosen(recipe)
-    run = _Run(settle(chosen, target, options or Options()), options or Options())
-    run.steps.extend(steps)
+    wishes = options or Options()
+    settings = settle(_chosen(recipe), target, wishes)
+    run = _Run(settings, wishes, Recorder(wishes.progress, list(steps)))
     return _compress_graph(captured, run, data=data, evaluate=evaluate)
 
 
 def _chosen(recipe: str | Recipe | None) -> Recipe:
-    return recipe if isinstance(recipe, Recipe) else find_recipe(recipe or "plain")
+    return recipe if isinstance(recipe, Recipe) else find_recipe(recipe or DEFAULT_RECIPE)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Run:
-    """What the steps of one run share: settled settings, and the record of what was done.
-
-    `options` holds some of them as the user gave them; `settings` count.
-    """
+    """What one run was asked for, and its record; `settings` count, not `options`."""
 
     settings: Settings
     options: Options
-    steps: list[Step] = field(default_factory=list)
-
-    def step(self, name: str, work: Callable[[], T], total: int | None = None) -> T:
-        """Do one step: tell the progress, take the time, remember both."""
-        self.options.progress.begin(name, total)
-        began = time.perf_counter()
-        try:
-            made = work()
-        finally:
-            self.options.progress.end()
-        seconds = time.perf_counter() - began
-        self.steps.append(Step(name, seconds, peak_mb(), _changes(made)))
-        return made
-
-
-def _changes(made: object) -> Any:
-    if isinstance(made, dict) and all(isinstance(value, int) for value in made.values()):
-        return {name: count for name, count in made.items() if count}
-    return None
+    recorder: Recorder
 
 
 def _compress_graph(captured: Graph, run: _Run, *, data: Data, evaluate: Any) -> Result:
-    graph, target = captured.copy(), run.settings.target
-    run.step("fold and fuse", lambda: canonicalize(graph))
-    run.step("lower", lambda: lower(graph))
-    plan = make_plan(graph, target, run.settings.scheme)
-    # what the target cannot hold is refused before any image is decoded
-    write_tflite(graph, trial_encodings(graph, plan, target), target)
-    first = FirstImages(CHECK_IMAGES)
-    encodings = _calibrate(graph, plan, run, data=data, first=first)
-    twin = run.step("build the twin", lambda: build_twin(graph, encodings, target))
-    content = run.step("write", lambda: _written(graph, encodings, run))
-    counts = run.step("check", lambda: check_file(content, twin, first.kept))
+    prepared = prepare_network(captured, run.settings, run.recorder)
+    outcome = _quantized(prepared, run, data)
+    state, settings, recorder = outcome.state, outcome.settings, run.recorder
+    graph, encodings = state.graph, state.encoded
+    twin = recorder.step("build the twin", lambda: build_twin(graph, encodings, settings.target))
+    content = recorder.step("write", lambda: _written(state, settings, run.options))
+    counts = recorder.step("check", lambda: check_file(content, twin, outcome.checked))
     require_match(counts, twin)
-    layers = run.step("measure layers", lambda: measure_layers(graph, twin, first.kept))
+    layers = recorder.step(
+        "measure layers", lambda: measure_layers(state.reference, twin, outcome.checked)
+    )
     report = replace(
-        _report(captured, run, counts, images=first.seen),
+        first_report(captured, outcome, counts, run.options),
         integer=IntegerSide(
-            size_bytes=len(content),
-            logits_sqnr_db=output_sqnr_db(layers, _integer_outputs(graph, plan)),
+            size_bytes=len(content), logits_sqnr_db=output_sqnr_db(layers, _scores(graph))
         ),
         layers=layers,
-        kept_float=[KeptFloat(name, why) for name, why in plan.kept_float.items()],
+        kept_float=[KeptFloat(name, why) for name, why in state.planned.kept_float.items()],
     )
+    report = _examined(report, captured, outcome, run)
     if evaluate is not None:
-        report = _evaluated(report, captured, twin, run=run, evaluate=evaluate)
-    report = replace(report, steps=run.steps)
-    return Result(graph, encodings, target, report, content, _used_recipe(run), run.settings.io)
+        report = evaluated(report, captured, twin, recorder=recorder, evaluate=evaluate)
+    report = replace(report, steps=recorder.steps)
+    recipe = used_recipe(settings, run.options.provenance)
+    return Result(graph, encodings, settings.target, report, content, recipe, settings.io)
 
 
-def _written(graph: Graph, encodings: Encodings, run: _Run) -> bytes:
-    where, settings = run.options.provenance, run.settings
+def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> Report:
+    """Return the report with what the doctor finds on the images that were checked."""
+    images = torch.cat(list(outcome.checked))
+    found = run.recorder.step(
+        "diagnose",
+        lambda: findings_for_report(
+            captured,
+            outcome.state,
+            images,
+            total=outcome.images,
+            preprocess=run.options.provenance.preprocess,
+        ),
+        changed=lambda made: {"findings": len(made)},
+    )
+    plain = [finding.to_dict() for finding in found]
+    ailments = [
+        Ailment(row["cause"], row["layer"], row["evidence"], row["remedy"]) for row in plain
+    ]
+    return replace(report, doctor=ailments, doctor_images=len(images))
+
+
+def _quantized(prepared: Prepared, run: _Run, data: Data) -> Outcome:
+    """Return the network in integers: streaming where the recipe has no steps, else held images."""
+    settings, recorder, device = run.settings, run.recorder, run.options.device
+    recipe = settings.recipe
+    shape = prepared.graph[prepared.graph.inputs[0]].shape[1:]
+    if not recipe.search and not recipe.steps and not recipe.judged_share:
+        graph = prepared.graph.copy()
+        plan = plan_of(graph, settings)
+        first = FirstImages(CHECK_IMAGES)
+        state = State(graph, graph, prepared.statistics, plan)
+        batches, total = first.of(image_batches(data, shape)), run.options.provenance.images
+        state = calibrated(state, settings, batches, recorder, total=total, device=device)
+        return Outcome(state, settings, first.kept, first.seen)
+    held = recorder.step(
+        "read images",
+        lambda: hold_images(
+            data,
+            shape,
+            count=settings.tuning_images,
+            judged_share=recipe.judged_share,
+            seed=settings.seed,
+        ),
+        changed=lambda made: {"tuning": len(made.tuning), "judged": len(made.judged)},
+    )
+    checked = [held.tuning[:CHECK_IMAGES]]
+    seen = len(held.tuning) + len(held.judged)
+    if not recipe.search:
+        state = quantize_network(prepared, settings, held.tuning, recorder, device=device)
+        return Outcome(state, settings, checked, seen)
+    found = search(prepared, settings, held, recorder, device=device)
+    return Outcome(found.state, found.settings, checked, seen, found.attempts, found.warnings)
+
+
+def _written(state: State, settings: Settings, options: Options) -> bytes:
+    graph, where = state.graph, options.provenance
     named = file_metadata(
         graph, where.preprocess, where.labels, scheme=settings.scheme, model=where.model
     )
-    content = write_tflite(graph, encodings, settings.target, io=settings.io, metadata=named)
+    content = write_tflite(graph, state.encoded, settings.target, io=settings.io, metadata=named)
     return with_labels(content, fitting_labels(graph, where.labels))
 
 
-def _calibrate(graph: Graph, plan: Plan, run: _Run, *, data: Data, first: FirstImages) -> Encodings:
-    shape = graph[graph.inputs[0]].shape[1:]
-    calibrator = CALIBRATORS[run.settings.calibrator]
-
-    def observed() -> Any:
-        batches = told(first.of(image_batches(data, shape)), run.options.progress.advance)
-        return observe_ranges(
-            graph, plan, batches, calibrator=calibrator, device=run.options.device
-        )
-
-    ranges = run.step("calibrate", observed, run.options.provenance.images)
-    return run.step("encode", lambda: choose_encodings(graph, plan, ranges, run.settings.target))
-
-
-def _report(captured: Graph, run: _Run, counts: CheckCounts, *, images: int) -> Report:
-    where, settings, target = run.options.provenance, run.settings, run.settings.target
-    params = total_params(captured)
-    granularity = "per-tensor" if settings.scheme.endswith("-per-tensor") else "per-channel"
-    return Report(
-        intaglio=metadata.version("intaglio"),
-        model=where.model,
-        target=target.name,
-        runtime=target.runtime,
-        scheme=f"{settings.scheme.removesuffix('-per-tensor')} {granularity}",
-        data=DataSource(where.data or "tensors", images, settings.seed, len(where.skipped)),
-        preprocess=describe(where.preprocess) if where.preprocess else {},  # type: ignore[arg-type]
-        float=FloatSide(4 * params, sum(count_macs(captured).values()), params),
-        integer=IntegerSide(),
-        check=CheckResult(counts.images, counts.values_compared, counts.mismatches, target.runtime),
-        warnings=_warnings(counts, run),
-    )
-
-
-def _integer_outputs(graph: Graph, plan: Plan) -> list[str]:
-    return [graph[name].inputs[0] if name in plan.kept_float else name for name in graph.outputs]
-
-
-def _warnings(counts: CheckCounts, run: _Run) -> list[str]:
-    found = []
-    if run.settings.target.delegated and (counts.partitions != 1 or counts.builtin):
-        ops = ", ".join(sorted(set(counts.builtin)))
-        found.append(
-            f"{len(counts.builtin)} ops ({ops}) run outside the delegate, in {counts.partitions}"
-            " partitions: exact, but slower"
-        )
-    skipped = run.options.provenance.skipped
-    if skipped:
-        found.append(f"{len(skipped)} unreadable images were passed over, first {skipped[0]}")
-    return found
-
-
-def _evaluated(report: Report, captured: Graph, twin: Twin, *, run: _Run, evaluate: Any) -> Report:
-    shape = captured[captured.inputs[0]].shape[1:]
-
-    def work() -> Comparison:
-        return compare(
-            lambda images: run_float(captured, images)[0],
-            lambda images: _single(twin(images)),
-            labelled_batches(evaluate, shape),
-            seen=run.options.progress.advance,
-        )
-
-    found = run.step("evaluate", work)
-    first, second = found.first, found.second
-    return replace(
-        report,
-        float=replace(report.float, top1=first.top1, top5=first.top5, n=first.n),
-        integer=replace(
-            report.integer,
-            top1=second.top1,
-            top5=second.top5,
-            n=second.n,
-            agreement=found.agreement,
-        ),
-    )
-
-
-def _single(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
-    if isinstance(outputs, Tensor):
-        return outputs
-    raise RequestError(
-        f"accuracy needs a classifier with one output, this network has {len(outputs)}:"
-        " leave --eval out"
-    )
-
-
-def _used_recipe(run: _Run) -> Recipe:
-    where, settings = run.options.provenance, run.settings
-    ran: dict[str, str | int | float | bool | None] = {"model": where.model, "data": where.data}
-    return settings.recipe.model_copy(
-        update={
-            "calibrator": settings.calibrator,
-            "target": settings.target.name,
-            "scheme": settings.scheme,
-            "io": settings.io,
-            "seed": settings.seed,
-            "limit": where.images,
-            "ran": ran,
-        }
-    )
+def _scores(graph: Graph) -> list[str]:
+    """Return the outputs; where one is a softmax at the end, what it reads."""
+    nodes = [graph[name] for name in graph.outputs]
+    return [node.inputs[0] if is_float_tail(graph, node) else node.name for node in nodes]

@@ -136,10 +136,12 @@ def test_weights_are_loaded(place: Path, capsys: pytest.CaptureFixture) -> None:
     torch.manual_seed(77)
     torch.save(tiny_networks.classifier().state_dict(), "weights.pt")
 
-    with_weights = compressed("a", "--weights", "weights.pt", "--seed", 1)
+    with_weights = compressed("a", "--weights", "weights.pt", "--seed", 1, "--recipe", "plain")
 
-    assert with_weights == compressed("b", "--weights", "weights.pt", "--seed", 2)
-    assert with_weights != compressed("c", "--seed", 1)
+    assert with_weights == compressed(
+        "b", "--weights", "weights.pt", "--seed", 2, "--recipe", "plain"
+    )
+    assert with_weights != compressed("c", "--seed", 1, "--recipe", "plain")
 
 
 def test_random_weights_of_a_zoo_network_are_told(

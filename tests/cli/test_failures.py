@@ -48,7 +48,7 @@ def test_a_wrong_command_line_is_one_line(
     assert [word for word in words if word not in line] == []
 
 
-@pytest.mark.parametrize("option", ["--keep-float", "--max-drop", "--minutes", "--threads"])
+@pytest.mark.parametrize("option", ["--max-size", "--hours", "--threads"])
 def test_an_option_that_nothing_serves_is_unknown(
     capsys: pytest.CaptureFixture, option: str
 ) -> None:

@@ -21,6 +21,7 @@ from intaglio.export.tflite.check import CheckCounts, check_file
 from intaglio.export.tflite.layout import file_shape
 from intaglio.export.tflite.network import open_or_refuse
 from intaglio.progress import told
+from intaglio.report.summary import border_text
 from intaglio.result import Result
 
 
@@ -95,6 +96,9 @@ def _content(counts: CheckCounts, result: Result, skipped: int) -> dict[str, Any
         "refused": [f"{entry.name}: {entry.why}" for entry in result.report.kept_float],
         "runtime": result.target.runtime,
     }
+    if counts.border_values:
+        content["border_values"] = counts.border_values
+        content["border_equal"] = counts.border_equal
     if counts.worst:
         content["layers"] = counts.worst
     if skipped:
@@ -110,6 +114,8 @@ def _show(content: dict[str, Any], *, as_json: bool) -> None:
         f"{content['mismatches']} mismatches in {content['values_compared']:,} values of"
         f" {content['images']} images on {content['runtime']}"
     )
+    if "border_values" in content:
+        print_line(f"Given {border_text(content['border_values'], content['border_equal'])}")
     for layer in content["refused"]:
         print_line(f"Not compared: {layer}")
     if "skipped" in content:

@@ -14,7 +14,6 @@ from intaglio.cli.network import Network, find_network
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.quiet import silence_greeting
 from intaglio.cli.request import (
-    Choices,
     calibration_data,
     default_place,
     known_device,
@@ -50,6 +49,9 @@ def compress(
     preprocess: options.Preprocessing = None,
     input_shape: options.InputShape = None,
     limit: options.Limit = None,
+    keep_float: options.KeepFloat = None,
+    max_drop: options.MaxDrop = None,
+    minutes: options.Minutes = None,
     io: options.FileForm = None,
     skip_bad_images: options.SkipBadImages = False,
     seed: options.Seed = None,
@@ -57,8 +59,17 @@ def compress(
     as_json: options.AsJson = False,
 ) -> None:
     """Write the integer network of MODEL as a .tflite whose every bit is known, and a report."""
-    choices = Choices(target, scheme, recipe, calibrator, io, limit, seed)
-    settled, most = settled_choices(choices)
+    wishes = Options(
+        scheme=scheme,
+        calibrator=calibrator,
+        io=io,
+        seed=seed,
+        keep_float=tuple(keep_float or ()),
+        max_drop=max_drop,
+        minutes=minutes,
+        device=known_device(device),
+    )
+    settled, most = settled_choices(recipe, target, limit, wishes)
     chosen = calibration_data(
         data,
         recipe=settled.recipe,
@@ -72,7 +83,7 @@ def compress(
         labels=tuple(class_names(chosen.path) or ()),
         evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
         skip_bad=skip_bad_images,
-        device=known_device(device),
+        wishes=wishes,
         weights=weights,
     )
     place = Path(out or default_place(model, settled.scheme))
@@ -101,7 +112,7 @@ class _Request:
     labels: tuple[str, ...]
     evaluation: Dataset | None
     skip_bad: bool
-    device: str
+    wishes: Options
     weights: str | None
 
     def images(self, dataset: Dataset, network: Network) -> Images:
@@ -140,19 +151,11 @@ def _compressed(request: _Request, network: Network, progress: Progress) -> Resu
     )
     result = compress_graph(
         graph,
-        data=calibration.alone(),
+        data=calibration.batches(),
         target=settled.target.name,
         evaluate=None if evaluation is None else evaluation.labelled(),
         recipe=settled.recipe,
-        options=Options(
-            scheme=settled.scheme,
-            calibrator=settled.calibrator,
-            io=settled.io,
-            seed=settled.seed,
-            device=request.device,
-            provenance=provenance,
-            progress=progress,
-        ),
+        options=replace(request.wishes, provenance=provenance, progress=progress),
         steps=(step,),
     )
     missed = [] if evaluation is None else evaluation.skipped

@@ -51,6 +51,11 @@ class Images:
         for batch in self._batches():
             yield batch.images
 
+    def batches(self) -> Iterator[Tensor | tuple[Tensor, Tensor]]:
+        """Yield images a batch, with their labels where the data set has labels."""
+        for batch in self._batches():
+            yield batch.images if batch.labels is None else (batch.images, batch.labels)
+
     def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images [N, C, H, W] float32, labels [N] int64) a batch."""
         for batch in self._batches():

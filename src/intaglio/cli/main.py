@@ -13,13 +13,14 @@ import typer
 
 from intaglio.cli.check import check
 from intaglio.cli.compress import compress
+from intaglio.cli.doctor import doctor
 from intaglio.cli.evaluate import evaluate
 from intaglio.cli.failures import DONE, INTERRUPTED, WRONG_REQUEST, exit_code, tell
 from intaglio.cli.inspect import inspect
 from intaglio.cli.models import models
 from intaglio.cli.recipes import recipes
 
-COMMANDS = (compress, models, recipes, inspect, evaluate, check)
+COMMANDS = (compress, models, recipes, inspect, evaluate, check, doctor)
 
 app = typer.Typer(
     name="intaglio",

@@ -67,7 +67,11 @@ TargetName = Annotated[
 ]
 SchemeName = Annotated[
     str | None,
-    typer.Option("--scheme", metavar="NAME", help="w8a8 (if left out) or w8a8-per-tensor."),
+    typer.Option(
+        "--scheme",
+        metavar="NAME",
+        help="w8a8 (if left out), w4a8, w2a8 or mixed; with -per-tensor: one scale a weight.",
+    ),
 ]
 SkipBadImages = Annotated[
     bool,
@@ -92,12 +96,16 @@ OptionalEvaluation = Annotated[
 RecipeName = Annotated[
     str | None,
     typer.Option(
-        "--recipe", metavar="NAME|FILE.toml", help="plain if left out; see intaglio recipes."
+        "--recipe", metavar="NAME|FILE.toml", help="auto if left out; see intaglio recipes."
     ),
 ]
 CalibratorName = Annotated[
     str | None,
-    typer.Option("--calibrator", metavar="NAME", help="minmax (if left out) or moving-average."),
+    typer.Option(
+        "--calibrator",
+        metavar="NAME",
+        help="Of activations: minmax (if left out), mse, entropy, ...",
+    ),
 ]
 Out = Annotated[
     str | None,
@@ -108,6 +116,24 @@ FileForm = Annotated[
     typer.Option(
         "--io", metavar="float|int8", help="What the file takes and gives; float if left out."
     ),
+]
+KeepFloat = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--keep-float",
+        metavar="LAYER",
+        help="A layer, or a block, that stays float32; may be given several times.",
+    ),
+]
+MaxDrop = Annotated[
+    float | None,
+    typer.Option(
+        "--max-drop", metavar="POINTS", help="Accuracy that a search may lose; 1.0 if left out."
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", metavar="M", help="What a search may take; 10 if left out."),
 ]
 Device = Annotated[
     str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import torch
 
@@ -13,39 +12,26 @@ from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.options import Options
 from intaglio.recipe import Recipe, find_recipe
-from intaglio.settings import Settings, settle
+from intaglio.settings import DEFAULT_RECIPE, Settings, settle
 
 NO_DATA = "none"
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True)
-class Choices:
-    """Settings that a recipe may name too; None: not said on the command line."""
-
-    target: str | None = None
-    scheme: str | None = None
-    recipe: str | None = None
-    calibrator: str | None = None
-    io: str | None = None
-    limit: int | None = None
-    seed: int | None = None
-
-
-def settled_choices(choices: Choices) -> tuple[Settings, int | None]:
+def settled_choices(
+    recipe: str | None, target: str | None, limit: int | None, options: Options
+) -> tuple[Settings, int | None]:
     """Return what holds, and the most images to calibrate with (None: all).
 
     Raises:
         RequestError: If a name does not exist, or a number is out of range.
     """
-    recipe = find_recipe(choices.recipe or "plain")
-    options = Options(choices.scheme, choices.calibrator, choices.io, choices.seed)
-    settings = settle(recipe, choices.target, options)
+    chosen = find_recipe(recipe or DEFAULT_RECIPE)
+    settings = settle(chosen, target, options)
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise RequestError(f"the recipe's seed {settings.seed} is not within 0 to {LARGEST_SEED}")
-    limit = choices.limit if choices.limit is not None else recipe.limit
-    return settings, limit
+    return settings, limit if limit is not None else chosen.limit
 
 
 def known_device(name: str) -> str:

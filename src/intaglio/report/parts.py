@@ -102,6 +102,9 @@ class CheckResult:
         mismatches: How many differed.
         runtime: Package, version and kernels that ran the file.
         refused: Layers that could not be compared, and why.
+        border_values: Integers that were taken from the runtime where layers kept in float end, and
+            not compared; None where there are no such layers.
+        border_equal: How many of them the twin's own float32 arithmetic gives too.
     """
 
     images: Count
@@ -109,6 +112,8 @@ class CheckResult:
     mismatches: Count
     runtime: str
     refused: list[str] = field(default_factory=list)
+    border_values: Count | None = field(default=None, metadata=ABSENT)
+    border_equal: Count | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,50 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One thing that a search tried, judged on images that nothing was tuned on.
+
+    Attributes:
+        name: What was added to the best so far.
+        seconds: What it took, judging included.
+        kept: Whether it became the best; else it was rolled back.
+        n: Images judged on.
+        agreement: Percent of them for which integer and float network name the same class.
+        top1: Accuracy in percent, where the images have labels.
+        float_top1: The float network's on the same images.
+        sqnr_db: SQNR of the network's output on them.
+        why: Why it was not run, or not kept.
+    """
+
+    name: str
+    seconds: Annotated[float, Field(ge=0.0)] = field(metadata=SECONDS)
+    kept: bool
+    n: Count
+    agreement: Percent | None = field(default=None, metadata=PERCENT)
+    top1: Percent | None = field(default=None, metadata=PERCENT)
+    float_top1: Percent | None = field(default=None, metadata=PERCENT)
+    sqnr_db: Decibels = field(default=None, metadata=DECIBELS)
+    why: str | None = field(default=None, metadata=ABSENT)
+
+
+@dataclass(frozen=True)
+class Ailment:
+    """One finding of the doctor; see `intaglio.doctor.Finding`.
+
+    Attributes:
+        cause: One of `intaglio.doctor.CAUSES`.
+        layer: The layer's name in the user's module.
+        evidence: What was measured, by name.
+        remedy: What to do.
+    """
+
+    cause: str
+    layer: str
+    evidence: dict[str, int | float]
+    remedy: str
+
+
+@dataclass(frozen=True)
 class KeptFloat:
     """A layer that stayed in float, and the reason."""
 
@@ -208,6 +257,9 @@ class ReportData:
         steps: In the order they ran.
         layers: In the order of the network.
         kept_float: What stayed in float and why.
+        attempts: What a search tried, in order.
+        doctor: What still ails the network, the worst first; None where it was not asked.
+        doctor_images: On how many of the calibration images that was measured.
         warnings: What the user should know.
     """
 
@@ -224,4 +276,7 @@ class ReportData:
     steps: list[Step] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     kept_float: list[KeptFloat] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    doctor: list[Ailment] | None = field(default=None, metadata=ABSENT)
+    doctor_images: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)
     warnings: list[str] = field(default_factory=list)

@@ -12,6 +12,8 @@ from pydantic import JsonValue
 from intaglio.report.parts import CheckResult, DataSource, Layer, ReportData
 
 MISSING = "–"
+DOCTOR_COLUMNS = ("cause", "layer", "remedy")
+ATTEMPT_COLUMNS = ("added", "outcome", "same class", "top-1", "SQNR", "seconds")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,37 @@ def comparison_rows(report: ReportData) -> list[Comparison]:
     return rows
 
 
+def attempt_rows(report: ReportData) -> list[tuple[str, ...]]:
+    """Return what a search tried: name, outcome, agreement, top-1, output SQNR, seconds."""
+    return [
+        (
+            attempt.name,
+            "kept" if attempt.kept else (attempt.why or "rolled back"),
+            percent_text(attempt.agreement),
+            percent_text(attempt.top1),
+            decibel_text(attempt.sqnr_db),
+            f"{attempt.seconds:.1f}",
+        )
+        for attempt in report.attempts
+    ]
+
+
+def attempts_title(report: ReportData) -> str:
+    """Return the title of that table: on how many images the attempts were judged."""
+    return f"Search, judged on {report.attempts[0].n:,} images that nothing was tuned on"
+
+
+def doctor_title(report: ReportData) -> str:
+    """Return what the doctor looked at, and that nothing was found where that is so."""
+    title = f"Doctor, {report.doctor_images or 0:,} of the images looked at"
+    return title if report.doctor else f"{title}: none of the known causes found"
+
+
+def doctor_rows(report: ReportData) -> list[tuple[str, ...]]:
+    """Return what still ails the network, the worst first: cause, layer, remedy."""
+    return [(row.cause, row.layer, row.remedy) for row in report.doctor or []]
+
+
 def verdict(check: CheckResult | None) -> Verdict:
     """Return whether file and twin agreed."""
     if check is None:
@@ -86,7 +119,18 @@ def verdict(check: CheckResult | None) -> Verdict:
     over = f"{check.values_compared:,} values of {check.images:,} images ({check.runtime})"
     if check.mismatches:
         return Verdict("differs", f"{check.mismatches:,} mismatches in {over}.")
-    return Verdict("exact", f"0 mismatches in {over}: file and twin agree in every bit.")
+    taken, equal = check.border_values or 0, check.border_equal or 0
+    given = f", given {border_text(taken, equal)}" if taken else ""
+    return Verdict("exact", f"0 mismatches in {over}: file and twin agree in every bit{given}.")
+
+
+def border_text(taken: int, equal: int) -> str:
+    """Return how many integers were taken from the runtime behind layers in float (> 0)."""
+    share = math.floor(1e4 * equal / taken) / 1e2  # rounded down: 100.00 % is all of them
+    return (
+        f"the runtime's own {taken:,} values behind layers in float ({share:.2f} % of them are the"
+        " twin's too)"
+    )
 
 
 def worst_layers(layers: list[Layer], count: int) -> list[Layer]:

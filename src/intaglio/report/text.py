@@ -15,12 +15,18 @@ from rich.text import Text
 
 from intaglio.report.parts import Layer, ReportData
 from intaglio.report.summary import (
+    ATTEMPT_COLUMNS,
+    DOCTOR_COLUMNS,
     MISSING,
+    attempt_rows,
+    attempts_title,
     bits_text,
     changed_text,
     comparison_rows,
     count_text,
     decibel_text,
+    doctor_rows,
+    doctor_title,
     identity_rows,
     layer_title,
     verdict,
@@ -40,6 +46,12 @@ def print_report(report: ReportData, console: Console) -> None:
     console.print(_text(f"Check: {outcome.sentence}", VERDICT_STYLES[outcome.state]))
     for sentence in _remarks(report):
         console.print(_text(sentence, "yellow"))
+    if report.doctor:
+        console.print(_doctor_table(report))
+    elif report.doctor is not None:
+        console.print(_text(doctor_title(report)))
+    if report.attempts:
+        console.print(_attempts_table(report))
     if report.steps:
         console.print(_steps_table(report))
     worst = worst_layers(report.layers, WORST)
@@ -70,6 +82,11 @@ def summary_lines(report: ReportData) -> list[str]:
         lines.append(f"{row.label}: {', '.join(sides)}{change}")
     lines.append(f"Check: {verdict(report.check).sentence}")
     lines.extend(_remarks(report))
+    if report.doctor is not None:
+        lines.append(doctor_title(report))
+        lines += [
+            f"Doctor: {cause} in {layer}: {remedy}" for cause, layer, remedy in doctor_rows(report)
+        ]
     return [_printable(line) for line in lines]
 
 
@@ -100,6 +117,24 @@ def _comparison_table(report: ReportData) -> Table:
     for row in comparison_rows(report):
         cells = (row.label, row.float_side, row.integer_side, row.change)
         table.add_row(*(_text(cell) for cell in cells))
+    return table
+
+
+def _doctor_table(report: ReportData) -> Table:
+    table = Table(title=doctor_title(report), title_justify="left", box=box.SIMPLE_HEAD)
+    for column in DOCTOR_COLUMNS:
+        table.add_column(column, overflow="fold")
+    for row in doctor_rows(report):
+        table.add_row(*(_text(cell) for cell in row))
+    return table
+
+
+def _attempts_table(report: ReportData) -> Table:
+    table = Table(title=attempts_title(report), title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ATTEMPT_COLUMNS:
+        table.add_column(column, overflow="fold", justify="left")
+    for row in attempt_rows(report):
+        table.add_row(*(_text(cell) for cell in row))
     return table
 
 

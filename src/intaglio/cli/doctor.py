@@ -1,0 +1,175 @@
+"""`intaglio doctor`: what will cost accuracy, in which layer, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from intaglio.cli import options
+from intaglio.cli.compress import class_count
+from intaglio.cli.images import Images
+from intaglio.cli.network import Network, find_network
+from intaglio.cli.progress import shown_progress
+from intaglio.cli.quiet import silence_greeting
+from intaglio.cli.request import NO_DATA
+from intaglio.cli.screen import print_json, print_line
+from intaglio.data.dataset import Dataset, check_labels
+from intaglio.data.images import draw, open_dataset
+from intaglio.doctor import Diagnosis, Finding, diagnose
+from intaglio.doctor.apply import Trial, apply_remedies, hold_for_trials
+from intaglio.errors import RequestError
+from intaglio.ir.graph import Graph
+from intaglio.progress import Progress, told
+from intaglio.settings import DEFAULT_SCHEME, DEFAULT_SEED, DEFAULT_TARGET
+from intaglio.targets import TARGETS, Target
+from intaglio.targets.target import known_scheme
+
+USUAL_LIMIT = 128
+"""Images looked at where --limit is left out: half a minute for a MobileNet."""
+
+Apply = Annotated[
+    bool,
+    typer.Option("--apply", help="Try each remedy, and report the points that it regains."),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        min=1,
+        metavar="N",
+        help=f"N images of --data, drawn with --seed; {USUAL_LIMIT} if left out.",
+    ),
+]
+
+
+def doctor(
+    model: options.Model,
+    weights: options.Weights = None,
+    data: options.CalibrationData = None,
+    evaluation: options.OptionalEvaluation = None,
+    target: options.TargetName = None,
+    scheme: options.SchemeName = None,
+    apply: Apply = False,
+    preprocess: options.Preprocessing = None,
+    input_shape: options.InputShape = None,
+    limit: Limit = None,
+    skip_bad_images: options.SkipBadImages = False,
+    seed: options.Seed = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say what will cost accuracy when MODEL is quantized: cause, layer, figures, remedy."""
+    wanted = TARGETS[target or DEFAULT_TARGET]
+    chosen = DEFAULT_SEED if seed is None else seed
+    request = _Request(
+        target=wanted,
+        scheme=known_scheme(scheme or DEFAULT_SCHEME, wanted),
+        calibration=_opened(data, apply, limit or USUAL_LIMIT, chosen),
+        evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
+        apply=apply,
+        skip_bad=skip_bad_images,
+        seed=chosen,
+    )
+    silence_greeting()
+    with shown_progress(as_json=as_json) as progress:
+        network = find_network(
+            model, weights=weights, preprocess=preprocess, input_shape=input_shape, seed=chosen
+        )
+        found = request.diagnosis(network, progress)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _show(found, request)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """Everything but the network."""
+
+    target: Target
+    scheme: str
+    calibration: Dataset | None
+    evaluation: Dataset | None
+    apply: bool
+    skip_bad: bool
+    seed: int
+
+    def images(self, dataset: Dataset, network: Network) -> Images:
+        return Images(dataset, network.preprocess, network.input_shape, self.skip_bad)
+
+    def diagnosis(self, network: Network, progress: Progress) -> Diagnosis:
+        if self.calibration is not None:
+            self.images(self.calibration, network).try_first()
+        progress.begin("capture", None)
+        captured = network.capture()
+        progress.end()
+        if self.evaluation is not None:
+            check_labels(self.evaluation, class_count(captured))
+        batches = None
+        if self.calibration is not None:
+            images = self.images(self.calibration, network)
+            batches = told(images.alone(), progress.advance)
+        progress.begin("measure", len(self.calibration) if self.calibration else None)
+        found = diagnose(
+            captured,
+            batches,
+            target=self.target,
+            scheme=self.scheme,
+            preprocess=network.preprocess,
+            seed=self.seed,
+        )
+        progress.end()
+        return self._applied(found, captured, network, progress) if self.apply else found
+
+    def _applied(
+        self, found: Diagnosis, captured: Graph, network: Network, progress: Progress
+    ) -> Diagnosis:
+        assert self.calibration is not None, "--apply without --data is refused"
+        class_count(captured)
+        calibration = self.images(self.calibration, network)
+        evaluation = self.images(self.evaluation, network) if self.evaluation else None
+        data = calibration.labelled() if self.calibration.labelled else calibration.alone()
+        if self.calibration.labelled and evaluation is None:
+            check_labels(self.calibration, class_count(captured))
+        held = hold_for_trials(data, captured, self.seed)
+        labelled = evaluation.labelled if evaluation else None
+        trial = Trial(captured, held, labelled, self.target.name, self.scheme, self.seed)
+        return apply_remedies(found, trial, progress)
+
+
+def _opened(data: str | None, apply: bool, limit: int, seed: int) -> Dataset | None:
+    """Return the images of --data; None where there are to be none."""
+    if data is None or data == NO_DATA:
+        if apply:
+            raise RequestError(
+                "--apply tries remedies on images and there are none: give --data DIR, or leave"
+                " --apply out"
+            )
+        return None
+    return draw(open_dataset(data), limit, seed)
+
+
+def _show(found: Diagnosis, request: _Request) -> None:
+    count = 0 if request.calibration is None else len(request.calibration)
+    print_line(f"{request.scheme} for {request.target.name}, {count} images looked at")
+    if found.healthy:
+        print_line(
+            "Healthy: none of the known causes found."
+            if count
+            else "Nothing found in weights and batch norms; with --data DIR values are judged too."
+        )
+    for number, finding in enumerate(found.findings, 1):
+        _show_finding(number, finding)
+    if request.evaluation is not None and not request.apply:
+        print_line("No remedy was tried, so --eval was not read: --apply tries them.")
+
+
+def _show_finding(number: int, finding: Finding) -> None:
+    print_line("")
+    print_line(f"{number}. {finding.cause} in '{finding.layer}'")
+    plain = finding.to_dict()["evidence"]
+    print_line(f"   {', '.join(f'{name} {value:g}' for name, value in plain.items())}")
+    print_line(f"   Remedy: {finding.remedy}")
+    if finding.points is not None:
+        print_line(f"   Tried: {finding.points:+.2f} points")
