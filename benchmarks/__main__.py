@@ -1,13 +1,29 @@
-"""Run every benchmark, then write the tables.
+"""Run every benchmark but the peers (`python -m benchmarks.peers`), then write the tables: hours.
 
 python -m benchmarks
 """
 
 from __future__ import annotations
 
-from benchmarks import accuracy, bits, cost, memory, tables
+from benchmarks import (
+    accuracy,
+    bits,
+    calibrator_cost,
+    calibrators,
+    cost,
+    doctor,
+    ladder,
+    memory,
+    mixed,
+    reconstruction,
+    remaining,
+    tables,
+)
 
-for part in (bits, accuracy, memory, cost):
+PARTS = (bits, accuracy, memory, cost, calibrator_cost, calibrators)
+PARTS += (ladder, mixed, reconstruction, remaining, doctor)
+
+for part in PARTS:
     print(f"== {part.__name__}", flush=True)
     part.main()
 tables.main()

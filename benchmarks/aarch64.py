@@ -113,7 +113,7 @@ def emulate(folder: Path, cases: Path) -> list[dict[str, Any]]:
 def write_cases(place: Path) -> None:
     """Write every network as a file, and what its twin computes for one image."""
     for name, module, images in networks():
-        result = intaglio.compress(module, images[:1], data=images)
+        result = intaglio.compress(module, images[:1], data=images, recipe="plain")
         write_case(place / name, result.content, result.twin, images[-1:])
 
 

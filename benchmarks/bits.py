@@ -32,7 +32,7 @@ def measure(subject: Subject, target: str) -> dict[str, Any]:
     module, preprocess, shape = subject.build()
     example = torch.zeros(shape)
     calibration = subject.images(subject.calibration, 32)
-    result = intaglio.compress(module, example, target=target, data=calibration)
+    result = intaglio.compress(module, example, target=target, data=calibration, recipe="plain")
     chosen = draw(open_dataset(subject.judged), IMAGES[target], seed=0)
     stream = batches(chosen, preprocess, shape, batch_size=16)
     counts = check_file(result.content, result.twin, (batch.images for batch in stream))

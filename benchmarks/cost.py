@@ -43,20 +43,26 @@ def main() -> None:
     for threads in (1, 2):
         torch.set_num_threads(threads)
         rows += calibration_rows(module, images, threads)
-        rows.append(twin_row(module, images, threads))
+        rows.append(twinrow_of(module, images, threads))
     torch.set_num_threads(1)
     rows += latency_rows(module, images)
     write_result("cost", "python -m benchmarks.cost", rows)
 
 
-def calibration_rows(module: nn.Module, images: Tensor, threads: int) -> list[dict[str, Any]]:
-    """Calibrating and writing, without and with capturing the module, against bare forwards."""
-    captured = intaglio.capture(module, images[:1])
+def bare_forwards(module: nn.Module, images: Tensor) -> Callable[[], None]:
+    """Return what everything is measured against: the module on one image after the other."""
 
     def forwards() -> None:
         with torch.inference_mode():
             for image in torch.split(images, 1):
                 module(image)
+
+    return forwards
+
+
+def calibration_rows(module: nn.Module, images: Tensor, threads: int) -> list[dict[str, Any]]:
+    """Calibrating and writing, without and with capturing the module, against bare forwards."""
+    captured = intaglio.capture(module, images[:1])
 
     def quantize(graph: Graph) -> bytes:
         canonicalize(graph)
@@ -66,7 +72,7 @@ def calibration_rows(module: nn.Module, images: Tensor, threads: int) -> list[di
         return write_tflite(graph, choose_encodings(graph, plan, ranges, LITERT), LITERT)
 
     work: dict[str, Callable[[], object]] = {
-        "bare": forwards,
+        "bare": bare_forwards(module, images),
         "quantize": lambda: quantize(captured.copy()),
         "capture": lambda: quantize(intaglio.capture(module, images[:1])),
     }
@@ -75,12 +81,12 @@ def calibration_rows(module: nn.Module, images: Tensor, threads: int) -> list[di
         "quantize": f"fold, calibrate {IMAGES} images, encode, write / {IMAGES} bare forwards",
         "capture": "the same with torch.export before it / bare forwards",
     }
-    return [_row(label, seconds, name, threads=threads) for name, label in labels.items()]
+    return [row_of(label, seconds, name, threads=threads) for name, label in labels.items()]
 
 
-def twin_row(module: nn.Module, images: Tensor, threads: int) -> dict[str, Any]:
+def twinrow_of(module: nn.Module, images: Tensor, threads: int) -> dict[str, Any]:
     """The twin's forward against the float module's, batch 16."""
-    result = intaglio.compress(module, images[:1], data=images[:32])
+    result = intaglio.compress(module, images[:1], data=images[:32], recipe="plain")
     batch = images[:16]
 
     def eager() -> None:
@@ -89,7 +95,7 @@ def twin_row(module: nn.Module, images: Tensor, threads: int) -> dict[str, Any]:
 
     seconds = interleaved({"bare": eager, "twin": lambda: result.twin(batch)}, 25)
     label = "twin forward / float eager forward, batch 16"
-    return _row(label, seconds, "twin", threads=threads)
+    return row_of(label, seconds, "twin", threads=threads)
 
 
 def latency_rows(module: nn.Module, images: Tensor) -> list[dict[str, Any]]:
@@ -97,7 +103,7 @@ def latency_rows(module: nn.Module, images: Tensor) -> list[dict[str, Any]]:
 
     The data pack's int8 file of the same checkpoint, made by another converter, runs beside.
     """
-    result = intaglio.compress(module, images[:1], data=images[:32])
+    result = intaglio.compress(module, images[:1], data=images[:32], recipe="plain")
     reference = DATA / "tflite" / "mobilenet_v2_1.0_224_ptq_per_channel_int8.tflite"
     files = {"bare": float_file(result), "int8": result.content, "other": reference.read_bytes()}
     interpreters = {name: open_interpreter(content, LITERT) for name, content in files.items()}
@@ -109,10 +115,12 @@ def latency_rows(module: nn.Module, images: Tensor) -> list[dict[str, Any]]:
         "int8": "LiteRT int8 / LiteRT float32, batch 1",
         "other": "the reference converter's int8 file / LiteRT float32, batch 1",
     }
-    return [_row(label, seconds, name, threads=1) for name, label in labels.items()]
+    return [row_of(label, seconds, name, threads=1) for name, label in labels.items()]
 
 
-def _row(label: str, seconds: dict[str, list[float]], name: str, *, threads: int) -> dict[str, Any]:
+def row_of(
+    label: str, seconds: dict[str, list[float]], name: str, *, threads: int
+) -> dict[str, Any]:
     middle, low, high = ratio(seconds, name, "bare")
     return {
         "what": label,

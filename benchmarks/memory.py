@@ -32,8 +32,24 @@ def main() -> None:
 def peak_mb(limit: int) -> float:
     """Return the largest resident size of one run, in 10^6 bytes."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "intaglio", "compress", V2.model, "--json"]
-        command += ["--weights", str(V2.weights), "--preprocess", V2.preprocess]
+        command = [
+            sys.executable,
+            "-m",
+            "intaglio",
+            "compress",
+            V2.model,
+            "--json",
+            "--recipe",
+            "plain",
+        ]
+        command += [
+            "--recipe",
+            "plain",
+            "--weights",
+            str(V2.weights),
+            "--preprocess",
+            V2.preprocess,
+        ]
         command += ["--data", str(V2.calibration), "--limit", str(limit)]
         command += ["--out", str(Path(folder) / "out")]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,0 +1,141 @@
+"""One setting measured: quantized, judged on images that nothing was tuned on, checked by file."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.networks import Subject
+from intaglio.capture import capture
+from intaglio.data.images import batches, draw, open_dataset
+from intaglio.errors import UnsupportedByTarget
+from intaglio.export.tflite.check import check_file
+from intaglio.export.tflite.write import write_tflite
+from intaglio.ir.graph import Graph
+from intaglio.judge import Judge
+from intaglio.passes.canonicalize import canonicalize
+from intaglio.passes.channel_statistics import channel_statistics
+from intaglio.passes.lower import lower
+from intaglio.ptq.state import State
+from intaglio.quantization import Prepared, quantize_network
+from intaglio.recipe import Recipe
+from intaglio.recorder import Recorder
+from intaglio.run.integer import Twin, build_twin
+from intaglio.settings import Settings
+from intaglio.targets import LITERT
+
+CHECKED = 8
+"""Images on which file and twin are compared bit for bit."""
+PROJECTIONS = "projections at 8"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting to measure: a scheme and a recipe, over several draws of images."""
+
+    subject: Subject
+    scheme: str
+    steps: tuple[dict[str, Any], ...] = ()
+    calibrator: str = "minmax"
+    seeds: tuple[int, ...] = (0,)
+    images: int = 256
+    weight_bits: str = "by scheme"
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A network, and the float network's answers on the images that it is judged on."""
+
+    captured: Graph
+    judge: Judge
+
+
+def judged_at(subject: Subject, data: Path, limit: int | None = None) -> Place:
+    """Return the captured network and its judge on labelled images."""
+    module, preprocess, shape = subject.build()
+    dataset = draw(open_dataset(data, need_labels=True), limit, seed=0)
+    with batches(dataset, preprocess, shape, batch_size=16) as stream:
+        found = list(stream)
+    images = torch.cat([batch.images for batch in found])
+    labels = torch.cat([batch.labels for batch in found if batch.labels is not None])
+    captured = capture(module.eval(), torch.zeros(shape))
+    return Place(captured, Judge(captured, images, labels))
+
+
+def measured(row: Row, seed: int, place: Place) -> dict[str, Any]:
+    """Quantize, judge, write and check; return what a table states."""
+    prepared = lowered(place.captured)
+    settings = Settings(
+        Recipe(name="measured", steps=list(row.steps), calibrator=row.calibrator),
+        LITERT,
+        scheme=row.scheme,  # simulated ones too, which a command would refuse
+        calibrator=row.calibrator,
+        io="float",
+        seed=seed,
+        weight_bits=_projections_at_8(prepared.graph) if row.weight_bits == PROJECTIONS else {},
+    )
+    images = torch.cat(list(row.subject.images(row.subject.calibration, row.images, seed)))
+    began, began_cpu = time.perf_counter(), time.process_time()
+    state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
+    twin = build_twin(state.graph, state.encoded, settings.target)
+    verdict = place.judge.of(twin)
+    assert verdict.right is not None
+    assert verdict.float_right is not None
+    return {
+        "model": row.subject.model,
+        "scheme": row.scheme,
+        "bits": row.weight_bits,
+        "calibrator": row.calibrator,
+        "steps": " + ".join(_named(step) for step in row.steps) or "none",
+        "images": len(images),
+        "seed": seed,
+        "n": verdict.n,
+        "float_top1": round(100.0 * verdict.float_right / verdict.n, 2),
+        "integer_top1": round(100.0 * verdict.right / verdict.n, 2),
+        "drop": round(verdict.drop, 2),
+        "agreement": round(100.0 * verdict.same / verdict.n, 2),
+        "sqnr_db": round(verdict.sqnr_db, 2),
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(cpu_seconds, 1),
+        "threads": torch.get_num_threads(),
+        **_written(state, twin, place),
+    }
+
+
+def lowered(captured: Graph) -> Prepared:
+    """Return the network before any recipe."""
+    graph = captured.copy()
+    canonicalize(graph)
+    lower(graph)
+    return Prepared(graph, channel_statistics(captured))
+
+
+def _named(step: dict[str, Any]) -> str:
+    said = [f"{key}={value}" for key, value in step.items() if key != "name"]
+    return str(step["name"]) + (f" ({', '.join(said)})" if said else "")
+
+
+def _written(state: State, twin: Twin, place: Place) -> dict[str, Any]:
+    """Return the file's size and mismatches; nothing for a scheme that no file holds."""
+    try:
+        content = write_tflite(state.graph, state.encoded, LITERT)
+    except UnsupportedByTarget:
+        return {"file_bytes": None, "mismatches": None}
+    counts = check_file(content, twin, [place.judge.images[:CHECKED]])
+    return {"file_bytes": len(content), "mismatches": counts.mismatches}
+
+
+def _projections_at_8(graph: Graph) -> dict[str, int]:
+    """Return 8 bits for every linear bottleneck: pointwise convolutions without activation."""
+    return {
+        node.name: 8
+        for node in graph
+        if node.op == "conv2d"
+        and node.attrs["activation"] is None
+        and graph.param(node, "weight").shape[2:] == (1, 1)
+    }

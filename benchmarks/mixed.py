@@ -1,0 +1,116 @@
+"""Mixed precision: the size of the file against accuracy, bits of each layer found by the search.
+
+    python -m benchmarks.mixed
+
+MobileNetV2, 8, 4 or 2 bits for each weight by `allocate-bits`, rounded by `round-second-order`,
+1000 unlabelled images of calib.csv, judged on judge.csv (n = 1150) against the same float network.
+The harms of the layers are measured once for a draw of images and used for every size, as
+`allocate-bits` would measure them again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.ladder import ALL, DEAD, JUDGED
+from benchmarks.measured import CHECKED, Place, judged_at, lowered
+from benchmarks.networks import V2
+from benchmarks.places import write_result
+from intaglio.export.tflite.check import check_file
+from intaglio.export.tflite.write import write_tflite
+from intaglio.options import Options
+from intaglio.ptq.search_bits import Harms, chosen_bits, with_bits
+from intaglio.ptq.second_order import RoundSecondOrder
+from intaglio.ptq.sensitivity import layer_sensitivity, possible_bits
+from intaglio.ptq.state import Context, State
+from intaglio.quantization import quantize_network
+from intaglio.recipe import Recipe
+from intaglio.recorder import Recorder
+from intaglio.run.integer import build_twin
+from intaglio.settings import settle
+
+IMAGES = 1000
+ASKED_BYTES = 2_050_000
+CURVE_BYTES = (2_400_000, 1_500_000, 3_000_000, 1_750_000)
+METADATA_BYTES = 3_000
+"""Left free for what a command line run adds: class count, preprocessing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A calibrated network, not rounded yet, and the harm of each layer at each of its bits."""
+
+    state: State
+    harms: Harms
+    context: Context
+    seconds: float
+
+
+def main() -> None:
+    """Measure every row, write benchmarks/results/mixed.json."""
+    place = judged_at(V2, JUDGED)
+    rows = []
+    for seed in ALL:
+        images = torch.cat(list(V2.images(V2.calibration, IMAGES, seed)))
+        found = measured_harms(place, images, seed)
+        for size in (ASKED_BYTES, *(CURVE_BYTES if seed == 0 else ())):
+            rows.append(row_at(size, found, place))
+            print(json.dumps(rows[-1]), flush=True)
+            write_result("mixed", "python -m benchmarks.mixed", rows)
+
+
+def measured_harms(place: Place, images: Tensor, seed: int) -> Measured:
+    """Return the network calibrated at 8 bits, and what fewer bits do to each layer."""
+    settings = settle(Recipe(name="folded", steps=[DEAD]), None, Options(seed=seed))
+    prepared = lowered(place.captured)
+    state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
+    context = Context(images, settings.target, seed)
+    options = possible_bits(state.graph, state.encoded)
+    began = time.perf_counter()
+    harms = layer_sensitivity(state.reference, state.encoded, context, options=options)
+    return Measured(state, harms, context, time.perf_counter() - began)
+
+
+def row_at(size_bytes: int, found: Measured, place: Place) -> dict[str, Any]:
+    """Choose bits for a size, round, judge, write and check."""
+    context = found.context
+    began = time.perf_counter()
+    bits = chosen_bits(found.state.graph, found.harms, size_bytes - METADATA_BYTES)
+    state = RoundSecondOrder()(with_bits(found.state, bits), context)
+    seconds = time.perf_counter() - began
+    twin = build_twin(state.graph, state.encoded, context.target)
+    verdict = place.judge.of(twin)
+    content = write_tflite(state.graph, state.encoded, context.target)
+    counts = check_file(content, twin, [place.judge.images[:CHECKED]])
+    assert verdict.right is not None
+    assert verdict.float_right is not None
+    layers = Counter(bits.values())
+    return {
+        "model": V2.model,
+        "asked_bytes": size_bytes,
+        "file_bytes": len(content),
+        "layers_at_8_4_2": [layers[8], layers[4], layers[2]],
+        "images": len(context.images),
+        "seed": context.seed,
+        "n": verdict.n,
+        "float_top1": round(100.0 * verdict.float_right / verdict.n, 2),
+        "integer_top1": round(100.0 * verdict.right / verdict.n, 2),
+        "drop": round(verdict.drop, 2),
+        "agreement": round(100.0 * verdict.same / verdict.n, 2),
+        "sqnr_db": round(verdict.sqnr_db, 2),
+        "search_seconds": round(found.seconds, 1),
+        "round_seconds": round(seconds, 1),
+        "threads": torch.get_num_threads(),
+        "mismatches": counts.mismatches,
+    }
+
+
+if __name__ == "__main__":
+    main()
