@@ -41,13 +41,23 @@ def test_it_counts_agreement_accuracy_and_noise():
 
 def test_without_labels_a_third_of_the_disagreement_counts():
     assert Verdict(n=200, same=194, sqnr_db=20.0).drop == pytest.approx(1.0)
-    assert Verdict(n=200, same=194, sqnr_db=20.0).meets(1.0)
+    assert Verdict(n=200, same=195, sqnr_db=20.0).meets(1.0)
     assert not Verdict(n=200, same=193, sqnr_db=20.0).meets(1.0)
     assert "at least 97 %" in Verdict(n=200, same=193, sqnr_db=20.0).against(1.0)
 
 
-def test_with_labels_accuracy_counts_and_disagreement_does_not():
-    verdict = Verdict(n=200, same=150, sqnr_db=10.0, right=158, float_right=160)
+@pytest.mark.parametrize("labels", [{}, {"right": 22, "float_right": 22}])
+def test_that_a_handful_of_images_agree_meets_no_fine_wish(labels):
+    assert not Verdict(n=24, same=24, sqnr_db=20.0, **labels).meets(1.0)
+    assert Verdict(n=24, same=24, sqnr_db=20.0, **labels).meets(2.0)
+    if labels:
+        said = Verdict(n=24, same=24, sqnr_db=20.0, **labels).against(1.0)
+        assert "0.0 points lost on 24 images" in said
+        assert "too few to be certain" in said
+
+
+def test_with_many_labels_accuracy_counts_and_disagreement_does_not():
+    verdict = Verdict(n=20_000, same=15_000, sqnr_db=10.0, right=15_800, float_right=16_000)
 
     assert verdict.drop == pytest.approx(1.0)
     assert verdict.meets(1.0)
