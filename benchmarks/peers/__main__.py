@@ -1,6 +1,7 @@
 """Run the peers and ourselves on the same network and images, and print the rows side by side.
 
-python -m benchmarks.peers [--tool NAME]... [--environments DIR] [--recipe NAME] [--all] [--quick]
+python -m benchmarks.peers [--tool NAME]... [--environments DIR] [--recipe NAME]
+    [--scheme NAME]... [--quick]
 
 Environments are made under --environments (several GB; a second run finds them there). All of it
 takes about an hour on one core. Rows that were not asked for stay in the results as they were, if
@@ -46,7 +47,7 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory(dir=place) as folder:
             exchange = export(Path(folder), QUICK_IMAGES if arguments.quick else None)
-            for scheme in OUR_SCHEMES if arguments.all else (PER_CHANNEL, PER_TENSOR):
+            for scheme in arguments.scheme or (PER_CHANNEL, PER_TENSOR):
                 if ours.TOOL in tools:
                     recipe = arguments.recipe or OUR_RECIPES[scheme]
                     rows.append(_shown(our_row(scheme, recipe, exchange)))
@@ -136,7 +137,12 @@ def _arguments() -> argparse.Namespace:
     cache = Path(tempfile.gettempdir()) / "intaglio-peers"
     parser.add_argument("--environments", type=Path, default=cache, help=f"default {cache}")
     parser.add_argument("--recipe", help="of our own rows; accurate if left out")
-    parser.add_argument("--all", action="store_true", help="also w4a8, which takes long")
+    parser.add_argument(
+        "--scheme",
+        action="append",
+        choices=tuple(OUR_SCHEMES),
+        help="both of 8 bits if left out; w4a8 takes long",
+    )
     parser.add_argument("--quick", action="store_true", help=f"judge on {QUICK_IMAGES} images")
     return parser.parse_args()
 

@@ -15,7 +15,6 @@ class Setting:
         scheme: What is quantized to how many bits.
         text: The setting in words.
         calibration_images: How many images it calibrates on.
-        slow: Whether it is left out unless asked for.
     """
 
     tool: str
@@ -23,7 +22,6 @@ class Setting:
     scheme: str
     text: str
     calibration_images: int
-    slow: bool = False
 
 
 PER_CHANNEL = "w8a8 per-channel"
@@ -67,8 +65,7 @@ SETTINGS = (
         FOUR_BITS,
         "AdaRound, cut to 64 images and 500 x 4 a layer",
         100,
-        slow=True,
     ),
-    Setting("brevitas", "4 bits", FOUR_BITS, "layerwise, CLE + GPTQ + bias correction", 50, True),
+    Setting("brevitas", "4 bits", FOUR_BITS, "layerwise, CLE + GPTQ + bias correction", 50),
 )
 TOOLS = tuple(dict.fromkeys(setting.tool for setting in SETTINGS))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from intaglio.errors import UnsupportedByTarget
+from intaglio.errors import RequestError
 from intaglio.held_images import HeldImages
 from intaglio.judge import Judge, Verdict
 from intaglio.numerics.scheme import parse_scheme
@@ -69,7 +69,7 @@ class _Search:
                 self.prepared, settings, self.held.tuning, self.recorder, device=self.device
             )
             twin = build_twin(state.graph, state.encoded, settings.target)
-        except UnsupportedByTarget as error:
+        except RequestError as error:  # such as: the target holds none of it, no layer is left
             if self.best is None:
                 raise
             self._record(name, began, None, kept=False, why=str(error))
@@ -117,15 +117,19 @@ def search(
 ) -> Found:
     """Return the best network that the ladder gives within the minutes.
 
-    The first rung, plain quantization, always runs.
+    The first rung, plain quantization, always runs. Cheap rungs are climbed until enough images say
+    that the wish is met; dear ones, and layers in float, only where it is not.
     """
     judge = Judge(prepared.graph, held.judged, held.labels)
     work = _Search(prepared, settings, held, judge, recorder, device)
     work.try_rung("plain", _spelled_out(settings))
     for name, change in _rungs(settings):
-        if work.is_met() or not len(held.judged):
-            break
         assert work.best is not None
+        is_enough = (
+            work.is_met() if name in DEARER else work.best[2].surely_meets(settings.max_drop)
+        )
+        if is_enough or not len(held.judged):
+            break
         if work.has_time_for(name):
             work.try_rung(name, change(work.best[1]))
     _keep_worst_in_float(work)

@@ -51,21 +51,23 @@ class Verdict:
         return 100.0 * (self.n - self.same) / self.n / DISAGREEMENTS_A_POINT
 
     def meets(self, max_drop: float) -> bool:
-        """Whether no more than `max_drop` points are lost, and enough images say so.
+        """Whether no more than `max_drop` points are lost on these images."""
+        return self.n > 0 and self.drop <= max_drop
+
+    def surely_meets(self, max_drop: float) -> bool:
+        """Whether enough images say so.
 
         That 24 images all agree says little about one point: by the rule of succession
         (changed + 1) / (n + 1) of all others may differ, and a third of that has to be within the
         wish. Where there are labels they decide alone once the standard error of the accuracy lost
         is within the wish.
         """
-        if not self.n:
+        if not self.meets(max_drop):
             return False
         changed = self.n - self.same
         expected = 100.0 * (changed + 1) / (self.n + 1) / DISAGREEMENTS_A_POINT
-        if self.right is None:
-            return expected <= max_drop
         error = 100.0 * math.sqrt(changed + 1) / self.n
-        return self.drop <= max_drop and min(error, expected) <= max_drop
+        return expected <= max_drop or (self.right is not None and error <= max_drop)
 
     def is_better_than(self, other: Verdict) -> bool:
         """Whether it loses less; where the difference is within its own standard error, by SQNR.
@@ -98,8 +100,7 @@ class Verdict:
         if not self.n:
             return "there were too few images to judge on"
         if self.right is not None:
-            said = f"{self.drop:.1f} points lost on {self.n} images, wished at most {max_drop:g}"
-            return f"{said}, and too few to be certain of it" if self.drop <= max_drop else said
+            return f"{self.drop:.1f} points lost on {self.n} images, wished at most {max_drop:g}"
         agreement = 100.0 * self.same / self.n
         return (
             f"{agreement:.1f} % agreement with the float network on {self.n} images, wished at"
