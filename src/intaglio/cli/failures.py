@@ -18,6 +18,12 @@ def tell(message: str) -> None:
     sys.stderr.flush()
 
 
+def tell_note(message: str) -> None:
+    """Write one line on standard error about something that is no error."""
+    sys.stderr.write(f"intaglio: {one_line(message)}\n")
+    sys.stderr.flush()
+
+
 def one_line(message: str) -> str:
     """Return the message with line breaks and other characters that do not print escaped.
 
