@@ -126,9 +126,7 @@ def test_the_recipe_in_the_folder_is_a_recipe(pristine):
 def test_an_older_result_is_replaced_as_a_whole_where_asked_for(result, saved):
     (saved / "model.tflite").write_bytes(b"old")
 
-    with pytest.raises(
-        OutputError, match=r"a result of intaglio \(model, w8a8 .*replace=True"
-    ):
+    with pytest.raises(OutputError, match=r"a result of intaglio \(model, w8a8 .*replace=True"):
         result.save(saved)
     result.save(saved, replace=True)
 
