@@ -212,7 +212,7 @@ THINGS: dict[str, Callable[[Path], object]] = {
     "result with notes": a_result_with("notes.txt"),
     "result with a hidden file": a_result_with(".keep"),
 }
-PLACES = (".", "..", "/", "images", "images/c0", "images/c0/out", "weights-folder")
+PLACES = (".", "..", "images", "images/c0", "images/c0/out", "weights-folder")
 
 
 def places() -> Row:

@@ -154,12 +154,11 @@ def _resolved(out: Path | str) -> Path:
 
 
 def _refuse_standing(path: Path) -> None:
+    """Refuse where the shell stands, and every folder above it, the root among them."""
     here = Path.cwd()
     if path == here or path in here.parents:
         what = "the working directory" if path == here else "a parent of the working directory"
         raise OutputError(f"{path} is {what}: give a folder of its own for --out")
-    if path == path.parent:
-        raise OutputError(f"{path} is the root of the file system: give a folder for --out")
 
 
 def _refuse_mixing(path: Path, apart: Mapping[str, Path | str]) -> None:
