@@ -1,6 +1,6 @@
 """Kills, races, and everything that may lie in the output place: what is lost, what is half done.
 
-python -m benchmarks.durability [places|kills|races]
+python -m benchmarks.durability [places|kills|races|sums]
 
 Whole runs of the command are killed at random moments; runs in processes and threads of one process
 id write to one place at the same time; each kind of thing that a file system can hold is offered as
@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import stat
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,9 +33,12 @@ import torch
 from PIL import Image
 
 import intaglio
+from benchmarks.networks import V2
+from benchmarks.paired import interleaved, ratio
 from benchmarks.places import write_result
 from intaglio.cli.main import main as command
 from intaglio.errors import OutputError
+from intaglio.host.sums import verify_sums, write_sums
 
 KILLS, RACES, RACERS = 300, 60, 3
 CLONE_NEWPID, CLONE_NEWNS = 0x20000000, 0x00020000
@@ -265,6 +269,30 @@ def mounted(folder: str) -> None:
     print(json.dumps(found))
 
 
+def sums() -> Row:
+    """What SHA256SUMS and its verification cost, beside a plain run of MobileNetV2."""
+    module, _, _ = V2.build()
+    images = torch.cat(list(V2.images(V2.calibration, 128)))
+    result = intaglio.compress(module, images[:1], data=images, recipe="plain")
+    result.save("costly")
+    seconds = interleaved(
+        {
+            "run": lambda: intaglio.compress(module, images[:1], data=images, recipe="plain"),
+            "write": lambda: write_sums(Path("costly")),
+            "verify": lambda: verify_sums(Path("costly")),
+        },
+        rounds=5,
+    )
+    return {
+        "what": "sums",
+        "plain run s": round(statistics.median(seconds["run"]), 2),
+        "write and verify / run %": round(
+            100 * sum(ratio(seconds, part, "run")[0] for part in ("write", "verify")), 3
+        ),
+        "threads": torch.get_num_threads(),
+    }
+
+
 def prepared(folder: Path) -> None:
     """Make images, notes of the user, and a result to start from."""
     draw = np.random.default_rng(0)
@@ -276,7 +304,12 @@ def prepared(folder: Path) -> None:
     (folder / "notes.txt").write_text("thoughts")
 
 
-PARTS: dict[str, Callable[[], Row]] = {"places": places, "kills": kills, "races": races}
+PARTS: dict[str, Callable[[], Row]] = {
+    "places": places,
+    "kills": kills,
+    "races": races,
+    "sums": sums,
+}
 
 
 def main(names: list[str] | None = None) -> None:
