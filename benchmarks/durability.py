@@ -35,7 +35,7 @@ from PIL import Image
 import intaglio
 from benchmarks.networks import V2
 from benchmarks.paired import interleaved, ratio
-from benchmarks.places import write_result
+from benchmarks.places import earlier_rows, write_result
 from intaglio.cli.main import main as command
 from intaglio.errors import OutputError
 from intaglio.host.sums import verify_sums, write_sums
@@ -315,7 +315,8 @@ PARTS: dict[str, Callable[[], Row]] = {
 def main(names: list[str] | None = None) -> None:
     """Run the parts that are named, or all."""
     torch.set_num_threads(1)
-    home, rows = Path.cwd(), []
+    home = Path.cwd()
+    rows = {row["what"]: row for row in earlier_rows("durability")} if names else {}
     for name in names or list(PARTS):
         with tempfile.TemporaryDirectory() as folder:
             # one folder further down: its parent is offered as --out too
@@ -327,10 +328,10 @@ def main(names: list[str] | None = None) -> None:
                 assert run("out") == 0
                 began = time.perf_counter()
                 row = PARTS[name]()
-                rows.append({**row, "seconds": round(time.perf_counter() - began)})
+                rows[name] = {**row, "seconds": round(time.perf_counter() - began)}
             finally:
                 os.chdir(home)
-        write_result("durability", "python -m benchmarks.durability", rows)
+        write_result("durability", "python -m benchmarks.durability", list(rows.values()))
 
 
 if __name__ == "__main__":
