@@ -31,10 +31,16 @@ def first_complaint(error: ValidationError) -> Complaint:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     value = first["input"]
-    plain = value is None or isinstance(value, str | bool | int | float)
-    seen = ascii(value)[:LONGEST] if plain else f"a {type(value).__name__}"
     message = " ".join(first["msg"].split())[: 2 * LONGEST]
-    return Complaint(printable(key)[: 2 * LONGEST], first["type"], message, seen)
+    return Complaint(printable(key)[: 2 * LONGEST], first["type"], message, _shown(value))
+
+
+def _shown(value: object) -> str:
+    if type(value) is int and value.bit_length() > LONGEST:
+        return f"a whole number of {value.bit_length()} bits"  # its digits may be beyond Python's
+    if value is None or isinstance(value, str | bool | int | float):
+        return ascii(value)[:LONGEST]
+    return f"a {type(value).__name__}"
 
 
 def printable(text: str) -> str:

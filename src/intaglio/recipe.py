@@ -26,6 +26,8 @@ LARGEST_BYTES, MOST_DOTS = 2**18, 500
 QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'""")
 ALWAYS_WRITTEN = {"name", "description", "calibrator"}
 
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
 
 class Recipe(BaseModel):
     """What is done to a network, and with which settings.
@@ -61,12 +63,12 @@ class Recipe(BaseModel):
     target: str | None = None
     scheme: str | None = None
     io: Literal["float", "int8"] | None = None
-    seed: int | None = None
-    limit: int | None = None
+    seed: Int64 | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
     keep_float: list[str] | None = None
     weight_bits: dict[str, int] = {}
     steps: list[dict[str, Any]] = []
-    ran: dict[str, str | int | float | bool | None] = {}
+    ran: dict[str, str | Int64 | float | bool | None] = {}
 
     @property
     def step_names(self) -> list[str]:

@@ -15,6 +15,7 @@ LARGEST_SIZE = 2**31 - 1
 """Of an axis, and of an index into it."""
 LARGEST_STEP = 2**16
 """Of kernels, strides, dilations, paddings and images along one axis, and of groups."""
+FLOAT32_MAX = float.fromhex("0x1.fffffep127")
 LARGEST_RANK = 64
 """Axes that a tensor of torch may have."""
 
@@ -61,7 +62,15 @@ def _is_ordered_pair(value: Any) -> bool:
     if type(value) is not tuple or len(value) != 2:
         return False
     low, high = value
-    return type(low) is float and type(high) is float and low <= high  # NaN is never <=
+    return _is_real(low) and _is_real(high) and bool(low <= high)
+
+
+def _is_real(value: Any) -> bool:
+    return _is_finite(value) or value in (math.inf, -math.inf)
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) is float and abs(value) <= FLOAT32_MAX  # NaN is never <=
 
 
 def _are_axes(value: Any) -> bool:
@@ -108,16 +117,12 @@ ORDER = Rule("every axis once, the batch first", _is_order)
 SHAPE = Rule(f"sizes from 0 to {LARGEST_SIZE}, the first of which may be -1", _is_shape)
 PADDING = Rule(f"an even number of values, each {MARGIN.allowed}", _is_padding)
 FLAG = Rule("True or False", lambda value: type(value) is bool)
-BOUNDS = Rule("two real numbers (low, high), low <= high", _is_ordered_pair)
+BOUNDS = Rule("two float32 (low, high), low <= high, which may be infinite", _is_ordered_pair)
 ACTIVATION = BOUNDS.optional()
-REAL = Rule("a real number", lambda value: type(value) is float and value == value)
-FINITE = Rule("a finite number", lambda value: type(value) is float and math.isfinite(value))
-NON_NEGATIVE = Rule(
-    "a finite number >= 0", lambda value: type(value) is float and 0.0 <= value < math.inf
-)
-POSITIVE = Rule(
-    "a finite number > 0", lambda value: type(value) is float and 0.0 < value < math.inf
-)
+REAL = Rule("a float32 or an infinity", _is_real)
+FINITE = Rule("a finite float32", _is_finite)
+NON_NEGATIVE = Rule("a finite float32 >= 0", lambda value: _is_finite(value) and value >= 0.0)
+POSITIVE = Rule("a finite float32 > 0", lambda value: _is_finite(value) and value > 0.0)
 SCALES = Rule(
     f"a number from 1/{LARGEST_STEP} to {LARGEST_STEP}",
     lambda value: type(value) is float and 1 / LARGEST_STEP <= value <= LARGEST_STEP,
