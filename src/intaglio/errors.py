@@ -25,7 +25,16 @@ class IntaglioError(Exception):
 
 
 class RequestError(IntaglioError):
-    """The request, an input file or the output place is wrong; the command line exits with 2."""
+    """The request, an input file or the output place is wrong; the command line exits with 2.
+
+    Its text is one line whatever names from a file are in it: what does not print is escaped.
+    """
+
+    def __str__(self) -> str:
+        """Return the message in one line of printable characters."""
+        return "".join(
+            letter if letter.isprintable() else ascii(letter)[1:-1] for letter in super().__str__()
+        )
 
 
 class UnknownName(RequestError):
