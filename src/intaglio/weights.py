@@ -158,9 +158,10 @@ def _state_dict_of(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether `value` is an ordinary dense tensor with values, neither sparse nor quantized."""
-    is_dense = isinstance(value, Tensor) and value.layout == torch.strided
-    return is_dense and value.device.type == "cpu" and not value.is_quantized
+    """Return whether `value` is an ordinary dense tensor, neither sparse nor quantized nor meta."""
+    if not isinstance(value, Tensor) or value.device.type != "cpu":
+        return False
+    return value.layout == torch.strided and not value.is_quantized
 
 
 def _without_parallel_prefix(given: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:

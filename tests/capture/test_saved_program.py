@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from intaglio.capture import graph_of_program
-from intaglio.capture.plain_parts import foreign_in_formula
+from intaglio.capture.plain_formula import foreign_in_formula
 from intaglio.capture.saved_program import EXAMPLES, PROGRAM, load_program, program_input
 from intaglio.errors import WeightsError
 from intaglio.run.float import run_float

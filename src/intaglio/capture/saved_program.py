@@ -16,12 +16,20 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from intaglio.capture.plain_parts import foreign_in_examples, foreign_in_program, without_code
+from intaglio.archive import DamagedArchive, open_archive
+from intaglio.capture.plain_parts import (
+    LARGEST_PROGRAM_BYTES,
+    foreign_in_examples,
+    foreign_in_program,
+    without_code,
+)
+from intaglio.capture.plain_tensors import check_tensors
 from intaglio.errors import WeightsError
 
 PROGRAM = "models/model.json"
@@ -83,17 +91,14 @@ def _read_parts(path: Path) -> dict[str, bytes]:
     if not path.is_file():
         raise WeightsError(f"there is no program file '{path}'")
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            names = [entry.filename.partition("/")[2] for entry in entries]
-            # stored, as torch stores them: what is compressed may grow without end
-            is_stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-            if not is_stored or len({name.lower() for name in names}) != len(names):
-                raise ValueError("parts that are compressed, or there twice")
-            contents = [archive.read(entry) for entry in entries]
-    except Exception as error:  # zipfile raises whatever the damaged bytes lead it to
+        with open_archive(path) as archive:
+            contents = {name: archive.read(name) for name in archive.namelist()}
+    except DamagedArchive as error:
         raise _damaged(path, error) from error
-    return dict(zip(names, contents, strict=True))
+    parts = {name.partition("/")[2]: content for name, content in contents.items()}
+    if len({name.lower() for name in parts}) != len(contents):
+        raise _damaged(path, DamagedArchive("a part is there twice"))
+    return parts
 
 
 def _refuse_foreign(parts: Mapping[str, bytes], path: Path) -> None:
@@ -101,16 +106,37 @@ def _refuse_foreign(parts: Mapping[str, bytes], path: Path) -> None:
     if foreign:
         raise _needs_unpickling(path, f"its part '{foreign[0]}'")
     for folder, (config, pattern) in CONFIGS.items():
-        for key, entry in json.loads(parts[config])["config"].items():
+        entries = _plain_json(parts[config])["config"]
+        for key, entry in entries.items():
             stored = str(entry["path_name"])
             is_plain = entry["use_pickle"] is False and type(entry["tensor_meta"]) is dict
             if not is_plain or not pattern.fullmatch(stored):
                 raise _needs_unpickling(path, f"its tensor '{key}'")
             if folder + stored not in parts:
                 raise ValueError(f"the tensor '{key}' is missing")
-    found = foreign_in_examples(parts[EXAMPLES]) or foreign_in_program(json.loads(parts[PROGRAM]))
+        sizes = {name.removeprefix(folder): len(content) for name, content in parts.items()}
+        check_tensors(entries, sizes)
+    program = _plain_json(parts[PROGRAM])
+    found = foreign_in_examples(parts[EXAMPLES]) or foreign_in_program(program)
     if found:
         raise _needs_unpickling(path, found)
+
+
+def _plain_json(content: bytes) -> Any:
+    """Return what a part of JSON holds; a key that is there twice is an error."""
+    if len(content) > LARGEST_PROGRAM_BYTES:
+        raise ValueError(f"a part of JSON of more than {LARGEST_PROGRAM_BYTES} bytes")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a key of a part of JSON is there twice")
+        return found
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} in a part of JSON")
+
+    return json.loads(content, object_pairs_hook=once, parse_constant=refuse)
 
 
 def _repacked(parts: Mapping[str, bytes]) -> io.BytesIO:
@@ -148,7 +174,8 @@ def _needs_unpickling(path: Path, what: str) -> WeightsError:
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    kind = "" if isinstance(error, DamagedArchive) else f"{type(error).__name__}: "
+    reason = " ".join(f"{kind}{error}".split())[:300]
     return WeightsError(
         f"the program '{path}' is damaged or no .pt2 exported program ({reason}): {REMEDY}"
     )
