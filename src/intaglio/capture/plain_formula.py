@@ -14,7 +14,7 @@ import re
 
 LONGEST = 2000
 DEEPEST = 24
-MOST_PARTS = 120
+MOST_PARTS = 80
 LARGEST_EXPONENT = 8
 LARGEST_BITS = 2048
 """Of what a formula can come to, when each size in it has 64 bits."""

@@ -47,8 +47,10 @@ _NAMED_VALUES = frozenset(
 )
 _CONTAINERS = frozenset({"builtins.tuple", "builtins.list", "builtins.dict"})
 LARGEST_PROGRAM_BYTES = 2**25
-MOST_OF_EACH = 20_000
-"""Calls in a program, and formulas in it: torch takes about a millisecond for each."""
+MOST_CALLS = 20_000
+"""torch takes about a millisecond for each."""
+LONGEST_FORMULAS, MOST_FORMULAS = 2**21, 200
+"""Characters of all formulas, and how many different ones: SymPy takes 0.3 s for the worst seen."""
 DEEPEST_JSON = 60
 LONGEST_SPEC = 100_000
 
@@ -72,24 +74,27 @@ def foreign_in_program(program: Any) -> str | None:
     """Look through the graph's JSON: operators of ATen alone, and formulas of sizes alone.
 
     Names too: torch writes them into a Python function that it compiles. And how much there is, as
-    torch's own work on it has no bound: LARGEST_... and MOST_... say how much.
+    torch's own work on it has no bound: the constants above say how much.
     """
     found = _foreign_in_ranges(program["range_constraints"])
     waiting: list[tuple[str, Any, int]] = [("", program, 0)]
-    counts = {"target": 0, "expr_str": 0}
+    calls, formulas = 0, list[str]()
     while waiting and not found:
         key, value, depth = waiting.pop()
         if depth > DEEPEST_JSON:
             return "its depth"
-        if key in counts:
-            counts[key] += 1
-            if counts[key] > MOST_OF_EACH:
-                return f"its size (more than {MOST_OF_EACH} of '{key}')"
+        calls += key == "target"
+        if key == "expr_str":
+            formulas.append(str(value))
         found = _foreign_value(key, value)
         if type(value) is dict:
             waiting += [(inner, value[inner], depth + 1) for inner in value]
         elif type(value) is list:
             waiting += [("", inner, depth + 1) for inner in value]
+    if calls > MOST_CALLS:
+        return f"its size ({calls} calls)"
+    if sum(map(len, formulas)) > LONGEST_FORMULAS or len(set(formulas)) > MOST_FORMULAS:
+        return f"its size ({len(formulas)} formulas)"
     return found
 
 
