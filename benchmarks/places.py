@@ -18,8 +18,18 @@ IMAGENET = DATA / "imagenet"
 
 def write_result(name: str, command: str, rows: list[dict[str, Any]]) -> None:
     """Write benchmarks/results/NAME.json: the command, the machine, the rows; print the rows."""
+    save_result(name, command, rows)
+    for row in rows:
+        print_row(row)
+
+
+def save_result(name: str, command: str, rows: list[dict[str, Any]]) -> None:
+    """Write benchmarks/results/NAME.json and print nothing."""
     content = {"command": command, "machine": machine(), "rows": rows}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-    for row in rows:
-        print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+
+
+def print_row(row: dict[str, Any]) -> None:
+    """Print one row on one line."""
+    print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)

@@ -20,6 +20,18 @@ Messages say what was wrong, where in the user's model or file, the value seen, 
 from __future__ import annotations
 
 
+def one_line(message: str) -> str:
+    """Return the message with line breaks and other characters that do not print escaped.
+
+    Names of files and layers come from outside and may hold anything.
+    """
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in message)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")
+
+
 class IntaglioError(Exception):
     """The root of all errors that intaglio raises on purpose."""
 
@@ -32,9 +44,7 @@ class RequestError(IntaglioError):
 
     def __str__(self) -> str:
         """Return the message in one line of printable characters."""
-        return "".join(
-            letter if letter.isprintable() else ascii(letter)[1:-1] for letter in super().__str__()
-        )
+        return one_line(super().__str__())
 
 
 class UnknownName(RequestError):

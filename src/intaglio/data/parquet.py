@@ -54,6 +54,8 @@ def open_parquet(path: Path) -> Dataset:
     if row_count == 0:
         raise DataError(f"{path}: the file has no rows")
     labels = _read_labels(path, file) if "label" in kinds else None
+    if row_count != column.row_count or (labels is not None and len(labels) != row_count):
+        raise _corrupt(path, ValueError(f"it has not the {row_count} rows that it says"))
     return Dataset(path.name, path, _ParquetItems(column, row_count, labels))
 
 
@@ -101,7 +103,11 @@ class _JpegColumn:
             try:
                 # A memory map would count each page that was read as this process's memory.
                 self._file = pyarrow.parquet.ParquetFile(
-                    self.path, memory_map=False, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False
+                    self.path,
+                    memory_map=False,
+                    buffer_size=_READ_BUFFER_BYTES,
+                    pre_buffer=False,
+                    page_checksum_verification=True,  # where the file has checksums
                 )
             except (pyarrow.ArrowException, OSError) as error:
                 raise _corrupt(self.path, error) from error
@@ -109,6 +115,11 @@ class _JpegColumn:
             groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
             self._group_ends = list(accumulate(group.num_rows for group in groups))
         return self._file
+
+    @property
+    def row_count(self) -> int:
+        """How many rows the open file's row groups have."""
+        return self._group_ends[-1] if self._group_ends else 0
 
     def read(self, row: int) -> bytes:
         """Return the bytes in a row; raise DataError if the file is corrupt there."""
