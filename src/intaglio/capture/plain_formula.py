@@ -91,7 +91,7 @@ def _foreign_call(call: ast.Call) -> str | None:
         return f"a keyword of {name}"
     if name in _NUMBERS and not all(_is_number(argument) for argument in call.args):
         return f"what {name} is given"
-    if name == "Rational" and len(call.args) == 2 and not _whole(call.args[1]):
+    if name == "Rational" and not all(0 < _whole(part) < 2**SIZE_BITS for part in call.args[1:]):
         return "a fraction without denominator"
     if name == "Pow" and not _is_exponent(call.args[1]):
         return "an exponent"

@@ -1,8 +1,9 @@
 """A saved `.pt2` exported program, opened without running what a stranger may have put in it.
 
-torch.export.load unpickles some parts of an archive and evaluates others as text. So the archive is
-looked through first, and only what torch.export.save of torch 2.13 writes for plain tensors is let
-through; torch then reads a fresh copy made of those parts, with the example inputs left out.
+torch.export.load unpickles some parts of an archive and evaluates others as text, some of it for as
+long as the text says. So the archive is looked through first, and only what torch.export.save of
+torch 2.13 writes for plain tensors is let through, up to stated sizes; torch then reads a fresh
+copy made of those parts, with the example inputs left out.
 """
 
 from __future__ import annotations
@@ -168,8 +169,9 @@ def _silent_torch() -> Iterator[None]:
 
 def _needs_unpickling(path: Path, what: str) -> WeightsError:
     return WeightsError(
-        f"the program '{path}' is not opened: {what} would need unpickling or could run code, and"
-        f" intaglio never does that; save it, with plain tensors alone, by torch.export.save"
+        f"the program '{path}' is not opened: {what} would need unpickling, could run code or take"
+        " any time, and intaglio never does that; save it, with plain tensors alone, by"
+        " torch.export.save"
     )
 
 
