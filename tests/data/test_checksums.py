@@ -82,9 +82,7 @@ def test_a_changed_page_of_a_parquet_file_with_checksums_is_noticed(tmp_path: Pa
     path = tmp_path / "a.parquet"
     images = [jpeg_bytes(seed) for seed in range(3)]
     table = pyarrow.table({"jpeg": images, "label": [0, 1, 2]})
-    pyarrow.parquet.write_table(
-        table, path, compression="none", use_dictionary=False, write_page_checksum=True
-    )
+    pyarrow.parquet.write_table(table, path, compression="none", write_page_checksum=True)
     content = bytearray(path.read_bytes())
     content[content.index(images[1]) + 200] ^= 1
     path.write_bytes(content)
