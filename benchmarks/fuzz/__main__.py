@@ -7,9 +7,9 @@ one to three changes (bytes flipped, words overwritten, cut, doubled, moved; of 
 values, keys and lists), the same for the same number on every run. `refused`: a RequestError of one
 line. `equal`: read, with the same content. `other`: read with other content; `silent` are those of
 them where a checksum should have noticed (of a result with its SHA256SUMS as it lies: `equal` too),
-the rest are formats that have none. `child_ended`: native code ended the process that runs it,
-which is a child in intaglio, and its end a refusal. `traceback`, `crash` and `stall` (20 s, see
-driver.py) are defects, as is `silent`. Rows already in the results stay unless --again is given or
+the rest are formats that have none. `child_ended`: refused because native code ended
+the child process that had the file. `traceback`, `crash` and `stall` (20 s of a core for one file)
+are defects, as is `silent`. Rows already in the results stay unless --again is given or
 they had fewer mutants; each row is saved as it ends. About 20 minutes of one core.
 """
 
@@ -25,7 +25,17 @@ from typing import Any
 
 import torch
 
-from benchmarks.fuzz.driver import CRASH, EQUAL, OTHER, REFUSED, STALL, TRACEBACK, Outcome, outcomes
+from benchmarks.fuzz.driver import (
+    CHILD_ENDED,
+    CRASH,
+    EQUAL,
+    OTHER,
+    REFUSED,
+    STALL,
+    TRACEBACK,
+    Outcome,
+    outcomes,
+)
 from benchmarks.fuzz.formats import MUST_REFUSE, NONE, Format
 from benchmarks.fuzz.inputs import input_formats
 from benchmarks.fuzz.results import result_formats
@@ -66,9 +76,7 @@ def measured(format_: Format, count: int) -> dict[str, Any]:
     silent += kinds[EQUAL] if format_.guard == MUST_REFUSE else 0
     row: dict[str, Any] = {"format": format_.name, "mutants": count}
     row |= {kind: kinds[kind] for kind in (REFUSED, EQUAL, OTHER)} | {"silent": silent}
-    row |= {"child_ended": kinds[CRASH] if format_.in_child else 0}
-    row |= {"crash": 0 if format_.in_child else kinds[CRASH]}
-    row |= {TRACEBACK: kinds[TRACEBACK], STALL: kinds[STALL]}
+    row |= {kind: kinds[kind] for kind in (CHILD_ENDED, TRACEBACK, CRASH, STALL)}
     row |= {"slowest_s": max(outcome.seconds for outcome in found)}
     row |= {"seconds": round(time.monotonic() - began, 1)}
     return row | {"examples": _examples(found, silent > 0)}

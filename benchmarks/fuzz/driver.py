@@ -1,7 +1,7 @@
 """Mutants of one format, read one after the other in a child process that they may take down.
 
-The child is forked once for many mutants and tells the outcome of each; when it dies or says
-nothing for STALL_S, the mutant whose turn it was gets the blame, and a new child goes on behind it.
+The child is forked once for many mutants and tells the outcome of each; when it dies, or one mutant
+takes STALL_S of its core, the mutant whose turn it was gets the blame, and a new child goes on.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.fuzz.formats import Format
+from benchmarks.fuzz.formats import ChildEnded, Format
 from benchmarks.fuzz.mutations import mutant
 from intaglio.errors import RequestError
 
 SEED = "intaglio"
-STALL_S = 20.0
+STALL_S, LONGEST_WAIT_S = 20.0, 300.0
+"""Seconds of a core, so that a busy machine is no stall; and of waiting, whatever for."""
 MEMORY_BYTES = 4 * 2**30
 """What a mutant may take beside what the parent has."""
 LONGEST_MESSAGE = 4000
-REFUSED, EQUAL, OTHER, TRACEBACK, CRASH, STALL = (
-    "refused", "equal", "other", "traceback", "crash", "stall",
-)  # fmt: skip
+REFUSED, CHILD_ENDED, EQUAL, OTHER = "refused", "child_ended", "equal", "other"
+TRACEBACK, CRASH, STALL = "traceback", "crash", "stall"
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,9 @@ class Outcome:
 
     Attributes:
         number: Which.
-        kind: REFUSED (a RequestError of one line), EQUAL (read with the sample's content), OTHER,
-            TRACEBACK (any other exception), CRASH (the process died) or STALL.
+        kind: REFUSED (a RequestError of one line), CHILD_ENDED (one that says so), EQUAL (read with
+            the sample's content), OTHER, TRACEBACK (any other exception), CRASH (the process died)
+            or STALL.
         text: The error, shortened.
         seconds: Wall time.
     """
@@ -62,35 +63,47 @@ def outcomes(format_: Format, content: bytes, digest: str, count: int) -> Iterat
     number = 0
     while number < count:
         process, reader = _forked(format_, content, digest, range(number, count))
-        began = time.monotonic()
+        began, outcome = time.monotonic(), None
         try:
-            for outcome in _told(reader, number):
+            for outcome in _told(reader, process, number):
                 yield outcome
-                number, began = number + 1, time.monotonic()
+                number, began = outcome.number + 1, time.monotonic()
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
             _, status = os.waitpid(process, 0)
             os.close(reader)
-        if number < count:
-            seconds = time.monotonic() - began
-            kind = STALL if seconds >= STALL_S else CRASH
-            yield Outcome(number, kind, f"wait status {status}", round(seconds, 3))
+        if number < count and (outcome is None or outcome.kind != STALL):
+            seconds = round(time.monotonic() - began, 3)
+            yield Outcome(number, CRASH, f"wait status {status}", seconds)
             number += 1
 
 
-def _told(reader: int, first: int) -> Iterator[Outcome]:
-    """Yield what the child tells, until it ends or is silent for too long."""
-    rest, number = b"", first
+def _told(reader: int, process: int, first: int) -> Iterator[Outcome]:
+    """Yield what the child tells, until it ends or one mutant has taken too long."""
+    rest, number, began, began_cpu = b"", first, time.monotonic(), 0.0
     while True:
-        ready, _, _ = select.select([reader], [], [], STALL_S)
-        piece = os.read(reader, 2**16) if ready else b""
+        ready, _, _ = select.select([reader], [], [], 1.0)
+        if not ready:
+            used, waited = _cpu_seconds(process) - began_cpu, time.monotonic() - began
+            if used < STALL_S and waited < LONGEST_WAIT_S:
+                continue
+            yield Outcome(number, STALL, f"{used:.0f} s of a core", round(waited, 3))
+            return
+        piece = os.read(reader, 2**16)
         if not piece:
             return
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             yield Outcome(number, *json.loads(line))
             number += 1
+        began, began_cpu = time.monotonic(), _cpu_seconds(process)
+
+
+def _cpu_seconds(process: int) -> float:
+    """Return what a process has used of the processor so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _forked(format_: Format, content: bytes, digest: str, numbers: range) -> tuple[int, int]:
@@ -133,7 +146,7 @@ def _read(format_: Format, digest: str) -> tuple[str, str]:
         message = str(error)
         if "\n" in message or len(message) > LONGEST_MESSAGE:
             return TRACEBACK, f"a message of {len(message)} letters: {message}"
-        return REFUSED, message
+        return CHILD_ENDED if isinstance(error, ChildEnded) else REFUSED, message
     except BaseException as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}"

@@ -11,6 +11,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.fuzz.mutations import Mutation
+from intaglio.errors import RequestError
+
+
+class ChildEnded(RequestError):
+    """A refusal because the file ended the child process in which native code had it."""
+
 
 NONE, CHECKSUMS, MUST_REFUSE = "none", "checksums", "sha256"
 
@@ -31,7 +37,6 @@ class Format:
         guard: What can notice a changed number: NONE, CHECKSUMS, or MUST_REFUSE where each changed
             byte has to be refused.
         prepare: What is done between writing a mutant and reading it.
-        in_child: Whether intaglio runs this file in a child process: one that dies is a refusal.
     """
 
     name: str
@@ -40,7 +45,6 @@ class Format:
     read: Callable[[], str]
     guard: str = NONE
     prepare: Callable[[], None] = nothing
-    in_child: bool = False
 
 
 def digest_of(*parts: object) -> str:

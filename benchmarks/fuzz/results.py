@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +16,27 @@ import torch
 from torch import Tensor
 
 import intaglio
-from benchmarks.fuzz.formats import CHECKSUMS, MUST_REFUSE, Format, digest_of, nothing
+from benchmarks.fuzz.formats import CHECKSUMS, MUST_REFUSE, ChildEnded, Format, digest_of, nothing
 from benchmarks.fuzz.inputs import graph_digest, network, pixels
 from benchmarks.fuzz.mutations import Mutation, of_bytes, of_json, of_toml
 from intaglio.cli.images import Images
 from intaglio.cli.saved import open_saved
 from intaglio.data.images import open_dataset
+from intaglio.errors import RequestError
 from intaglio.numerics.encodings import Encodings
 from intaglio.result import load
 from intaglio.targets import LITERT
 
 try:
-    from intaglio.export.tflite.runner import in_process
+    from intaglio.export.tflite.isolated import isolated
 
     from intaglio.export.tflite.network import as_network
 except ImportError:  # versions that run any file in their own process
-    as_network = in_process = None  # type: ignore[assignment]
+    as_network = isolated = None
 
 SUMS = "SHA256SUMS"
 MODEL = "model.tflite"
+FILES_OF_A_CHILD, TIME_LIMIT_S = 100, 60.0
 FILES: dict[str, Mutation] = {
     MODEL: of_bytes,
     "report.json": of_json,
@@ -63,7 +67,7 @@ def result_formats(folder: Path) -> list[Format]:
         alone.parent.mkdir()
         shutil.copy(sample / MODEL, alone)
         read = _file_reader(str(alone), data)
-        formats.append(Format(".tflite on its own", alone, of_bytes, read, in_child=True))
+        formats.append(Format(".tflite on its own", alone, of_bytes, read))
     return formats
 
 
@@ -82,7 +86,7 @@ def _rows(sample: Path, data: Path, name: str, mutation: Mutation) -> Iterator[F
             return
         read = _file_reader(str(place.parent), data)
     name = f"result {name}, sums made again"
-    yield Format(name, place, mutation, read, prepare=prepare, in_child=place.name == MODEL)
+    yield Format(name, place, mutation, read, prepare=prepare)
 
 
 def _copied(sample: Path, name: str) -> Path:
@@ -127,12 +131,13 @@ def _grids(encodings: Encodings) -> Iterator[Any]:
 
 
 def _file_reader(text: str, data: Path) -> Callable[[], str]:
-    """Return what reads and runs a file as `intaglio evaluate` does, but for its child process."""
+    """Return what reads and runs a file as `intaglio evaluate` does, many with one child process."""
+    child = _Child()
 
     def read() -> str:
         saved = open_saved(text)
-        with _opened(saved.content) as runner:
-            scored = as_network(runner, text)
+        with child.runtime() as runtime:
+            scored = as_network(runtime.open(saved.content), text)
             dataset = open_dataset(data, need_labels=True)
             wanted = saved.preprocess("resize=none")
             images = Images(dataset, wanted, scored.input_shape)
@@ -142,7 +147,33 @@ def _file_reader(text: str, data: Path) -> Callable[[], str]:
     return read
 
 
-@contextmanager
-def _opened(content: bytes) -> Iterator[Any]:
-    with in_process(content, LITERT) as runner:
-        yield runner
+class _Child:
+    """One child process after the other: a new one where the last has ended or had many files."""
+
+    def __init__(self) -> None:
+        self._owner = self._files = 0
+        self._stack = ExitStack()
+        self._runtime: Any = None
+
+    @contextmanager
+    def runtime(self) -> Iterator[Any]:
+        """Give what opens files; raise ChildEnded where a RequestError was its end."""
+        if self._owner != os.getpid() or self._files > FILES_OF_A_CHILD or self._has_ended():
+            if self._owner == os.getpid():
+                self._stack.close()
+            self._owner, self._files, self._stack = os.getpid(), 0, ExitStack()
+            started = isolated(LITERT, where=MODEL, time_limit_s=TIME_LIMIT_S)
+            self._runtime = self._stack.enter_context(started)
+        self._files += 1
+        try:
+            yield self._runtime
+        except RequestError as error:
+            if self._has_ended():
+                raise ChildEnded(str(error)) from error
+            raise
+
+    def _has_ended(self) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            self._runtime.child.process.wait(0.01)
+            return True
+        return False
