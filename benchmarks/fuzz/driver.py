@@ -113,15 +113,17 @@ def _forked(format_: Format, content: bytes, digest: str, numbers: range) -> tup
     if process:
         os.close(writer)
         return process, reader
-    os.close(reader)
-    _limit()
-    for number in numbers:
-        began = time.monotonic()
-        format_.place.write_bytes(mutant(content, format_.mutation, _seed(format_), number))
-        kind, text = _read(format_, digest)
-        line = json.dumps([kind, text[:300], round(time.monotonic() - began, 3)])
-        os.write(writer, line.encode() + b"\n")
-    os._exit(0)
+    try:  # whatever happens, the child never goes on as its parent
+        os.close(reader)
+        _limit()
+        for number in numbers:
+            began = time.monotonic()
+            format_.place.write_bytes(mutant(content, format_.mutation, _seed(format_), number))
+            kind, text = _read(format_, digest)
+            line = json.dumps([kind, text[:300], round(time.monotonic() - began, 3)])
+            os.write(writer, line.encode() + b"\n")
+    finally:
+        os._exit(0)
 
 
 def _seed(format_: Format) -> str:

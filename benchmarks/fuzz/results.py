@@ -131,7 +131,7 @@ def _grids(encodings: Encodings) -> Iterator[Any]:
 
 
 def _file_reader(text: str, data: Path) -> Callable[[], str]:
-    """Return what reads and runs a file as `intaglio evaluate` does, many with one child process."""
+    """Return what reads and runs a file as `intaglio evaluate` does, a child process for many."""
     child = _Child()
 
     def read() -> str:
