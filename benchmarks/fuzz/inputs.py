@@ -23,6 +23,7 @@ from intaglio.data.images import open_dataset
 from intaglio.ir.graph import Graph
 from intaglio.recipe import Recipe, find_recipe, to_toml
 from intaglio.weights import load_weights
+from intaglio.zoo.parse import parse_model
 
 CLASSES = 3
 
@@ -44,7 +45,7 @@ def pixels(size: int = 16, seed: int = 0) -> Image.Image:
 def input_formats(folder: Path) -> list[Format]:
     """Write a sample of each format into a folder of its own; return the formats."""
     formats = [*_weights(folder), *_programs(folder), *_data(folder), *_images(folder)]
-    return [*formats, _recipe(folder)]
+    return [*formats, _recipe(folder), _model_text(folder)]
 
 
 def _place(folder: Path, name: str, file: str) -> Path:
@@ -182,3 +183,14 @@ def _recipe(folder: Path) -> Format:
     return Format(
         "recipe .toml", path, of_toml, lambda: digest_of(find_recipe(str(path)).model_dump_json())
     )
+
+
+def _model_text(folder: Path) -> Format:
+    path = _place(folder, "text", "model.txt")
+    path.write_text("package.module:factory(width=0.25, sizes=[1, -2], name='a b', last=None)")
+
+    def read() -> str:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")  # as the system gives it
+        return digest_of(str(parse_model(text)))
+
+    return Format("MODEL of the command line", path, of_bytes, read)

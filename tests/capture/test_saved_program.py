@@ -384,3 +384,36 @@ def test_a_flipped_bit_in_any_part_is_noticed(tmp_path: Path, program: bytes) ->
         path.write_bytes(changed)
         with pytest.raises(WeightsError, match="Bad CRC-32"):
             load_program(path)
+
+
+def zeros_of(size: int) -> Callable[[dict[str, Any]], None]:
+    """Put a call before all others that makes zeros from nothing; what it says of them is small."""
+
+    def change(program: dict[str, Any]) -> None:
+        graph = program["graph_module"]["graph"]
+        call = {
+            "target": "torch.ops.aten.zeros.default",
+            "inputs": [{"name": "size", "arg": {"as_ints": [size, size]}, "kind": 1}],
+            "outputs": [{"as_tensor": {"name": "made"}}],
+            "metadata": {},
+            "is_hop_single_tensor_return": None,
+            "name": "made",
+        }
+        graph["nodes"].insert(0, call)
+        graph["tensor_values"]["made"] = graph["tensor_values"]["p_conv_bias"]
+
+    return change
+
+
+def test_a_call_that_makes_a_giant_from_nothing_is_refused_and_not_run(
+    tmp_path: Path, program: bytes
+) -> None:
+    path = tmp_path / "net.pt2"
+    for size in (3, 2**20):
+        path.write_bytes(program)
+        rewritten(path, changed_program(zeros_of(size)))
+        if size == 3:
+            assert load_program(path)
+        else:
+            with pytest.raises(WeightsError, match="'made' makes a tensor of 1099511627776 elem"):
+                load_program(path)
