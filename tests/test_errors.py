@@ -16,3 +16,11 @@ def test_names_that_do_not_print_are_escaped():
 
 def test_what_prints_is_left_as_it_is():
     assert str(RequestError("Käse 'ß' \\n: 12 °C")) == "Käse 'ß' \\n: 12 °C"
+
+
+def test_of_an_endless_message_beginning_and_end_are_left():
+    message = str(RequestError(f"line 3: there is no '{'9' * 100_000}'; give another"))
+
+    assert len(message) < 2100
+    assert message.startswith("line 3: there is no '999")
+    assert message.endswith("999'; give another")

@@ -28,6 +28,8 @@ STALL_S, LONGEST_WAIT_S = 20.0, 300.0
 MEMORY_BYTES = 4 * 2**30
 """What a mutant may take beside what the parent has."""
 LONGEST_MESSAGE = 4000
+HARNESS_FAILED = 70
+"""Exit status of a child that failed outside of reading: a defect of this package."""
 REFUSED, CHILD_ENDED, EQUAL, OTHER = "refused", "child_ended", "equal", "other"
 TRACEBACK, CRASH, STALL = "traceback", "crash", "stall"
 
@@ -73,6 +75,8 @@ def outcomes(format_: Format, content: bytes, digest: str, count: int) -> Iterat
                 os.kill(process, signal.SIGKILL)
             _, status = os.waitpid(process, 0)
             os.close(reader)
+        if os.waitstatus_to_exitcode(status) == HARNESS_FAILED:
+            raise RuntimeError(f"mutant {number} of '{format_.name}' cannot be made")
         if number < count and (outcome is None or outcome.kind != STALL):
             seconds = round(time.monotonic() - began, 3)
             yield Outcome(number, CRASH, f"wait status {status}", seconds)
@@ -113,6 +117,7 @@ def _forked(format_: Format, content: bytes, digest: str, numbers: range) -> tup
     if process:
         os.close(writer)
         return process, reader
+    status = HARNESS_FAILED
     try:  # whatever happens, the child never goes on as its parent
         os.close(reader)
         _limit()
@@ -122,8 +127,9 @@ def _forked(format_: Format, content: bytes, digest: str, numbers: range) -> tup
             kind, text = _read(format_, digest)
             line = json.dumps([kind, text[:300], round(time.monotonic() - began, 3)])
             os.write(writer, line.encode() + b"\n")
+        status = 0
     finally:
-        os._exit(0)
+        os._exit(status)
 
 
 def _seed(format_: Format) -> str:

@@ -195,7 +195,7 @@ def _near(value: Any, chance: random.Random) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
-        return chance.choice((-value, value + 1, value - 1, value * 2, value * 2**20, value / 2))
+        return chance.choice((-value, value + 1, value - 1, value * 2, value * 2**20, value // 2))
     return [value, value] if chance.random() < 0.5 else str(value)
 
 

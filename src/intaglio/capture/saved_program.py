@@ -84,12 +84,16 @@ def program_input(program: ExportedProgram) -> tuple[int | None, tuple[int, ...]
     Raises:
         WeightsError: If the program has no tensor as its input.
     """
-    for node in program.graph.nodes:
-        value = node.meta.get("val")
-        is_input = node.name in program.graph_signature.user_inputs
-        if is_input and isinstance(value, Tensor) and value.ndim > 1:
-            batch = value.shape[0]
-            return batch if type(batch) is int else None, tuple(int(s) for s in value.shape[1:])
+    try:
+        for node in program.graph.nodes:
+            value = node.meta.get("val")
+            is_input = node.name in program.graph_signature.user_inputs
+            if is_input and isinstance(value, Tensor) and value.ndim > 1:
+                batch = value.shape[0]
+                return batch if type(batch) is int else None, tuple(int(s) for s in value.shape[1:])
+    except Exception as error:  # of torch, for a size that is a formula without a value
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise WeightsError(f"the exported program's input has no fixed size ({reason})") from error
     raise WeightsError("the exported program has no input tensor [N, C, H, W]: export one that has")
 
 

@@ -28,6 +28,8 @@ from intaglio.data.guard import refuse_if_forbidden
 from intaglio.data.table import LARGEST_CLASS_INDEX
 from intaglio.errors import DataError
 
+FOREIGN = (pyarrow.ArrowException, OSError, ValueError, TypeError, OverflowError, IndexError)
+"""What pyarrow raises for corrupt bytes: its own errors, and Python's for names that are no text."""
 _ROWS_AT_ONCE = 32
 _READ_BUFFER_BYTES = 2**18
 
@@ -41,12 +43,16 @@ def open_parquet(path: Path) -> Dataset:
     """
     column = _JpegColumn(path)
     file = column.open_file()
-    schema = file.schema_arrow
-    kinds = {name: schema.field(index).type for index, name in enumerate(schema.names)}
-    if schema.names.count("jpeg") != 1 or schema.names.count("label") > 1:
+    try:
+        schema = file.schema_arrow
+        names = list(schema.names)
+    except FOREIGN as error:
+        raise _corrupt(path, error) from error
+    kinds = {name: schema.field(index).type for index, name in enumerate(names)}
+    if names.count("jpeg") != 1 or names.count("label") > 1:
         raise DataError(
             f"{path}: needs one column 'jpeg' of image bytes and one 'label' of class indices;"
-            f" it has {', '.join(schema.names)}"
+            f" it has {', '.join(names)}"
         )
     if not (pyarrow.types.is_binary(kinds["jpeg"]) or pyarrow.types.is_large_binary(kinds["jpeg"])):
         raise DataError(f"{path}: the column 'jpeg' holds {kinds['jpeg']}, not bytes (binary)")
@@ -62,7 +68,7 @@ def open_parquet(path: Path) -> Dataset:
 def _read_labels(path: Path, file: pyarrow.parquet.ParquetFile) -> NDArray[np.integer]:
     try:
         labels = file.read(columns=["label"]).column(0)
-    except (pyarrow.ArrowException, OSError) as error:
+    except FOREIGN as error:
         raise _corrupt(path, error) from error
     if not pyarrow.types.is_integer(labels.type):
         raise DataError(f"{path}: the column 'label' holds {labels.type}, not whole numbers")
@@ -109,7 +115,7 @@ class _JpegColumn:
                     pre_buffer=False,
                     page_checksum_verification=True,  # where the file has checksums
                 )
-            except (pyarrow.ArrowException, OSError) as error:
+            except FOREIGN as error:
                 raise _corrupt(self.path, error) from error
             metadata = self._file.metadata
             groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
@@ -126,7 +132,7 @@ class _JpegColumn:
         with self._lock:
             try:
                 return self._read(row)
-            except (pyarrow.ArrowException, OSError, StopIteration) as error:
+            except (*FOREIGN, StopIteration) as error:
                 self._group = -1  # what follows a corrupt page may be other rows than was counted
                 raise _corrupt(self.path, error) from error
 
