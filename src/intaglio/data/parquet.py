@@ -29,7 +29,7 @@ from intaglio.data.table import LARGEST_CLASS_INDEX
 from intaglio.errors import DataError
 
 FOREIGN = (pyarrow.ArrowException, OSError, ValueError, TypeError, OverflowError, IndexError)
-"""What pyarrow raises for corrupt bytes: its own errors, and Python's for names that are no text."""
+"""What pyarrow raises for corrupt bytes: its own errors, and those of names that are no text."""
 _ROWS_AT_ONCE = 32
 _READ_BUFFER_BYTES = 2**18
 
