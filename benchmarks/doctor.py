@@ -30,7 +30,7 @@ from intaglio.doctor.finding import Treatment
 from intaglio.held_images import HeldImages
 from intaglio.targets import LITERT
 
-PER_TENSOR = "w8a8-per-tensor"
+PER_TENSOR = patients.PER_TENSOR
 SEEDS = range(3)
 PHOTOGRAPHS, IMAGES, JUDGED = 32, 128, 250
 
@@ -38,18 +38,7 @@ Rows = list[dict[str, Any]]
 Change = Callable[[Tensor], Tensor]
 
 SICK: list[tuple[Callable[[int], Any], str, str, str]] = [
-    (patients.with_unequal_ranges, PER_TENSOR, "unequal-channel-ranges", "depthwise.0"),
-    (patients.with_unequal_outputs, "w8a8", "unequal-channel-ranges", "project.0"),
-    (patients.with_dead_channels, PER_TENSOR, "dead-channels", "depthwise.0"),
-    (patients.with_restless_dead_channel, "w8a8", "dead-channels", "project.0"),
-    (patients.with_outliers, "w8a8", "outlier-activations", "project.0"),
-    (patients.with_relu6_saturation, "w8a8", "relu6-saturation", "depthwise.0"),
-    (patients.with_hard_swish_saturation, "w8a8", "hard-swish-saturation", "expand.2"),
-    (patients.with_squeeze_excite_saturation, "w8a8", "squeeze-excite-saturation", "squeeze.fc2"),
-    (patients.with_unbalanced_operands, "w8a8", "unbalanced-operands", "add"),
-    (patients.with_unbalanced_concat, "w8a8", "unbalanced-operands", "concat"),
-    (patients.with_bias_overflow, "w8a8", "bias-overflow", "squeeze.fc1"),
-    (patients.with_coarse_bias, "w8a8", "bias-step-too-coarse", "squeeze.fc2"),
+    *patients.PLANTS,
     (patients.healthy, "w8a8", "none", ""),
     (patients.healthy, PER_TENSOR, "none", ""),
     (patients.joined, "w8a8", "none", ""),

@@ -83,9 +83,6 @@ def measured(row: Row, seed: int, place: Place) -> dict[str, Any]:
     state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
     twin = build_twin(state.graph, state.encoded, settings.target)
-    verdict = place.judge.of(twin)
-    assert verdict.right is not None
-    assert verdict.float_right is not None
     return {
         "model": row.subject.model,
         "scheme": row.scheme,
@@ -94,16 +91,11 @@ def measured(row: Row, seed: int, place: Place) -> dict[str, Any]:
         "steps": " + ".join(_named(step) for step in row.steps) or "none",
         "images": len(images),
         "seed": seed,
-        "n": verdict.n,
-        "float_top1": round(100.0 * verdict.float_right / verdict.n, 2),
-        "integer_top1": round(100.0 * verdict.right / verdict.n, 2),
-        "drop": round(verdict.drop, 2),
-        "agreement": round(100.0 * verdict.same / verdict.n, 2),
-        "sqnr_db": round(verdict.sqnr_db, 2),
+        **judged(twin, place),
         "seconds": round(seconds, 1),
         "cpu_seconds": round(cpu_seconds, 1),
         "threads": torch.get_num_threads(),
-        **_written(state, twin, place),
+        **written(state, twin, place),
     }
 
 
@@ -120,7 +112,22 @@ def _named(step: dict[str, Any]) -> str:
     return str(step["name"]) + (f" ({', '.join(said)})" if said else "")
 
 
-def _written(state: State, twin: Twin, place: Place) -> dict[str, Any]:
+def judged(twin: Twin, place: Place) -> dict[str, Any]:
+    """Return the verdict's figures: percent, points and decibels."""
+    verdict = place.judge.of(twin)
+    assert verdict.right is not None
+    assert verdict.float_right is not None
+    return {
+        "n": verdict.n,
+        "float_top1": round(100.0 * verdict.float_right / verdict.n, 2),
+        "integer_top1": round(100.0 * verdict.right / verdict.n, 2),
+        "drop": round(verdict.drop, 2),
+        "agreement": round(100.0 * verdict.same / verdict.n, 2),
+        "sqnr_db": round(verdict.sqnr_db, 2),
+    }
+
+
+def written(state: State, twin: Twin, place: Place) -> dict[str, Any]:
     """Return the file's size and mismatches; nothing for a scheme that no file holds."""
     try:
         content = write_tflite(state.graph, state.encoded, LITERT)

@@ -20,11 +20,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.ladder import ALL, DEAD, JUDGED
-from benchmarks.measured import CHECKED, Place, judged_at, lowered
+from benchmarks.measured import Place, judged, judged_at, lowered, written
 from benchmarks.networks import V2
 from benchmarks.places import write_result
-from intaglio.export.tflite.check import check_file
-from intaglio.export.tflite.write import write_tflite
 from intaglio.options import Options
 from intaglio.ptq.search_bits import Harms, chosen_bits, with_bits
 from intaglio.ptq.second_order import RoundSecondOrder
@@ -86,29 +84,18 @@ def row_at(size_bytes: int, found: Measured, place: Place) -> dict[str, Any]:
     state = RoundSecondOrder()(with_bits(found.state, bits), context)
     seconds = time.perf_counter() - began
     twin = build_twin(state.graph, state.encoded, context.target)
-    verdict = place.judge.of(twin)
-    content = write_tflite(state.graph, state.encoded, context.target)
-    counts = check_file(content, twin, [place.judge.images[:CHECKED]])
-    assert verdict.right is not None
-    assert verdict.float_right is not None
     layers = Counter(bits.values())
     return {
         "model": V2.model,
         "asked_bytes": size_bytes,
-        "file_bytes": len(content),
         "layers_at_8_4_2": [layers[8], layers[4], layers[2]],
         "images": len(context.images),
         "seed": context.seed,
-        "n": verdict.n,
-        "float_top1": round(100.0 * verdict.float_right / verdict.n, 2),
-        "integer_top1": round(100.0 * verdict.right / verdict.n, 2),
-        "drop": round(verdict.drop, 2),
-        "agreement": round(100.0 * verdict.same / verdict.n, 2),
-        "sqnr_db": round(verdict.sqnr_db, 2),
+        **judged(twin, place),
         "search_seconds": round(found.seconds, 1),
         "round_seconds": round(seconds, 1),
         "threads": torch.get_num_threads(),
-        "mismatches": counts.mismatches,
+        **written(state, twin, place),
     }
 
 

@@ -33,3 +33,10 @@ def save_result(name: str, command: str, rows: list[dict[str, Any]]) -> None:
 def print_row(row: dict[str, Any]) -> None:
     """Print one row on one line."""
     print("  ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+
+
+def earlier_rows(name: str) -> list[dict[str, Any]]:
+    """Return the rows in benchmarks/results/NAME.json; none where there is no such file."""
+    path = RESULTS / f"{name}.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.is_file() else []
+    return rows

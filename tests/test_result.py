@@ -14,19 +14,13 @@ from torch import Tensor, nn
 import intaglio
 from architectures import images
 from intaglio.errors import OutputError, RequestError
+from intaglio.host.files import RESULT_FILES
+from intaglio.host.sums import write_sums
 from intaglio.recipe import find_recipe
 
 SHAPE = (1, 3, 12, 12)
 X = images(SHAPE, 5)
-FILES = {
-    "model.tflite",
-    "report.json",
-    "report.html",
-    "encodings.json",
-    "recipe.toml",
-    "graph.json",
-    "graph.safetensors",
-}
+FILES = set(RESULT_FILES)
 
 
 class Small(nn.Module):
@@ -71,6 +65,12 @@ def saved(pristine: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pristine, tmp_path / "out"))
 
 
+def load_resealed(saved: Path) -> intaglio.Result:
+    """Load a damaged result whose sums are of the damaged files: as a hostile one would be."""
+    write_sums(saved)
+    return intaglio.load(saved)
+
+
 def assert_same_result(again: intaglio.Result, result: intaglio.Result) -> None:
     assert again.content == result.content
     assert again.report.to_dict() == result.report.to_dict()
@@ -111,7 +111,8 @@ def test_the_folder_holds_exactly_the_files_of_the_contract(pristine):
 def test_the_same_result_saved_again_has_the_same_bytes(result, pristine, tmp_path):
     intaglio.load(pristine).save(tmp_path / "again")
 
-    for name in FILES - {"report.html"}:  # report.json rounds what it shows, and it reads that
+    # report.json rounds what it shows, report.html is made of that, and is among the sums
+    for name in FILES - {"report.html", "SHA256SUMS"}:
         assert (tmp_path / "again" / name).read_bytes() == (pristine / name).read_bytes(), name
 
 
@@ -122,14 +123,42 @@ def test_the_recipe_in_the_folder_is_a_recipe(pristine):
     assert (recipe.target, recipe.io, recipe.seed) == ("litert", "float", 0)
 
 
-def test_an_older_result_is_replaced_as_a_whole(result, saved):
-    (saved / "left-over.txt").write_text("of an older version")
+def test_an_older_result_is_replaced_as_a_whole_where_asked_for(result, saved):
     (saved / "model.tflite").write_bytes(b"old")
 
-    result.save(saved)
+    with pytest.raises(OutputError, match=r"a result of intaglio \(model, w8a8 .*replace=True"):
+        result.save(saved)
+    result.save(saved, replace=True)
 
     assert {path.name for path in saved.iterdir()} == FILES
     assert (saved / "model.tflite").read_bytes() == result.content
+
+
+def test_damage_is_noticed_before_anything_is_read(saved):
+    content = (saved / "graph.safetensors").read_bytes()
+    (saved / "graph.safetensors").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    with pytest.raises(RequestError, match=r"damaged: graph\.safetensors is not what SHA256SUMS"):
+        intaglio.load(saved)
+
+
+def test_a_result_of_an_older_version_loads_with_a_warning(result, saved):
+    (saved / "SHA256SUMS").unlink()
+
+    with pytest.warns(UserWarning, match="has no SHA256SUMS: it is of an older version"):
+        again = intaglio.load(saved)
+
+    assert_same_result(again, result)
+
+
+def test_a_result_whose_files_were_being_moved_is_incomplete(saved):
+    (saved / ".intaglio-moving-0123ab").mkdir()
+    assert intaglio.load(saved)  # all were moved
+
+    (saved / "SHA256SUMS").unlink()
+    (saved / "report.json").unlink()
+    with pytest.raises(RequestError, match="is incomplete: a run was stopped"):
+        intaglio.load(saved)
 
 
 def test_a_foreign_folder_is_refused_and_left_as_it_is(result, tmp_path):
@@ -150,23 +179,23 @@ def test_a_file_in_the_place_is_refused_and_left_as_it_is(result, tmp_path):
     assert (tmp_path / "out").read_text() == "a file"
 
 
-@pytest.mark.parametrize("name", sorted(FILES - {"report.html", "model.tflite"}))
+@pytest.mark.parametrize("name", sorted(FILES - {"report.html", "model.tflite", "SHA256SUMS"}))
 def test_a_truncated_file_is_named(saved, name):
     path = saved / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     with pytest.raises(RequestError, match=name.replace(".", r"\.")) as caught:
-        intaglio.load(saved)
+        load_resealed(saved)
 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", sorted(FILES - {"report.html"}))
+@pytest.mark.parametrize("name", sorted(FILES - {"report.html", "SHA256SUMS"}))
 def test_a_missing_file_is_named(saved, name):
     (saved / name).unlink()
 
     with pytest.raises(RequestError, match=name.replace(".", r"\.")):
-        intaglio.load(saved)
+        load_resealed(saved)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "nonsense", "[" * 100_000, '{"activations": 3}'])
@@ -174,7 +203,7 @@ def test_encodings_that_are_none_are_named(saved, text):
     (saved / "encodings.json").write_text(text)
 
     with pytest.raises(RequestError, match=r"encodings\.json"):
-        intaglio.load(saved)
+        load_resealed(saved)
 
 
 def change_encodings(saved: Path, change: Callable[[dict], object]) -> None:
@@ -204,7 +233,7 @@ def test_encodings_that_do_not_fit_the_graph_are_named(saved, change, said):
     change_encodings(saved, change)
 
     with pytest.raises(RequestError, match=rf"encodings\.json: .*{said}"):
-        intaglio.load(saved)
+        load_resealed(saved)
 
 
 def test_a_folder_that_is_no_result_is_named(tmp_path):
@@ -218,4 +247,4 @@ def test_a_result_for_a_target_that_does_not_exist_is_refused(saved):
     path.write_text(path.read_text().replace('"target": "litert"', '"target": "litrt"'))
 
     with pytest.raises(RequestError, match="unknown target 'litrt': did you mean litert"):
-        intaglio.load(saved)
+        load_resealed(saved)

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -39,7 +38,7 @@ from benchmarks.fuzz.driver import (
 from benchmarks.fuzz.formats import MUST_REFUSE, NONE, Format
 from benchmarks.fuzz.inputs import input_formats
 from benchmarks.fuzz.results import result_formats
-from benchmarks.places import RESULTS, print_row, save_result
+from benchmarks.places import earlier_rows, print_row, save_result
 
 NAME, COMMAND = "fuzz", "python -m benchmarks.fuzz"
 MUTANTS = 3000
@@ -51,7 +50,7 @@ def main() -> None:
     """Run the rows that were asked for; write benchmarks/results/fuzz.json."""
     arguments = _arguments()
     torch.set_num_threads(1)  # the workers are forked, which threads would not survive
-    rows = {row["format"]: row for row in _earlier_rows()}
+    rows = {row["format"]: row for row in earlier_rows(NAME)}
     with tempfile.TemporaryDirectory() as folder:
         formats = [*input_formats(Path(folder) / "in"), *result_formats(Path(folder) / "out")]
         if all(format_.guard != MUST_REFUSE for format_ in formats):
@@ -93,12 +92,6 @@ def _examples(found: list[Outcome], silent: bool) -> str:
             first.setdefault(outcome.kind + outcome.text[:SAME_LETTERS], outcome)
     shown = list(first.values())[:SHOWN]
     return "; ".join(f"#{outcome.number} {outcome.kind} {outcome.text}" for outcome in shown)
-
-
-def _earlier_rows() -> list[dict[str, Any]]:
-    path = RESULTS / f"{NAME}.json"
-    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.is_file() else []
-    return rows
 
 
 def _arguments() -> argparse.Namespace:

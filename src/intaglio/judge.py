@@ -13,6 +13,7 @@ from intaglio.ir.graph import Graph
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.run.float import run_float
 from intaglio.run.integer import Twin
+from intaglio.run.integer.twin import IMAGES_AT_ONCE
 
 DISAGREEMENTS_A_POINT = 3.0
 """Without labels, how many points of disagreement count as one point of accuracy lost.
@@ -21,7 +22,6 @@ An image whose class changes was often wrong before. Over the tools and settings
 MobileNetV2 (n = 1150) a point of accuracy went with 3.3 to 6 points of disagreement down to 90 %
 agreement, so that 3 errs on the safe side.
 """
-IMAGES_AT_ONCE = 4
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 
 from intaglio.encodings_file import encodings_from_dict, encodings_to_dict
 from intaglio.errors import IntaglioError, RequestError, WeightsError
+from intaglio.host.files import MARK, SUMS, write_file
+from intaglio.host.folder import claim_place, whole_folder
+from intaglio.host.hidden import is_unfinished
+from intaglio.host.sums import verify_sums
 from intaglio.ir.graph import Graph
 from intaglio.ir.save import load_graph, save_graph
 from intaglio.numerics.encodings import Encodings
-from intaglio.output import whole_folder, write_file
 from intaglio.recipe import Recipe, find_recipe, to_toml
 from intaglio.report.html import render_html
 from intaglio.report.layers import weight_ranges
@@ -53,19 +57,24 @@ class Result:
         """The integer network in Python, equal to the file bit for bit."""
         return build_twin(self.graph, self.encodings, self.target)
 
-    def save(self, place: str | Path) -> None:
-        """Write the result as a folder, whole or not at all; an older result there is replaced.
+    def save(self, place: str | Path, *, replace: bool = False) -> None:
+        """Write the result as a folder, whole or not at all, with a SHA256SUMS of its files.
+
+        Args:
+            place: Where nothing is, or an empty folder.
+            replace: Whether an older result may be there, which is then replaced as a whole.
 
         Raises:
-            OutputError: If the place cannot be written, or holds something else.
+            OutputError: If the place cannot be written, or holds anything else; nothing there has
+                then changed.
         """
-        with whole_folder(Path(place)) as folder:
+        with whole_folder(claim_place(place, replace=replace)) as folder:
             self.write_into(folder)
 
     def write_into(self, folder: Path) -> None:
         """Write the result's files into a folder that exists."""
         write_file(folder / FILE_NAME, self.content)
-        write_file(folder / "report.json", self.report.to_json())
+        write_file(folder / MARK, self.report.to_json())
         write_file(folder / "report.html", render_html(self.report, weight_ranges(self.graph)))
         encodings = encodings_to_dict(self.encodings)
         write_file(folder / "encodings.json", json.dumps(encodings, indent=1) + "\n")
@@ -74,15 +83,17 @@ class Result:
 
 
 def load(place: str | Path) -> Result:
-    """Return the result that `Result.save` wrote.
+    """Return the result that `Result.save` wrote, its files verified by their SHA256SUMS.
+
+    Warns:
+        UserWarning: If it is of a version that wrote no SHA256SUMS.
 
     Raises:
         RequestError: If the folder is not a result, or a file in it is damaged; names the file.
     """
     folder = Path(place)
-    if not (folder / "report.json").is_file():
-        raise RequestError(f"{folder} is not a result of intaglio: it has no report.json")
-    report = Report.from_dict(_read_json(folder / "report.json"))
+    _verify(folder)
+    report = Report.from_dict(_read_json(folder / MARK))
     encodings = encodings_from_dict(
         _read_json(folder / "encodings.json"), str(folder / "encodings.json")
     )
@@ -96,6 +107,23 @@ def load(place: str | Path) -> Result:
         raise RequestError(f"{folder / FILE_NAME}: cannot be read: {error.strerror}") from error
     target = TARGETS[report.target]
     return Result(graph, encodings, target, report, content, recipe, recipe.io or "float")
+
+
+def _verify(folder: Path) -> None:
+    if (folder / MARK).is_file() and verify_sums(folder):
+        return
+    if is_unfinished(folder):
+        raise RequestError(
+            f"the result {folder} is incomplete: a run was stopped while it put its files there;"
+            " run it again"
+        )
+    if not (folder / MARK).is_file():
+        raise RequestError(f"{folder} is not a result of intaglio: it has no {MARK}")
+    warnings.warn(
+        f"the result {folder} has no {SUMS}: it is of an older version, and whether it is as it was"
+        " written cannot be told",
+        stacklevel=3,
+    )
 
 
 def _load_graph(stem: Path) -> Graph:

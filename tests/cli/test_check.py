@@ -9,6 +9,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from cli.tiny import CALIBRATION, intaglio, printed_json
+from intaglio.host.sums import write_sums
 
 
 def test_check_finds_no_mismatch_in_what_compress_wrote(
@@ -34,6 +35,7 @@ def test_a_changed_weight_is_found_and_the_exit_code_is_1(
 ) -> None:
     file = Path("result/model.tflite")
     file.write_bytes(with_other_weight(file.read_bytes()))
+    write_sums(Path("result"))  # as if it had been written so
 
     assert intaglio("check", "result", *CALIBRATION, "--json") == 1
 
@@ -70,12 +72,25 @@ def test_a_damaged_result_is_named(place: Path, capsys: pytest.CaptureFixture, n
 
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1
-    assert name.partition(".")[0] in err
+    assert f"damaged: {name} is not what SHA256SUMS says" in err
+
+
+def test_a_result_without_sums_is_checked_with_a_warning(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    Path("result/SHA256SUMS").unlink()
+
+    assert intaglio("check", "result", *CALIBRATION, "--json") == 0
+
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert err.startswith("intaglio: warning: the result result has no SHA256SUMS")
 
 
 def test_a_damaged_file_is_refused(place: Path, capsys: pytest.CaptureFixture) -> None:
     path = Path("result/model.tflite")
     path.write_bytes(path.read_bytes()[:1000])
+    write_sums(Path("result"))
 
     assert intaglio("check", "result", *CALIBRATION) == 2
 

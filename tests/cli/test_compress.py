@@ -15,16 +15,7 @@ from cli.tiny import CALIBRATION, CLASSIFIER, SHAPE, intaglio, printed_json, wri
 from intaglio.cli.compress import preprocess_text
 from intaglio.cli.request import default_place
 from intaglio.data.preprocess import Preprocess, parse_preprocess
-
-FILES = {
-    "model.tflite",
-    "report.json",
-    "report.html",
-    "encodings.json",
-    "recipe.toml",
-    "graph.safetensors",
-    "graph.json",
-}
+from intaglio.host.files import RESULT_FILES
 
 
 def compressed(out: str, *more: object) -> bytes:
@@ -33,7 +24,7 @@ def compressed(out: str, *more: object) -> bytes:
 
 
 def test_compress_writes_the_whole_result_and_it_loads(place: Path) -> None:
-    assert {file.name for file in (place / "result").iterdir()} == FILES
+    assert {file.name for file in (place / "result").iterdir()} == set(RESULT_FILES)
     assert package.load(place / "result").report.check.mismatches == 0
 
 
@@ -122,12 +113,55 @@ def test_out_defaults_to_model_and_scheme_in_safe_letters(place: Path) -> None:
     assert default_place("///", "w8a8") == "model-w8a8"
 
 
-def test_an_older_result_is_replaced(place: Path) -> None:
+def test_an_older_result_is_named_before_the_work_and_replaced_where_asked_for(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
     before = Path("result/model.tflite").read_bytes()
+    request = ("compress", *CLASSIFIER, *CALIBRATION, "--out", "result")
 
-    assert compressed("result", "--seed", 8) != before
-    assert {file.name for file in (place / "result").iterdir()} == FILES
+    assert intaglio(*request) == 2
+    told = capsys.readouterr()
+    assert "holds a result of intaglio (tiny_networks:classifier, w8a8 per-channel, 20" in told.err
+    assert "--replace" in told.err
+    assert "capture" not in told.out + told.err  # refused before the work
+    assert Path("result/model.tflite").read_bytes() == before
+
+    assert intaglio(*request, "--replace", "--seed", 8, "--json") == 0
+    told = capsys.readouterr()
+    assert "result will be replaced at the end: tiny_networks:classifier, w8a8" in told.err
+    json.loads(told.out)
+    assert Path("result/model.tflite").read_bytes() != before
+    assert {file.name for file in (place / "result").iterdir()} == set(RESULT_FILES)
     assert not [name for name in place.iterdir() if name.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("images/c0", "lies within --data"),
+        ("images/out", "lies within --data"),
+        ("images", "holds what --data names"),
+        (".", "is the working directory"),
+        ("..", "is a parent of the working directory"),
+        ("tiny_networks.py", "is a file"),
+        ("own", "holds what --weights names"),
+    ],
+)
+def test_nothing_of_the_users_is_taken_for_an_output_place(
+    place: Path, capsys: pytest.CaptureFixture, out: str, said: str
+) -> None:
+    Path("own").mkdir()
+    torch.save({}, "own/weights.pt")
+    before = sorted(Path().rglob("*"))
+
+    code = intaglio(
+        "compress", *CLASSIFIER, *CALIBRATION, "--weights", "own/weights.pt", "--out", out,
+        "--replace",
+    )  # fmt: skip
+
+    assert code == 2
+    assert said in capsys.readouterr().err
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_weights_are_loaded(place: Path, capsys: pytest.CaptureFixture) -> None:

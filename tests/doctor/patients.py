@@ -7,6 +7,8 @@ hard-swish and squeeze-excite.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -245,3 +247,21 @@ def with_two_causes(seed: int = 0) -> Healthy:
         network.project[1].bias[5] += 300.0
         network.head[1].running_mean += 300.0 * network.head[0].weight[:, 5, 0, 0]
     return network
+
+
+PER_TENSOR = "w8a8-per-tensor"
+PLANTS: list[tuple[Callable[[int], Healthy], str, str, str]] = [
+    (with_unequal_ranges, PER_TENSOR, "unequal-channel-ranges", "depthwise.0"),
+    (with_dead_channels, PER_TENSOR, "dead-channels", "depthwise.0"),
+    (with_unequal_outputs, "w8a8", "unequal-channel-ranges", "project.0"),
+    (with_restless_dead_channel, "w8a8", "dead-channels", "project.0"),
+    (with_outliers, "w8a8", "outlier-activations", "project.0"),
+    (with_relu6_saturation, "w8a8", "relu6-saturation", "depthwise.0"),
+    (with_hard_swish_saturation, "w8a8", "hard-swish-saturation", "expand.2"),
+    (with_squeeze_excite_saturation, "w8a8", "squeeze-excite-saturation", "squeeze.fc2"),
+    (with_unbalanced_operands, "w8a8", "unbalanced-operands", "add"),
+    (with_unbalanced_concat, "w8a8", "unbalanced-operands", "concat"),
+    (with_bias_overflow, "w8a8", "bias-overflow", "squeeze.fc1"),
+    (with_coarse_bias, "w8a8", "bias-step-too-coarse", "squeeze.fc2"),
+]
+"""Patient, scheme, cause, layer."""

@@ -15,25 +15,10 @@ from intaglio.doctor import CAUSES, diagnose
 from intaglio.errors import DataError, NonFiniteError
 
 Patient = Callable[[int], patients.Healthy]
-PER_TENSOR = "w8a8-per-tensor"
-PLANTS = [
-    (patients.with_unequal_ranges, PER_TENSOR, "unequal-channel-ranges", "depthwise.0"),
-    (patients.with_dead_channels, PER_TENSOR, "dead-channels", "depthwise.0"),
-    (patients.with_unequal_outputs, "w8a8", "unequal-channel-ranges", "project.0"),
-    (patients.with_restless_dead_channel, "w8a8", "dead-channels", "project.0"),
-    (patients.with_outliers, "w8a8", "outlier-activations", "project.0"),
-    (patients.with_relu6_saturation, "w8a8", "relu6-saturation", "depthwise.0"),
-    (patients.with_hard_swish_saturation, "w8a8", "hard-swish-saturation", "expand.2"),
-    (patients.with_squeeze_excite_saturation, "w8a8", "squeeze-excite-saturation", "squeeze.fc2"),
-    (patients.with_unbalanced_operands, "w8a8", "unbalanced-operands", "add"),
-    (patients.with_unbalanced_concat, "w8a8", "unbalanced-operands", "concat"),
-    (patients.with_bias_overflow, "w8a8", "bias-overflow", "squeeze.fc1"),
-    (patients.with_coarse_bias, "w8a8", "bias-step-too-coarse", "squeeze.fc2"),
-]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(("patient", "scheme", "cause", "layer"), PLANTS)
+@pytest.mark.parametrize(("patient", "scheme", "cause", "layer"), patients.PLANTS)
 def test_a_planted_cause_is_named_first_and_no_other_layer_is_accused(
     patient: Patient, scheme: str, cause: str, layer: str, seed: int
 ) -> None:
@@ -45,7 +30,7 @@ def test_a_planted_cause_is_named_first_and_no_other_layer_is_accused(
     assert {finding.cause for finding in found.findings} <= set(CAUSES)
 
 
-@pytest.mark.parametrize("scheme", ["w8a8", PER_TENSOR])
+@pytest.mark.parametrize("scheme", ["w8a8", patients.PER_TENSOR])
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("patient", [patients.healthy, patients.joined])
 def test_a_sound_network_gets_a_clean_bill(patient: Patient, seed: int, scheme: str) -> None:
@@ -59,7 +44,7 @@ def test_rows_of_the_weight_do_no_harm_where_each_has_its_own_scale(seed: int) -
     assert found.healthy
 
 
-@pytest.mark.parametrize(("patient", "scheme", "cause", "layer"), PLANTS[:2])
+@pytest.mark.parametrize(("patient", "scheme", "cause", "layer"), patients.PLANTS[:2])
 def test_weights_and_batch_norms_are_judged_without_images(
     patient: Patient, scheme: str, cause: str, layer: str
 ) -> None:
@@ -67,11 +52,11 @@ def test_weights_and_batch_norms_are_judged_without_images(
 
 
 def test_without_images_a_sound_network_has_nothing() -> None:
-    assert examined(patients.healthy, None, scheme=PER_TENSOR).healthy
+    assert examined(patients.healthy, None, scheme=patients.PER_TENSOR).healthy
 
 
 def test_two_causes_are_both_named_and_the_worse_is_first() -> None:
-    found = verdict_on(patients.with_two_causes, PER_TENSOR, 0)
+    found = verdict_on(patients.with_two_causes, patients.PER_TENSOR, 0)
 
     assert named(found)[:2] == [
         ("dead-channels", "depthwise.0"),
@@ -82,7 +67,7 @@ def test_two_causes_are_both_named_and_the_worse_is_first() -> None:
 
 
 def test_the_evidence_of_unequal_ranges_is_the_ratio_and_the_variance_behind_it() -> None:
-    found = verdict_on(patients.with_unequal_ranges, PER_TENSOR, 0)
+    found = verdict_on(patients.with_unequal_ranges, patients.PER_TENSOR, 0)
 
     evidence = found.findings[0].evidence
     assert evidence["widest_channel"] == 3
@@ -91,7 +76,7 @@ def test_the_evidence_of_unequal_ranges_is_the_ratio_and_the_variance_behind_it(
 
 
 def test_the_evidence_of_dead_channels_counts_them() -> None:
-    found = verdict_on(patients.with_dead_channels, PER_TENSOR, 0)
+    found = verdict_on(patients.with_dead_channels, patients.PER_TENSOR, 0)
 
     evidence = found.findings[0].evidence
     assert evidence["dead_channels"] == 2
@@ -117,7 +102,7 @@ def test_the_captured_network_is_not_changed() -> None:
     graph = captured(patients.with_dead_channels, 0)
     nodes, params = dict(graph.nodes), {key: value.clone() for key, value in graph.params.items()}
 
-    examined(patients.with_dead_channels, sound_images(), scheme=PER_TENSOR)
+    examined(patients.with_dead_channels, sound_images(), scheme=patients.PER_TENSOR)
 
     assert graph.nodes == nodes
     assert all(torch.equal(graph.params[key], value) for key, value in params.items())

@@ -343,7 +343,10 @@ def test_an_op_that_the_target_cannot_hold(refused: Refusal) -> None:
 
 
 def test_files_of_others_in_the_place(refused: Refusal) -> None:
-    line = refused("compress", *CLASSIFIER, *CALIBRATION, "--out", "images")
+    Path("papers").mkdir()
+    Path("papers/thesis.tex").write_text("years of work")
+
+    line = refused("compress", *CLASSIFIER, *CALIBRATION, "--out", "papers", "--replace")
 
     assert "not a result of intaglio" in line
 
@@ -371,8 +374,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_full_disk(refused: Refusal, small_disk: Path) -> None:
-    line = refused("compress", *CLASSIFIER, *CALIBRATION, "--out", small_disk / "out")
+@pytest.mark.parametrize("below", ["out", "."])
+def test_a_full_disk(refused: Refusal, small_disk: Path, below: str) -> None:
+    line = refused("compress", *CLASSIFIER, *CALIBRATION, "--out", small_disk / below)
 
     assert "the disk is full" in line
     assert list(small_disk.iterdir()) == []

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from intaglio.ops.schema import activate
-from intaglio.ptq.block_walk import parameters
 from intaglio.ptq.blocks import find_blocks
 from intaglio.ptq.windows import Box, boxes_for, run_window
 from intaglio.run.float import run_float
@@ -36,7 +35,7 @@ def test_a_window_equals_the_whole_picture_at_its_positions(box):
             block.nodes,
             cut,
             boxes,
-            parameters=lambda node: parameters(graph, node),
+            parameters=graph.params_of,
             finish=finish,
         )
 

@@ -15,12 +15,10 @@ from intaglio.errors import DataError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.spec import QuantSpec
 from intaglio.run.float import run_float
+from intaglio.run.integer.twin import IMAGES_AT_ONCE
 
 Ranges = dict[str, tuple[Tensor, Tensor]]
 """Value to (low, high), [] float32 each."""
-
-IMAGES_AT_ONCE = 4
-"""Larger batches are cut up: the values of a few images stay in the processor's caches."""
 
 
 def observe_ranges(

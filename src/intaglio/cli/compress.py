@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from intaglio.cli import options
+from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
-from intaglio.cli.network import Network, find_network
+from intaglio.cli.network import PROGRAM_ENDING, Network, find_network
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.quiet import silence_greeting
 from intaglio.cli.request import (
+    NO_DATA,
     calibration_data,
     default_place,
     known_device,
@@ -25,10 +27,10 @@ from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
 from intaglio.data.preprocess import Preprocess, describe
 from intaglio.errors import IntaglioError, RequestError
+from intaglio.host.folder import claim_place, whole_folder
 from intaglio.ir.graph import Graph
 from intaglio.memory import peak_mb
 from intaglio.options import Options, Provenance
-from intaglio.output import whole_folder
 from intaglio.pipeline import compress_graph
 from intaglio.progress import Progress
 from intaglio.report import Step, print_report
@@ -46,6 +48,7 @@ def compress(
     recipe: options.RecipeName = None,
     calibrator: options.CalibratorName = None,
     out: options.Out = None,
+    replace_older: options.Replace = False,
     preprocess: options.Preprocessing = None,
     input_shape: options.InputShape = None,
     limit: options.Limit = None,
@@ -70,23 +73,12 @@ def compress(
         device=known_device(device),
     )
     settled, most = settled_choices(recipe, target, limit, wishes)
-    chosen = calibration_data(
-        data,
-        recipe=settled.recipe,
-        evaluated=evaluation is not None,
-        limit=most,
-        seed=settled.seed,
+    shown = Path(out or default_place(model, settled.scheme))
+    place = claim_place(
+        shown, replace=replace_older, apart=_read_paths(model, weights, data, evaluation)
     )
-    request = _Request(
-        settled=settled,
-        calibration=chosen,
-        labels=tuple(class_names(chosen.path) or ()),
-        evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
-        skip_bad=skip_bad_images,
-        wishes=wishes,
-        weights=weights,
-    )
-    place = Path(out or default_place(model, settled.scheme))
+    if place.older is not None:
+        tell_note(f"{shown} will be replaced at the end: {place.older}")
 
     def find() -> Network:
         return find_network(
@@ -98,9 +90,20 @@ def compress(
         )
 
     with whole_folder(place) as folder:
-        result = _made(request, find, as_json=as_json)
+        request = _opened(data, evaluation, most, settled=settled, wishes=wishes, weights=weights)
+        result = _made(replace(request, skip_bad=skip_bad_images), find, as_json=as_json)
         result.write_into(folder)
-    _show(result, place, as_json=as_json)
+    _show(result, shown, as_json=as_json)
+
+
+def _read_paths(
+    model: str, weights: str | None, data: str | None, evaluation: str | None
+) -> dict[str, str]:
+    """Return the files and folders that the run reads, by the name of the option."""
+    named = {"--data": data, "--eval": evaluation, "--weights": weights}
+    if Path(model).suffix.lower() == PROGRAM_ENDING:
+        named["MODEL"] = model
+    return {option: path for option, path in named.items() if path and path != NO_DATA}
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,39 @@ class _Request:
     calibration: Dataset
     labels: tuple[str, ...]
     evaluation: Dataset | None
-    skip_bad: bool
     wishes: Options
     weights: str | None
+    skip_bad: bool = False
 
     def images(self, dataset: Dataset, network: Network) -> Images:
         return Images(dataset, network.preprocess, network.input_shape, self.skip_bad)
+
+
+def _opened(
+    data: str | None,
+    evaluation: str | None,
+    limit: int | None,
+    *,
+    settled: Settings,
+    wishes: Options,
+    weights: str | None,
+) -> _Request:
+    """Return the request with its data sets looked through; no image is opened yet."""
+    calibration = calibration_data(
+        data,
+        recipe=settled.recipe,
+        evaluated=evaluation is not None,
+        limit=limit,
+        seed=settled.seed,
+    )
+    return _Request(
+        settled=settled,
+        calibration=calibration,
+        labels=tuple(class_names(calibration.path) or ()),
+        evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
+        wishes=wishes,
+        weights=weights,
+    )
 
 
 def _made(request: _Request, find: Callable[[], Network], *, as_json: bool) -> Result:

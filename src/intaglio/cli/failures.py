@@ -18,6 +18,12 @@ def tell(message: str) -> None:
     sys.stderr.flush()
 
 
+def tell_note(message: str) -> None:
+    """Write one line on standard error about something that is no error."""
+    sys.stderr.write(f"intaglio: {one_line(message)}\n")
+    sys.stderr.flush()
+
+
 def exit_code(error: Exception, arguments: Sequence[str]) -> int:
     """Tell the user about an error; return the exit code."""
     if isinstance(error, RequestError):

@@ -10,12 +10,12 @@ import typer
 from intaglio.cli import options
 from intaglio.cli.network import find_network
 from intaglio.cli.progress import shown_progress
+from intaglio.cli.saved import load_told
 from intaglio.cli.screen import print_json, print_line, print_table
 from intaglio.errors import RequestError
+from intaglio.host.files import MARK
 from intaglio.inspection import Inspection, inspect_graph
 from intaglio.ir.graph import BATCH, Graph
-from intaglio.output import MARK
-from intaglio.result import load
 from intaglio.settings import DEFAULT_SCHEME, DEFAULT_TARGET
 from intaglio.targets import TARGETS
 from intaglio.targets.target import known_scheme
@@ -41,7 +41,7 @@ def inspect(
     if (folder / MARK).is_file() or (folder.is_dir() and model not in ZOO):
         if weights is not None or input_shape is not None:
             raise RequestError(f"{model} is a saved result: leave --weights and --input-shape out")
-        saved = load(folder)
+        saved = load_told(folder)
         graph, wanted = saved.graph, TARGETS[target] if target else saved.target
     else:
         wanted = TARGETS[target or DEFAULT_TARGET]

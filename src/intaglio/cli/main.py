@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the last word on every error is had here
         return exit_code(error, given)
     if returned == INTERRUPTED:
-        tell("interrupted; nothing was written")
+        tell("interrupted; --out holds what it held before, or the whole new result")
     return returned if isinstance(returned, int) else DONE
 
 

@@ -111,6 +111,9 @@ Out = Annotated[
     str | None,
     typer.Option("--out", metavar="DIR", help="For the result; ./MODEL-SCHEME if left out."),
 ]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace an older result in --out, as a whole.")
+]
 FileForm = Annotated[
     str | None,
     typer.Option(

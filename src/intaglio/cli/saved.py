@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from intaglio.cli.failures import tell_note
 from intaglio.data.preprocess import Preprocess, parse_preprocess
 from intaglio.errors import RequestError
 from intaglio.export.tflite.network import stored_preprocess
-from intaglio.output import MARK
+from intaglio.host.files import MARK
 from intaglio.result import FILE_NAME, Result, load
 
 FILE_ENDING = ".tflite"
@@ -45,6 +47,20 @@ class SavedFile:
         return stored
 
 
+def load_told(folder: Path) -> Result:
+    """Return a saved result; what `load` warns of is told on standard error.
+
+    Raises:
+        RequestError: If it is none, or damaged.
+    """
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        result = load(folder)
+    for warning in found:
+        tell_note(f"warning: {warning.message}")
+    return result
+
+
 def open_saved(text: str) -> SavedFile:
     """Return the file that the command line names by a result's folder, or by itself.
 
@@ -53,7 +69,7 @@ def open_saved(text: str) -> SavedFile:
     """
     path = Path(text)
     if path.is_dir():
-        whole = load(path)
+        whole = load_told(path)
         return SavedFile(path / FILE_NAME, whole.content, whole)
     if path.suffix.lower() != FILE_ENDING:
         raise RequestError(
@@ -63,5 +79,5 @@ def open_saved(text: str) -> SavedFile:
         content = path.read_bytes()
     except OSError as error:
         raise RequestError(f"{text}: cannot be read: {error.strerror}") from error
-    result = load(path.parent) if (path.parent / MARK).is_file() else None
+    result = load_told(path.parent) if (path.parent / MARK).is_file() else None
     return SavedFile(path, content, result)

@@ -15,6 +15,8 @@ import torch
 from intaglio.demo.digits import LABELS, MODEL, PREPROCESS, Digits, build_network, load_digits
 from intaglio.errors import RequestError
 from intaglio.export.tflite.check import CheckCounts, check_file
+from intaglio.host.folder import claim_place, whole_folder
+from intaglio.host.place import Place, needs_replace
 from intaglio.options import Options, Provenance
 from intaglio.pipeline import compress
 from intaglio.result import Result, load
@@ -31,9 +33,11 @@ def main(arguments: list[str]) -> int:
     began = time.perf_counter()
     torch.set_num_threads(1)  # its layers are small: several threads mostly wait for each other
     try:
+        claimed = _claimed(place)
         digits = load_digits()
         _say(_opening(digits))
-        compress_digits(digits).save(place)
+        with whole_folder(claimed) as folder:
+            compress_digits(digits).write_into(folder)
         result = load(place)  # what follows is of the saved files
         counts = check_file(result.content, result.twin, [digits.held_out.images[:CHECKED]])
     except RequestError as error:
@@ -42,6 +46,14 @@ def main(arguments: list[str]) -> int:
     seconds = time.perf_counter() - began
     _say("\n".join([*summary(result, counts), *_places(place), f"Time      {seconds:.0f} s"]))
     return 1 if counts.mismatches else 0
+
+
+def _claimed(place: Path) -> Place:
+    """Return the place for the demo's result; an older one is replaced if it is this demo's."""
+    claimed = claim_place(place, replace=True)
+    if claimed.older is not None and claimed.older.model != MODEL:
+        raise needs_replace(claimed.spot, claimed.older)
+    return claimed
 
 
 def compress_digits(digits: Digits) -> Result:

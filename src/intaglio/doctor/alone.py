@@ -15,7 +15,7 @@ from torch import Tensor
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.ops import OPS
-from intaglio.run.float import channels_last, run_float
+from intaglio.run.float import channels_last, in_layout, run_float, run_node
 
 PIECE = 4
 """Images whose values are all held at once: MobileNetV2 at 224 x 224 has 27 MB an image."""
@@ -90,8 +90,7 @@ def sqnr_alone(baseline: Baseline, changes: Sequence[Change]) -> list[float]:
 def _values(graph: Graph, images: Tensor) -> dict[str, Tensor]:
     """Return every value of the graph."""
     values: dict[str, Tensor] = {}
-    given = images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
-    run_float(graph, given, tap=lambda node, value: values.update({node.name: value}))
+    run_float(graph, in_layout(images), tap=lambda node, value: values.update({node.name: value}))
     return values
 
 
@@ -116,10 +115,9 @@ def _value(
     change: Change | None,
 ) -> Tensor:
     inputs = [changed.get(name, values[name]) for name in node.inputs]
-    params = {role: graph.params[key] for role, key in node.params.items()}
     if change is None:
-        return OPS[node.op].function(node, inputs, params)
-    params.update(change.params)
+        return run_node(graph, node, inputs)
+    params = {**graph.params_of(node), **change.params}
     for number, name in enumerate(node.inputs):
         if name in change.inputs:
             inputs[number] = change.inputs[name](inputs[number])

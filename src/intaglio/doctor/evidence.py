@@ -13,13 +13,14 @@ from torch import Tensor
 
 from intaglio.calibrate.calibrator import dense
 from intaglio.calibrate.histogram import Histogram, quantile
-from intaglio.calibrate.loop import IMAGES_AT_ONCE, Ranges
+from intaglio.calibrate.loop import Ranges
 from intaglio.calibrate.plan import Plan, constant_range, observed_values
 from intaglio.doctor.first_layer import FirstLayer, FirstLayerSeen
 from intaglio.doctor.input_images import InputSeen
 from intaglio.errors import NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.run.float import channels_last, run_float
+from intaglio.run.integer.twin import IMAGES_AT_ONCE
 
 KEPT_IMAGES = 8
 """Images on which harm is measured: enough for its order, few enough to hold all their values."""

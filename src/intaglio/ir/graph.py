@@ -76,6 +76,10 @@ class Graph:
             return default
         return self.params[key]
 
+    def params_of(self, node: Node) -> dict[str, Tensor]:
+        """Return the weights of `node` by role."""
+        return {role: self.params[key] for role, key in node.params.items()}
+
     def set_param(self, node: Node, role: str, value: Tensor) -> None:
         """Give `node` the weight `value` under a key of its own.
 

@@ -19,10 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from intaglio.errors import GraphError, IntaglioError, OutputError, WeightsError
+from intaglio.host.files import write_file
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ir.verify import verify
 from intaglio.ops import check_node
-from intaglio.output import write_file
 
 FORMAT, VERSION = "intaglio graph", 1
 LARGEST = 2**31 - 1

@@ -22,9 +22,8 @@ def fold_constants(graph: Graph) -> int:
         if not _is_fixed(graph, node):
             continue
         inputs = [graph.param(graph[name], "value") for name in node.inputs]
-        params = {role: graph.params[key] for role, key in node.params.items()}
         with torch.no_grad():
-            value = OPS[node.op].function(node, inputs, params)
+            value = OPS[node.op].function(node, inputs, graph.params_of(node))
         constant = replace(graph, node, Node(node.name, "constant", source=node.source))
         constant.shape = tuple(value.shape)
         graph.set_param(constant, "value", value.clone())

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
-from intaglio.ptq.block_walk import BlockWalk, centered
+from intaglio.ptq.block_walk import BlockWalk
 from intaglio.ptq.blocks import Block
+from intaglio.ptq.held_values import centered
 from intaglio.ptq.windows import Box, boxes_for
+from intaglio.run.float import in_layout
 
 SIDE = 8
 """Rows and columns of a window."""
@@ -110,4 +112,4 @@ def mixed(first: Tensor, second: Tensor, share: float, generator: torch.Generato
 
 def _gathered(value: Tensor, box: Box | None, chosen: Tensor) -> Tensor:
     part = (value if box is None else box.cut(value))[chosen]
-    return part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part
+    return in_layout(part)

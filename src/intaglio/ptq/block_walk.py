@@ -13,19 +13,18 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from intaglio.ir.graph import Graph, Node
+from intaglio.ir.graph import Graph
 from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
-from intaglio.ops import OPS
 from intaglio.ptq.blocks import Block
+from intaglio.ptq.held_values import FLOAT_BYTES, INTEGER_BYTES, centered, storage, stored
 from intaglio.ptq.state import Context
-from intaglio.run.float import channels_last
+from intaglio.run.float import channels_last, in_layout, run_node
 from intaglio.run.integer.site import Kernel
 from intaglio.run.integer.twin import IMAGES_AT_ONCE, prepare, quantize_input
 from intaglio.targets.target import Target
 
-FLOAT_BYTES, INTEGER_BYTES = 4, 1
 STEP_MB = 500
 """Left for what one training step makes."""
 
@@ -48,11 +47,11 @@ class BlockWalk:
             len(context.images), block_images_within(reference, blocks, context.memory_mb)
         )
         images, name = context.images[: self.count], reference.inputs[0]
-        self.floats: dict[str, Tensor] = {name: _in_layout(images)}
+        self.floats: dict[str, Tensor] = {name: in_layout(images)}
         grid = encodings.activations.get(name)
         self.integers: dict[str, Tensor] = {name: self.floats[name]}
         if grid is not None:
-            self.integers[name] = _empty_like(images, _storage(grid))
+            self.integers[name] = _empty_like(images, storage(grid))
             for part in _parts(self.count):
                 self.integers[name][part] = stored(
                     quantize_input(images[part], grid, self.target), grid
@@ -80,7 +79,7 @@ class BlockWalk:
             for name, value in made.items():
                 grid = grids.get(name)
                 if name not in self.integers:
-                    self.integers[name] = self._empty(value, _storage(grid))
+                    self.integers[name] = self._empty(value, storage(grid))
                 self.integers[name][part] = stored(value, grid)
 
     def release(self, index: int) -> None:
@@ -119,7 +118,7 @@ class BlockWalk:
                 values[source] if source in values else self._constant(source)
                 for source in node.inputs
             ]
-            values[name] = OPS[node.op].function(node, inputs, parameters(self.reference, node))
+            values[name] = run_node(self.reference, node, inputs)
         return {name: values[name] for name in block.outputs}
 
     def _constant(self, name: str) -> Tensor:
@@ -127,12 +126,7 @@ class BlockWalk:
 
     def _empty(self, value: Tensor, dtype: torch.dtype) -> Tensor:
         whole = torch.empty((self.count, *value.shape[1:]), dtype=dtype)
-        return _in_layout(whole)
-
-
-def parameters(graph: Graph, node: Node) -> dict[str, Tensor]:
-    """Return the weights of a node by role."""
-    return {role: graph.params[key] for role, key in node.params.items()}
+        return in_layout(whole)
 
 
 def block_kernels(
@@ -155,16 +149,6 @@ def block_kernels(
     }
 
 
-def stored(value: Tensor, grid: QuantParams | None) -> Tensor:
-    """Return a value of the twin as raw integers; a float value as it is."""
-    return value if grid is None else (value + grid.zero).to(_storage(grid))
-
-
-def centered(value: Tensor, grid: QuantParams | None) -> Tensor:
-    """Return raw integers as the twin computes with them: minus the zero point, in float32."""
-    return value if grid is None else value.float().sub_(grid.zero)
-
-
 def block_images_within(graph: Graph, blocks: Sequence[Block], memory_mb: int) -> int:
     """Return how many images' values between blocks fit the memory; at least 4."""
     sizes = {node.name: math.prod(node.shape[1:]) for node in graph}
@@ -183,15 +167,5 @@ def _parts(count: int) -> Iterator[slice]:
         yield slice(begin, min(begin + IMAGES_AT_ONCE, count))
 
 
-def _storage(grid: QuantParams | None) -> torch.dtype:
-    if grid is None:
-        return torch.float32
-    return torch.int8 if grid.spec.bits <= 8 else torch.int16
-
-
 def _empty_like(value: Tensor, dtype: torch.dtype) -> Tensor:
-    return _in_layout(torch.empty(value.shape, dtype=dtype))
-
-
-def _in_layout(value: Tensor) -> Tensor:
-    return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+    return in_layout(torch.empty(value.shape, dtype=dtype))

@@ -17,11 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
-from intaglio.ops import OPS
-from intaglio.ptq.block_walk import parameters
 from intaglio.ptq.blocks import find_blocks
 from intaglio.ptq.state import Context
-from intaglio.run.float import channels_last, walk
+from intaglio.run.float import channels_last, run_node, walk
 from intaglio.run.integer.twin import IMAGES_AT_ONCE
 
 MOST_IMAGES = 64
@@ -52,7 +50,7 @@ def _gradients(
     values: dict[str, Tensor] = {}
 
     def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
-        return OPS[node.op].function(node, inputs, parameters(graph, node))
+        return run_node(graph, node, inputs)
 
     def tap(node: Node, value: Tensor) -> None:
         if node.name in names:

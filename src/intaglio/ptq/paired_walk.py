@@ -24,13 +24,12 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
-from intaglio.ops import OPS
+from intaglio.ptq.held_values import FLOAT_BYTES, INTEGER_BYTES, centered, stored
 from intaglio.ptq.state import Context, State
-from intaglio.run.float import channels_last
+from intaglio.run.float import channels_last, in_layout, run_node
 from intaglio.run.integer.site import Kernel
 from intaglio.run.integer.twin import IMAGES_AT_ONCE, prepare, quantize_input
 
-FLOAT_BYTES, INTEGER_BYTES = 4, 1
 WORTHWHILE = 1.25
 """By how much the number of images must grow for them to be let in: they cost a run each."""
 
@@ -193,16 +192,14 @@ class _Walk:
     def _given(self, node: Node, piece: Tensor, encodings: Encodings) -> tuple[Tensor, Tensor]:
         """Return images as the float network and as the twin takes them."""
         grid = encodings.activations.get(node.name)
-        real = piece.contiguous(memory_format=torch.channels_last) if piece.ndim == 4 else piece
+        real = in_layout(piece)
         if grid is None:
             return real, real  # read by layers that stay float
-        return real, _stored(quantize_input(piece, grid, self.target), grid)
+        return real, stored(quantize_input(piece, grid, self.target), grid)
 
     def _float(self, node: Node, inputs: list[Tensor]) -> Tensor:
-        original = self.reference[node.name]
-        params = {role: self.reference.params[key] for role, key in original.params.items()}
         with torch.inference_mode(), exact_float32():
-            return OPS[node.op].function(original, inputs, params)
+            return run_node(self.reference, self.reference[node.name], inputs)
 
     def _pieces(self, values: dict[str, list[Tensor]], names: list[str]) -> list[list[Tensor]]:
         count = math.ceil(self.count / IMAGES_AT_ONCE)
@@ -216,17 +213,8 @@ def _integer(node: Node, kernel: Kernel, inputs: list[Tensor], encodings: Encodi
     """Return what a kernel of the twin makes of stored values, as it is stored."""
     pairs = zip(inputs, node.inputs, strict=True)
     with torch.inference_mode(), exact_float32():
-        value = kernel([_centered(held, encodings.activations.get(name)) for held, name in pairs])
-    return _stored(value, encodings.activations.get(node.name))
-
-
-def _stored(value: Tensor, grid: QuantParams | None) -> Tensor:
-    """Return a value of the twin in one byte; a float value as it is."""
-    return value if grid is None else (value + grid.zero).to(torch.int8)
-
-
-def _centered(value: Tensor, grid: QuantParams | None) -> Tensor:
-    return value if grid is None else value.float().sub_(grid.zero)
+        value = kernel([centered(held, encodings.activations.get(name)) for held, name in pairs])
+    return stored(value, encodings.activations.get(node.name))
 
 
 def images_within(graph: Graph, memory_mb: int) -> dict[str, int]:

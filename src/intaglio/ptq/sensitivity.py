@@ -35,7 +35,7 @@ from intaglio.ptq.paired_walk import Layer
 from intaglio.ptq.second_order import RoundSecondOrder
 from intaglio.ptq.state import Context
 from intaglio.ptq.suffix import Place, images_alive_within, places, shares_behind
-from intaglio.run.float import channels_last, run_float
+from intaglio.run.float import channels_last, in_layout, run_float
 from intaglio.run.integer.twin import IMAGES_AT_ONCE
 
 FORWARDS = 3000
@@ -288,7 +288,5 @@ class _Alone:
             weight = fake_quantize(layer.weight, params)
         else:
             weight, params = RoundSecondOrder().rounded(layer, self.moments)
-        weight = (
-            weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight
-        )
+        weight = in_layout(weight)
         return weight, corrected_bias(replace(layer, params=params), weight)

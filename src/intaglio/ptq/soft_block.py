@@ -17,7 +17,6 @@ from intaglio.ops.convolution import WEIGHTED
 from intaglio.ops.moving import SHARING, copies_values
 from intaglio.ops.schema import activate
 from intaglio.ptq.block_samples import Sample, mixed
-from intaglio.ptq.block_walk import parameters
 from intaglio.ptq.blocks import Block
 from intaglio.ptq.soft_rounding import SoftWeight, soft_weight, spread_scale
 from intaglio.ptq.windows import run_window
@@ -155,7 +154,7 @@ class BlockRun:
 
     def _parameters(self, node: Node) -> Mapping[str, Tensor]:
         layer = self.layers.get(node.name)
-        return parameters(self.graph, node) if layer is None else layer.soft()
+        return self.graph.params_of(node) if layer is None else layer.soft()
 
     def _finish(self, node: Node, value: Tensor) -> Tensor:
         activation = node.attrs.get("activation")

@@ -17,10 +17,10 @@ from intaglio.passes.fold_dead_channels import fold_dead_channels, settled_stati
 from intaglio.passes.relu6_to_relu import relu6_to_relu
 from intaglio.ptq.state import Context, State
 from intaglio.ptq.steps import STRUCTURE, register_step
+from intaglio.run.integer.twin import IMAGES_AT_ONCE
 
 IMAGES = 128
 """Enough to see how large each channel gets."""
-IMAGES_AT_ONCE = 4
 
 
 @register_step("fold-dead-channels", STRUCTURE, needs_images=False)

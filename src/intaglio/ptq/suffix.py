@@ -7,7 +7,7 @@ something behind it still reads) are all that is needed for the part behind it; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,8 +16,9 @@ from torch import Tensor
 from intaglio.cost.macs import count_macs
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops import OPS
-from intaglio.ptq.paired_walk import FLOAT_BYTES, largest_live_values
-from intaglio.run.float import channels_last
+from intaglio.ptq.held_values import FLOAT_BYTES
+from intaglio.ptq.paired_walk import largest_live_values
+from intaglio.run.float import channels_last, in_layout, run_node
 from intaglio.run.integer.twin import IMAGES_AT_ONCE
 
 
@@ -55,7 +56,7 @@ class Place:
                 inputs = [
                     own[name] if name in own else self.live[name][index] for name in node.inputs
                 ]
-                own[node.name] = _run(self.graph, node, inputs)
+                own[node.name] = run_node(self.graph, node, inputs)
                 for name in node.inputs:
                     if last[name] == node.name and name not in kept:
                         own.pop(name, None)
@@ -73,14 +74,14 @@ def places(graph: Graph, images: Tensor) -> Iterator[Place]:
     graph = channels_last(graph)
     live: dict[str, list[Tensor]] = {}
     last_reader = {name: node.name for node in graph for name in node.inputs}
-    pieces = [_channels_last(piece) for piece in torch.split(images, IMAGES_AT_ONCE)]
+    pieces = [in_layout(piece) for piece in torch.split(images, IMAGES_AT_ONCE)]
     for node in graph:
         if node.op == "input":
             live[node.name] = pieces
             continue
         inputs = [[live[name][index] for name in node.inputs] for index in range(len(pieces))]
         with torch.no_grad():
-            live[node.name] = [_run(graph, node, values) for values in inputs]
+            live[node.name] = [run_node(graph, node, values) for values in inputs]
         if node.op != "constant":
             made = live[node.name]
             yield Place(graph, node, made, inputs, live, _behind(graph, node))
@@ -118,12 +119,3 @@ def _behind(graph: Graph, node: Node) -> tuple[Node, ...]:
         if other.name in reached or other.name in needed:
             needed |= {other.name, *other.inputs}
     return tuple(other for other in later if other.name in reached or other.name in needed)
-
-
-def _run(graph: Graph, node: Node, inputs: Sequence[Tensor]) -> Tensor:
-    params = {role: graph.params[key] for role, key in node.params.items()}
-    return OPS[node.op].function(node, inputs, params)
-
-
-def _channels_last(piece: Tensor) -> Tensor:
-    return piece.contiguous(memory_format=torch.channels_last) if piece.ndim == 4 else piece

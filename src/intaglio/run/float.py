@@ -22,16 +22,17 @@ def run_float(graph: Graph, images: Tensor, *, tap: Tap | None = None) -> list[T
 
     Only values that still have a reader are held in memory.
     """
-    params = {
-        node.name: {role: graph.params[key] for role, key in node.params.items()}
-        for node in graph.nodes.values()
-    }
 
     def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
-        return OPS[node.op].function(node, inputs, params[node.name])
+        return run_node(graph, node, inputs)
 
     with torch.no_grad():
         return walk(graph, {graph.inputs[0]: images}, step, tap)
+
+
+def run_node(graph: Graph, node: Node, inputs: Sequence[Tensor]) -> Tensor:
+    """Return what one node makes of its inputs, in float32."""
+    return OPS[node.op].function(node, inputs, graph.params_of(node))
 
 
 def walk(
@@ -66,6 +67,11 @@ def channels_last(graph: Graph, device: str = "cpu") -> Graph:
         for key, value in graph.params.items()
     }
     return copy
+
+
+def in_layout(value: Tensor) -> Tensor:
+    """Return a value in the layout that convolutions run fastest in: images channels last."""
+    return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
 
 
 def infer_shapes(graph: Graph) -> None:

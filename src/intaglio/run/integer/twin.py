@@ -165,7 +165,7 @@ def site_of(graph: Graph, node: Node, encodings: Encodings, target: Target) -> S
 
 def _float_kernel(graph: Graph, node: Node, encodings: Encodings, target: Target) -> Kernel:
     """A node outside the integer region: dequantize its inputs, run it in float32."""
-    params = {role: graph.params[key] for role, key in node.params.items()}
+    params = graph.params_of(node)
     grids = [encodings.activations.get(name) for name in node.inputs]
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:

@@ -1,0 +1,59 @@
+"""The files of a result: one table of their names, and how a file is put on the disk."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from intaglio.registry import Registry
+
+MARK = "report.json"
+"""The file by which a result is known."""
+SUMS = "SHA256SUMS"
+
+RESULT_FILES: Registry[str] = Registry("file of a result")
+"""Name of each file that a result may have, to what is in it.
+
+Nothing else is ever written into a result's folder, and nothing else is removed from one: a feature
+that adds a file to results registers its name here.
+"""
+for _name, _content in {
+    "model.tflite": "the integer network",
+    MARK: "what was done and measured",
+    "report.html": "the same as a page",
+    "encodings.json": "scale and zero point of every value and weight",
+    "recipe.toml": "what was really run",
+    "graph.json": "the twin's graph",
+    "graph.safetensors": "the twin's weights",
+    SUMS: "SHA-256 of all the others",
+}.items():
+    RESULT_FILES.register(_name)(_content)
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write a file and make sure that it is on the disk."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that a folder's names are on the disk, where the file system can tell."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_result(folder: Path) -> None:
+    """Remove the files of a result and their folder; a folder with anything else in it stays."""
+    for name in RESULT_FILES:
+        with suppress(OSError):
+            (folder / name).unlink()
+    with suppress(OSError):
+        folder.rmdir()
