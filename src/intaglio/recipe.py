@@ -20,8 +20,6 @@ from intaglio.registry import Registry
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 """Keys that TOML takes without quotes."""
-LONGEST_SHOWN = 200
-"""Letters of a wrong value in a message."""
 ALWAYS_WRITTEN = {"name", "description", "calibrator"}
 
 
@@ -213,7 +211,7 @@ def _toml(value: object) -> str:
 def _from_file(path: Path) -> Recipe:
     try:
         content: Mapping[str, object] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RequestError(f"{path}: cannot be read as a recipe: {error}") from error
     try:
         return Recipe.model_validate(content)
@@ -221,9 +219,10 @@ def _from_file(path: Path) -> Recipe:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         known = ", ".join(Recipe.model_fields)
-        shown = repr(first["input"])[:LONGEST_SHOWN]
         if first["type"] == "extra_forbidden":
             raise UnknownName(
                 f"{path}: unknown key '{where}' in a recipe: known are {known}"
             ) from error
-        raise RequestError(f"{path}: key '{where}': {first['msg']}, got {shown}") from error
+        raise RequestError(
+            f"{path}: key '{where}': {first['msg']}, got {first['input']!r}"
+        ) from error
