@@ -1,4 +1,7 @@
-"""Run every benchmark but the peers (`python -m benchmarks.peers`), then write the tables: hours.
+"""Run every benchmark, then write the tables: hours.
+
+But the peers (`python -m benchmarks.peers`) and damaged files (`python -m benchmarks.fuzz`, which
+forks, and so has to have a process of its own).
 
 python -m benchmarks
 """

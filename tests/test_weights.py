@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 from intaglio import zoo
 from intaglio.errors import NonFiniteError, WeightsError
 from intaglio.weights import load_weights
+from zip_parts import part_places
 
 
 class Code:
@@ -245,6 +247,87 @@ def test_a_checkpoint_cut_anywhere_is_refused(network, trained, tmp_path, new_fo
         assert "truncated or no PyTorch checkpoint" in refusal(network, path) or (
             "never unpickles" in refusal(network, path)
         )
+
+
+def test_a_flipped_bit_in_any_part_of_a_checkpoint_is_an_error(network, trained, tmp_path):
+    path = tmp_path / "a.pth"
+    torch.save(trained, path)
+    whole = path.read_bytes()
+
+    for name, (start, size) in part_places(path).items():
+        content = bytearray(whole)
+        content[start + size // 2] ^= 16
+        path.write_bytes(content)
+        assert f"Bad CRC-32 for file '{name}'" in refusal(network, path)
+
+
+def test_a_flipped_bit_in_a_number_of_the_old_format_is_another_number(trained, tmp_path):
+    # that format has no checksum: what cannot be noticed is said in the module's text
+    path = tmp_path / "a.pth"
+    torch.save(trained, path, _use_new_zipfile_serialization=False)
+    content = bytearray(path.read_bytes())
+    content[content.index(trained["2.bias"].numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Linear(5, 2))
+
+    load_weights(network, path)
+
+    assert not torch.equal(network[2].bias, trained["2.bias"])
+
+
+@pytest.mark.parametrize("new_format", [True, False])
+@pytest.mark.parametrize("size", [b"K\xc8", b"J\xff\xff\xff\x7f", b"\x8a\x06\0\0\0\0\0\x7f"])
+def test_a_tensor_that_claims_more_than_is_stored_is_refused(tmp_path, new_format, size):
+    path = tmp_path / "a.pth"
+    torch.save({"weight": torch.ones(2, 4)}, path, _use_new_zipfile_serialization=new_format)
+    if new_format:  # with the checksum of the changed part, as whoever changed it would write it
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content.replace(b"K\x02K\x04\x86", size + b"K\x04\x86"))
+    else:
+        path.write_bytes(path.read_bytes().replace(b"K\x02K\x04\x86", size + b"K\x04\x86"))
+
+    assert "no PyTorch checkpoint" in refusal(nn.Linear(4, 2, bias=False), path)
+
+
+def test_a_compressed_checkpoint_and_one_with_bytes_behind_it_are_refused(
+    network, trained, tmp_path
+):
+    path = tmp_path / "a.pth"
+    torch.save(trained, path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    (tmp_path / "longer.pth").write_bytes(path.read_bytes() + b"more")
+
+    assert "is compressed" in refusal(network, tmp_path / "packed.pth")
+    assert "behind its end" in refusal(network, tmp_path / "longer.pth")
+
+
+def test_an_archive_of_torchscript_is_told_apart_from_a_damaged_one(network, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("a/data.pkl", b"")
+        archive.writestr("a/code/__torch__.py", b"code", zipfile.ZIP_DEFLATED)
+
+    assert "never unpickles" in refusal(network, tmp_path / "a.pt")
+
+
+def test_tensors_without_values_are_refused(network, trained, tmp_path):
+    trained["2.weight"] = trained["2.weight"].to("meta")
+    torch.save(trained, tmp_path / "a.pth")
+
+    assert "1 other entry: 2.weight" in refusal(network, tmp_path / "a.pth")
+
+
+def test_a_key_with_a_line_break_is_told_on_one_line(network, trained, tmp_path):
+    trained["a\nb"] = torch.zeros(1)
+    save_file(trained, tmp_path / "a.safetensors")
+
+    assert r"1 unexpected key: a\nb" in refusal(network, tmp_path / "a.safetensors")
 
 
 def test_other_files_are_no_checkpoint(network, trained, tmp_path):

@@ -19,13 +19,38 @@ Messages say what was wrong, where in the user's model or file, the value seen, 
 
 from __future__ import annotations
 
+LONGEST_MESSAGE = 2000
+
+
+def one_line(message: str) -> str:
+    """Return the message with line breaks and other characters that do not print escaped.
+
+    Names of files and layers come from outside and may hold anything.
+    """
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in message)
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")
+
 
 class IntaglioError(Exception):
     """The root of all errors that intaglio raises on purpose."""
 
 
 class RequestError(IntaglioError):
-    """The request, an input file or the output place is wrong; the command line exits with 2."""
+    """The request, an input file or the output place is wrong; the command line exits with 2.
+
+    Its text is one line, and not endless, whatever names from a file are in it: what does not print
+    is escaped, and the middle of a long one is left out.
+    """
+
+    def __str__(self) -> str:
+        """Return the message in one line of printable characters."""
+        line = one_line(super().__str__())
+        if len(line) <= LONGEST_MESSAGE:
+            return line
+        return f"{line[: LONGEST_MESSAGE // 2]} ... {line[-LONGEST_MESSAGE // 2 :]}"
 
 
 class UnknownName(RequestError):

@@ -1,4 +1,9 @@
-"""Trained weights from a file into a network: safetensors or checkpoint, never unpickled."""
+"""Trained weights from a file into a network: safetensors or checkpoint, never unpickled.
+
+A checkpoint of today's format (a zip archive) has checksums, which are compared: a flipped bit is
+an error. `.safetensors` and checkpoints of the format before torch 1.6 have none: damage to a
+number in them is another number, and only damage to their structure is noticed.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from intaglio.archive import DamagedArchive, check_contents, open_archive
 from intaglio.errors import NonFiniteError, WeightsError
 
 WRAPPER_KEYS = ("state_dict", "model")  # where checkpoints keep the state dict beside other things
@@ -83,6 +89,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def _read_checkpoint(path: Path, start: bytes) -> object:
     """Return what the checkpoint holds; `start` is the file's first bytes."""
     is_zip, is_old_format = start.startswith(b"PK\x03\x04"), start.startswith(b"\x80")
+    if is_zip:
+        _check_archive(path)
     try:
         with warnings.catch_warnings():  # about the file's format; what matters is raised
             warnings.simplefilter("ignore")
@@ -96,6 +104,20 @@ def _read_checkpoint(path: Path, start: bytes) -> object:
             raise _needs_unpickling(path) from error
         raise _not_a_checkpoint(path) from error
     return content
+
+
+def _check_archive(path: Path) -> None:
+    """Raise WeightsError unless every part of the checkpoint is there with its checksum."""
+    try:
+        with open_archive(path) as archive:
+            check_contents(archive)
+    except DamagedArchive as error:
+        if error.compressed.endswith(".py"):  # the code of a TorchScript archive
+            raise _needs_unpickling(path) from error
+        raise WeightsError(
+            f"the weights file '{path}' is truncated or no PyTorch checkpoint ({error}): fetch or"
+            " write it again"
+        ) from error
 
 
 def _needs_unpickling(path: Path) -> WeightsError:
@@ -136,8 +158,10 @@ def _state_dict_of(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether `value` is an ordinary dense tensor, neither sparse nor quantized."""
-    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+    """Return whether `value` is an ordinary dense tensor, neither sparse nor quantized nor meta."""
+    if not isinstance(value, Tensor) or value.device.type != "cpu":
+        return False
+    return value.layout == torch.strided and not value.is_quantized
 
 
 def _without_parallel_prefix(given: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:

@@ -264,3 +264,23 @@ def test_what_is_no_factory_or_gives_no_network_is_refused(factories):
     assert "gave a list, not an nn.Module" in refusal(f"{factories}:not_a_network")
     assert refusal(f"{factories}:broken").endswith("failed: ValueError: no such file")
     assert refusal(f"{factories}:network(depth=1)").endswith("takes width, bias")
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "-" * 900 + "1",
+        "-" * 5000 + "1",
+        "[" * 150 + "-" * 900 + "1" + "]" * 150,
+        "1" + "+1" * 2000,
+        "x." * 2000 + "y",
+        "9" * 6000,
+    ],
+)
+@pytest.mark.parametrize("keyword", ["width=", ""])
+def test_arguments_deeper_or_longer_than_python_follows_are_refused(keyword, inside):
+    assert refusal(f"mobilenet_v1({keyword}{inside})")
+
+
+def test_a_model_of_endless_length_is_refused():
+    assert "20012 letters" in refusal(f"mobilenet_v1({'x' * 19_998})"[:20_012])

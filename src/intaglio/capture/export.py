@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
@@ -27,6 +28,8 @@ from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ir.verify import verify
 from intaglio.run.float import infer_shapes
 
+LARGEST = 2**31 - 1
+"""Values of a tensor for one image."""
 WRAP = "wrap it in a module whose forward takes the image alone"
 
 
@@ -74,6 +77,7 @@ def graph_of_program(program: ExportedProgram) -> Graph:
         infer_shapes(graph)
     except GraphError as error:
         raise CaptureError(f"{error}; keep the batch as axis 0 of every tensor") from error
+    _refuse_giants(graph)
     verify(graph)
     return graph
 
@@ -241,6 +245,16 @@ def _outputs(fx_node: torch.fx.Node, program: ExportedProgram, builder: Builder)
         builder.graph.outputs.append(name)
     if not builder.graph.outputs:
         raise CaptureError("the network returns no tensor")
+
+
+def _refuse_giants(graph: Graph) -> None:
+    for node in graph:
+        count = math.prod(abs(size) for size in node.shape)
+        if count > LARGEST:
+            raise CaptureError(
+                f"layer '{node.source or node.name}' makes {count} values of one image:"
+                f" {LARGEST} at most can be held"
+            )
 
 
 def _refuse_non_finite(graph: Graph) -> None:

@@ -1,8 +1,9 @@
 """A saved `.pt2` exported program, opened without running what a stranger may have put in it.
 
-torch.export.load unpickles some parts of an archive and evaluates others as text. So the archive is
-looked through first, and only what torch.export.save of torch 2.13 writes for plain tensors is let
-through; torch then reads a fresh copy made of those parts, with the example inputs left out.
+torch.export.load unpickles some parts of an archive and evaluates others as text, some of it for as
+long as the text says. So the archive is looked through first, and only what torch.export.save of
+torch 2.13 writes for plain tensors is let through, up to stated sizes; torch then reads a fresh
+copy made of those parts, with the example inputs left out.
 """
 
 from __future__ import annotations
@@ -16,12 +17,22 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
+from torch.utils import _pytree as pytree
 
-from intaglio.capture.plain_parts import foreign_in_examples, foreign_in_program, without_code
+from intaglio.archive import DamagedArchive, open_archive
+from intaglio.capture.plain_parts import (
+    LARGEST_PROGRAM_BYTES,
+    foreign_in_examples,
+    foreign_in_program,
+    without_code,
+)
+from intaglio.capture.plain_tensors import check_tensors
 from intaglio.errors import WeightsError
 
 PROGRAM = "models/model.json"
@@ -37,6 +48,8 @@ KNOWN = re.compile(
     r"|data/constants/(tensor_\d+|model_constants_config\.json)"
 )
 LEFT_OUT = re.compile(r"extra/.+|data/sample_inputs/model\.pt")
+LARGEST_MADE = 2**26
+"""Elements of a tensor that a call makes from nothing, such as zeros."""
 REMEDY = "save it again with torch.export.save of torch 2.13"
 
 
@@ -58,7 +71,9 @@ def load_program(path: Path | str) -> ExportedProgram:
         raise _damaged(path, error) from error
     try:
         with _silent_torch():
-            return torch.export.load(clean)
+            program = torch.export.load(clean)
+            _check_made(program)
+            return program
     except Exception as error:  # likewise
         raise _damaged(path, error) from error
 
@@ -69,12 +84,16 @@ def program_input(program: ExportedProgram) -> tuple[int | None, tuple[int, ...]
     Raises:
         WeightsError: If the program has no tensor as its input.
     """
-    for node in program.graph.nodes:
-        value = node.meta.get("val")
-        is_input = node.name in program.graph_signature.user_inputs
-        if is_input and isinstance(value, Tensor) and value.ndim > 1:
-            batch = value.shape[0]
-            return batch if type(batch) is int else None, tuple(int(s) for s in value.shape[1:])
+    try:
+        for node in program.graph.nodes:
+            value = node.meta.get("val")
+            is_input = node.name in program.graph_signature.user_inputs
+            if is_input and isinstance(value, Tensor) and value.ndim > 1:
+                batch = value.shape[0]
+                return batch if type(batch) is int else None, tuple(int(s) for s in value.shape[1:])
+    except Exception as error:  # of torch, for a size that is a formula without a value
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise WeightsError(f"the exported program's input has no fixed size ({reason})") from error
     raise WeightsError("the exported program has no input tensor [N, C, H, W]: export one that has")
 
 
@@ -83,17 +102,14 @@ def _read_parts(path: Path) -> dict[str, bytes]:
     if not path.is_file():
         raise WeightsError(f"there is no program file '{path}'")
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            names = [entry.filename.partition("/")[2] for entry in entries]
-            # stored, as torch stores them: what is compressed may grow without end
-            is_stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-            if not is_stored or len({name.lower() for name in names}) != len(names):
-                raise ValueError("parts that are compressed, or there twice")
-            contents = [archive.read(entry) for entry in entries]
-    except Exception as error:  # zipfile raises whatever the damaged bytes lead it to
+        with open_archive(path) as archive:
+            contents = {name: archive.read(name) for name in archive.namelist()}
+    except DamagedArchive as error:
         raise _damaged(path, error) from error
-    return dict(zip(names, contents, strict=True))
+    parts = {name.partition("/")[2]: content for name, content in contents.items()}
+    if len({name.lower() for name in parts}) != len(contents):
+        raise _damaged(path, DamagedArchive("a part is there twice"))
+    return parts
 
 
 def _refuse_foreign(parts: Mapping[str, bytes], path: Path) -> None:
@@ -101,16 +117,49 @@ def _refuse_foreign(parts: Mapping[str, bytes], path: Path) -> None:
     if foreign:
         raise _needs_unpickling(path, f"its part '{foreign[0]}'")
     for folder, (config, pattern) in CONFIGS.items():
-        for key, entry in json.loads(parts[config])["config"].items():
+        entries = _plain_json(parts[config])["config"]
+        for key, entry in entries.items():
             stored = str(entry["path_name"])
             is_plain = entry["use_pickle"] is False and type(entry["tensor_meta"]) is dict
             if not is_plain or not pattern.fullmatch(stored):
                 raise _needs_unpickling(path, f"its tensor '{key}'")
             if folder + stored not in parts:
                 raise ValueError(f"the tensor '{key}' is missing")
-    found = foreign_in_examples(parts[EXAMPLES]) or foreign_in_program(json.loads(parts[PROGRAM]))
+        sizes = {name.removeprefix(folder): len(content) for name, content in parts.items()}
+        check_tensors(entries, sizes)
+    program = _plain_json(parts[PROGRAM])
+    found = foreign_in_examples(parts[EXAMPLES]) or foreign_in_program(program)
     if found:
         raise _needs_unpickling(path, found)
+
+
+def _check_made(program: ExportedProgram) -> None:
+    """Raise ValueError where a call makes, from nothing, more than an image's values could be."""
+    with FakeTensorMode():
+        for node in program.graph.nodes:
+            if node.op != "call_function" or node.all_input_nodes:
+                continue
+            made = pytree.tree_leaves(node.target(*node.args, **node.kwargs))
+            count = sum(value.numel() for value in made if isinstance(value, Tensor))
+            if count > LARGEST_MADE:
+                raise ValueError(f"'{node.name}' makes a tensor of {count} elements")
+
+
+def _plain_json(content: bytes) -> Any:
+    """Return what a part of JSON holds; a key that is there twice is an error."""
+    if len(content) > LARGEST_PROGRAM_BYTES:
+        raise ValueError(f"a part of JSON of more than {LARGEST_PROGRAM_BYTES} bytes")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a key of a part of JSON is there twice")
+        return found
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} in a part of JSON")
+
+    return json.loads(content, object_pairs_hook=once, parse_constant=refuse)
 
 
 def _repacked(parts: Mapping[str, bytes]) -> io.BytesIO:
@@ -142,13 +191,15 @@ def _silent_torch() -> Iterator[None]:
 
 def _needs_unpickling(path: Path, what: str) -> WeightsError:
     return WeightsError(
-        f"the program '{path}' is not opened: {what} would need unpickling or could run code, and"
-        f" intaglio never does that; save it, with plain tensors alone, by torch.export.save"
+        f"the program '{path}' is not opened: {what} would need unpickling, could run code or take"
+        " any time, and intaglio never does that; save it, with plain tensors alone, by"
+        " torch.export.save"
     )
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    kind = "" if isinstance(error, DamagedArchive) else f"{type(error).__name__}: "
+    reason = " ".join(f"{kind}{error}".split())[:300]
     return WeightsError(
         f"the program '{path}' is damaged or no .pt2 exported program ({reason}): {REMEDY}"
     )

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from intaglio.errors import RequestError
+from intaglio.errors import RequestError, one_line
 
 DONE, FAILED, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
@@ -22,14 +22,6 @@ def tell_note(message: str) -> None:
     """Write one line on standard error about something that is no error."""
     sys.stderr.write(f"intaglio: {one_line(message)}\n")
     sys.stderr.flush()
-
-
-def one_line(message: str) -> str:
-    """Return the message with line breaks and other characters that do not print escaped.
-
-    Names of files and layers come from outside and may hold anything.
-    """
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in message)
 
 
 def exit_code(error: Exception, arguments: Sequence[str]) -> int:
@@ -77,7 +69,3 @@ def _value_seen(error: Exception, arguments: Sequence[str]) -> str:
         if name in names:
             return f", got '{value}'"
     return ""
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")

@@ -13,7 +13,7 @@ import torch
 from intaglio.capture import capture, graph_of_program
 from intaglio.capture.saved_program import load_program, program_input
 from intaglio.data.preprocess import Preprocess, check_input_shape, parse_preprocess
-from intaglio.errors import CaptureError, IntaglioError, RequestError
+from intaglio.errors import CaptureError, IntaglioError, RequestError, WeightsError
 from intaglio.ir.graph import Graph
 from intaglio.weights import load_weights
 from intaglio.zoo import ZOO
@@ -142,6 +142,11 @@ def _saved_program(
             raise CaptureError(
                 f"the program '{text}' cannot run with another batch than {batch} ({reason}):"
                 " export it with dynamic_shapes for axis 0"
+            ) from error
+        except Exception as error:  # of torch, whatever arguments a damaged file gives a call
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise WeightsError(
+                f"the program '{text}' is damaged: it cannot be computed ({reason}): save it again"
             ) from error
 
     notes = () if batch is None else (f"the program has a fixed batch of {batch}: taken as any",)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from intaglio.cli.failures import one_line
+from intaglio.errors import one_line
 
 PLAIN_WIDTH = 100
 

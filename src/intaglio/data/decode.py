@@ -3,12 +3,14 @@
 The format is told by the first bytes, never by the name, and only the formats below are tried: a
 file cannot choose one of Pillow's rarer parsers. The plugin is called directly, because
 `Image.open` merely warns about an image that is too large, and warning filters are shared by all
-threads. Bytes cut from the end of a file are an error as soon as one pixel is missing; damage in
-the middle of a JPEG's data that its decoder can read over is not seen.
+threads. Bytes cut from the end of a file are an error as soon as a pixel is missing. The checksums
+of a PNG are compared, those of its pixels here, as Pillow reads over them; the other formats have
+none, and damage in the middle of a JPEG's data that its decoder can read over is not seen.
 """
 
 from __future__ import annotations
 
+import zlib
 from typing import IO
 
 from PIL import (
@@ -41,6 +43,7 @@ _PLUGINS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     *((b"P%d" % kind, PpmImagePlugin.PpmImageFile) for kind in range(1, 7)),
 )
 _LONGEST_SIGNATURE = 8
+_READ_AT_ONCE = 2**16
 _SKIP_HINT = "repair or remove it, or go on without it with --skip-bad-images"
 
 
@@ -77,8 +80,11 @@ def decode(item: Item, channels: int) -> Image.Image:
 def _decode_file(file: IO[bytes], item: Item) -> Image.Image:
     try:
         signature = file.read(_LONGEST_SIGNATURE)
+        plugin = _plugin(signature, item)
+        if plugin is PngImagePlugin.PngImageFile:
+            _check_png_pixels(file)
         file.seek(0)
-        image = _plugin(signature, item)(file)
+        image = plugin(file)
         _check_size(image.size, item)
         image.load()
         return image
@@ -99,6 +105,25 @@ def _plugin(signature: bytes, item: Item) -> type[ImageFile.ImageFile]:
         f"{item.source}: not an image: the file {found}; JPEG, PNG, BMP, WebP, TIFF and PPM are"
         f" read; {_SKIP_HINT}"
     )
+
+
+def _check_png_pixels(file: IO[bytes]) -> None:
+    """Raise ValueError unless each chunk of pixels is there whole and has its checksum.
+
+    Args:
+        file: Behind its signature, where the first chunk begins.
+    """
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+        left = int.from_bytes(head[:4], "big")
+        if head[4:] != b"IDAT":
+            file.seek(left + 4, 1)
+            continue
+        checksum = zlib.crc32(b"IDAT")
+        while left and (piece := file.read(min(left, _READ_AT_ONCE))):
+            checksum = zlib.crc32(piece, checksum)
+            left -= len(piece)
+        if file.read(4) != checksum.to_bytes(4, "big"):
+            raise ValueError("a checksum of its pixels is wrong")
 
 
 def _check_size(size: tuple[int, int], item: Item) -> None:

@@ -28,6 +28,8 @@ from intaglio.data.guard import refuse_if_forbidden
 from intaglio.data.table import LARGEST_CLASS_INDEX
 from intaglio.errors import DataError
 
+FOREIGN = (pyarrow.ArrowException, OSError, ValueError, TypeError, OverflowError, IndexError)
+"""What pyarrow raises for corrupt bytes: its own errors, and those of names that are no text."""
 _ROWS_AT_ONCE = 32
 _READ_BUFFER_BYTES = 2**18
 
@@ -41,12 +43,16 @@ def open_parquet(path: Path) -> Dataset:
     """
     column = _JpegColumn(path)
     file = column.open_file()
-    schema = file.schema_arrow
-    kinds = {name: schema.field(index).type for index, name in enumerate(schema.names)}
-    if schema.names.count("jpeg") != 1 or schema.names.count("label") > 1:
+    try:
+        schema = file.schema_arrow
+        names = list(schema.names)
+    except FOREIGN as error:
+        raise _corrupt(path, error) from error
+    kinds = {name: schema.field(index).type for index, name in enumerate(names)}
+    if names.count("jpeg") != 1 or names.count("label") > 1:
         raise DataError(
             f"{path}: needs one column 'jpeg' of image bytes and one 'label' of class indices;"
-            f" it has {', '.join(schema.names)}"
+            f" it has {', '.join(names)}"
         )
     if not (pyarrow.types.is_binary(kinds["jpeg"]) or pyarrow.types.is_large_binary(kinds["jpeg"])):
         raise DataError(f"{path}: the column 'jpeg' holds {kinds['jpeg']}, not bytes (binary)")
@@ -54,13 +60,15 @@ def open_parquet(path: Path) -> Dataset:
     if row_count == 0:
         raise DataError(f"{path}: the file has no rows")
     labels = _read_labels(path, file) if "label" in kinds else None
+    if row_count != column.row_count or (labels is not None and len(labels) != row_count):
+        raise _corrupt(path, ValueError(f"it has not the {row_count} rows that it says"))
     return Dataset(path.name, path, _ParquetItems(column, row_count, labels))
 
 
 def _read_labels(path: Path, file: pyarrow.parquet.ParquetFile) -> NDArray[np.integer]:
     try:
         labels = file.read(columns=["label"]).column(0)
-    except (pyarrow.ArrowException, OSError) as error:
+    except FOREIGN as error:
         raise _corrupt(path, error) from error
     if not pyarrow.types.is_integer(labels.type):
         raise DataError(f"{path}: the column 'label' holds {labels.type}, not whole numbers")
@@ -101,21 +109,30 @@ class _JpegColumn:
             try:
                 # A memory map would count each page that was read as this process's memory.
                 self._file = pyarrow.parquet.ParquetFile(
-                    self.path, memory_map=False, buffer_size=_READ_BUFFER_BYTES, pre_buffer=False
+                    self.path,
+                    memory_map=False,
+                    buffer_size=_READ_BUFFER_BYTES,
+                    pre_buffer=False,
+                    page_checksum_verification=True,  # where the file has checksums
                 )
-            except (pyarrow.ArrowException, OSError) as error:
+            except FOREIGN as error:
                 raise _corrupt(self.path, error) from error
             metadata = self._file.metadata
             groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
             self._group_ends = list(accumulate(group.num_rows for group in groups))
         return self._file
 
+    @property
+    def row_count(self) -> int:
+        """How many rows the open file's row groups have."""
+        return self._group_ends[-1] if self._group_ends else 0
+
     def read(self, row: int) -> bytes:
         """Return the bytes in a row; raise DataError if the file is corrupt there."""
         with self._lock:
             try:
                 return self._read(row)
-            except (pyarrow.ArrowException, OSError, StopIteration) as error:
+            except (*FOREIGN, StopIteration) as error:
                 self._group = -1  # what follows a corrupt page may be other rows than was counted
                 raise _corrupt(self.path, error) from error
 

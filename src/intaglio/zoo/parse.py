@@ -23,6 +23,10 @@ from intaglio.zoo.catalog import ZOO
 
 _NAME_AND_ARGUMENTS = re.compile(r"(?P<name>[^()]+)(?:\((?P<arguments>.*)\))?", re.DOTALL)
 
+LONGEST_TEXT = 20_000
+LONGEST_SHOWN = 200
+"""Letters of an argument in a message."""
+
 
 @dataclass(frozen=True)
 class ModelRequest:
@@ -69,6 +73,8 @@ def parse_model(text: str) -> ModelRequest:
     Raises:
         RequestError: If the brackets hold anything but `keyword=literal`, or the name is empty.
     """
+    if len(text) > LONGEST_TEXT:
+        raise RequestError(f"the model has {len(text)} letters, {LONGEST_TEXT} at most are read")
     match = _NAME_AND_ARGUMENTS.fullmatch(text.strip())
     if match is None:
         raise RequestError(
@@ -114,7 +120,7 @@ def _literal_arguments(inside: str, text: str) -> dict[str, object]:
         )
     if call.args:
         raise RequestError(
-            f"the model {text!r} has an argument without a keyword, {ast.unparse(call.args[0])}:"
+            f"the model {text!r} has an argument without a keyword, {_shown(call.args[0])}:"
             " write it as keyword=value"
         )
     arguments: dict[str, object] = {}
@@ -131,10 +137,18 @@ def _literal(value: ast.expr, keyword: str, text: str) -> object:
         literal: object = ast.literal_eval(value)
     except (ValueError, TypeError, RecursionError, MemoryError) as error:
         raise RequestError(
-            f"the model {text!r} has '{keyword}={ast.unparse(value)}', which is not a literal:"
+            f"the model {text!r} has '{keyword}={_shown(value)}', which is not a literal:"
             " only numbers, quoted text, True, False, None and tuples, lists or dicts of them are"
         ) from error
     return literal
+
+
+def _shown(value: ast.expr) -> str:
+    """Return the text of an argument, as far as it can be written again."""
+    try:
+        return ast.unparse(value)[:LONGEST_SHOWN]
+    except (RecursionError, ValueError):  # deeper than Python can follow; a number too long
+        return "..."
 
 
 @contextmanager
