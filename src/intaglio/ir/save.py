@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 
 from intaglio.errors import GraphError, IntaglioError, OutputError, WeightsError
 from intaglio.ir.graph import BATCH, Graph, Node
+from intaglio.ir.storage import settled_all
 from intaglio.ir.verify import verify
 from intaglio.ops import check_node
 from intaglio.output import write_file
@@ -84,7 +85,8 @@ def load_graph(path_stem: Path | str) -> Graph:
     except (IntaglioError, KeyError, TypeError, ValueError, RecursionError, OSError) as error:
         raise _damaged(structure_path, error) from error
     try:
-        graph.params = load_file(weights_path)
+        # at any offset of the mapped file
+        graph.params = settled_all(load_file(weights_path))
         for key, tensor in graph.params.items():
             _check(tensor.dtype in DTYPES, f"weight '{key}' is {tensor.dtype}")
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
