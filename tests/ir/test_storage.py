@@ -1,4 +1,4 @@
-"""The same numbers lie the same way in memory, and compute the same bits, wherever they came from."""
+"""Equal numbers lie alike in memory, and compute equal bits, wherever they came from."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ from intaglio.run.float import infer_shapes
 from intaglio.run.integer import build_twin
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
-from run.integer.harness import TARGETS, Network
+from run.integer.harness import TARGETS, Network, cases
 from run.integer.layers import random_layer
 
-CASES = 200
+CASES = cases(200)
 CONV2D = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}
 
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
