@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from processor import description, other_runtime
+from processor import description, prepare
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TESTS = Path(__file__).resolve().parent
@@ -36,7 +36,7 @@ MARKED = {
 }
 """Marker to the folders and files whose every test has it (pyproject.toml says what it means)."""
 
-other_runtime()  # before anything imports LiteRT's interpreter
+prepare()
 
 
 def pytest_report_header() -> list[str]:

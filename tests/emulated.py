@@ -41,11 +41,13 @@ def command(processor: str, *arguments: str) -> list[str]:
     """Return the words that run this Python, without its virtual environment, emulated.
 
     Raises:
-        RuntimeError: If the emulator is not installed.
+        RuntimeError: If the emulator is not installed, or knows no such processor.
     """
     emulator = shutil.which(EMULATOR)
     if emulator is None:
         raise RuntimeError(f"{EMULATOR} is missing: apt-get install qemu-user")
+    if processor not in PROCESSORS:
+        raise RuntimeError(f"INTAGLIO_TEST_CPU={processor}: one of {', '.join(PROCESSORS)}")
     return [emulator, "-cpu", PROCESSORS[processor], os.path.realpath(sys.executable), *arguments]
 
 

@@ -3,6 +3,7 @@
 Variables of the tests, beside torch's ATEN_CPU_CAPABILITY and ONEDNN_MAX_CPU_ISA:
 
     INTAGLIO_TEST_CPU      Haswell or Nehalem: LiteRT runs on that processor, emulated (emulated.py)
+    INTAGLIO_TEST_KERNELS  other: float kernels whose last bits vary (other_kernels.py)
     INTAGLIO_TEST_CASES    N: one in N of the random networks of each op (run/integer/harness.py)
 """
 
@@ -16,6 +17,7 @@ import torch
 from ai_edge_litert import interpreter as litert
 
 import emulated
+import other_kernels
 
 VARIABLES = (
     "ATEN_CPU_CAPABILITY",
@@ -23,12 +25,13 @@ VARIABLES = (
     "OMP_NUM_THREADS",
     "INTAGLIO_TEST_CPU",
     "INTAGLIO_TEST_CASES",
+    "INTAGLIO_TEST_KERNELS",
 )
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "amx_int8")
 
 
-def other_runtime() -> None:
-    """Put the emulated interpreter in the place of LiteRT's, where INTAGLIO_TEST_CPU asks for it.
+def prepare() -> None:
+    """Replace what the variables ask to be replaced; before anything imports it.
 
     Raises:
         RuntimeError: If the emulator is not installed.
@@ -36,6 +39,8 @@ def other_runtime() -> None:
     if "INTAGLIO_TEST_CPU" in os.environ:
         emulated.command(os.environ["INTAGLIO_TEST_CPU"])
         litert.Interpreter = emulated.Interpreter
+    if os.environ.get("INTAGLIO_TEST_KERNELS") == "other":
+        other_kernels.use_other_kernels()
 
 
 def description() -> list[str]:
