@@ -22,6 +22,7 @@ from intaglio.errors import GraphError, IntaglioError, OutputError, WeightsError
 from intaglio.host.files import write_file
 from intaglio.host.strict_json import read_json
 from intaglio.ir.graph import BATCH, Graph, Node
+from intaglio.ir.storage import settled_all
 from intaglio.ir.stored_weights import check_weights
 from intaglio.ir.verify import verify
 from intaglio.ops import check_node
@@ -86,7 +87,8 @@ def load_graph(path_stem: Path | str) -> Graph:
     except (IntaglioError, KeyError, TypeError, ValueError, RecursionError, OSError) as error:
         raise _damaged(structure_path, error) from error
     try:
-        graph.params = load_file(weights_path)
+        # at any offset of the mapped file
+        graph.params = settled_all(load_file(weights_path))
         for key, tensor in graph.params.items():
             _check(tensor.dtype in DTYPES, f"weight '{key}' is {tensor.dtype}")
         unused = set(graph.params) - {key for node in graph for key in node.params.values()}

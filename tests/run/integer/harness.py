@@ -13,6 +13,7 @@ a few of them MUL and MEAN give other bits on ARM, so the tests of `litert` hold
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,11 @@ IMAGES = 2
 Activation = tuple[float, float] | None
 UNBOUNDED = (float("-inf"), float("inf"))
 ACTIVATIONS: tuple[Activation, ...] = (None, None, (0.0, float("inf")), (0.0, 6.0), (-1.0, 1.0))
+
+
+def cases(count: int) -> int:
+    """Return how many random networks to test: `count`, or the share INTAGLIO_TEST_CASES asks."""
+    return max(1, count // int(os.environ.get("INTAGLIO_TEST_CASES", "1")))
 
 
 class Network:
