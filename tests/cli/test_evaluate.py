@@ -10,7 +10,7 @@ import torch
 import intaglio as package
 from cli.tiny import CALIBRATION, CLASSIFIER, intaglio, printed_json, write_images
 from intaglio.export.tflite.network import as_network
-from intaglio.export.tflite.runner import in_process
+from intaglio.export.tflite.runner import InProcess
 from intaglio.targets import LITERT
 
 
@@ -46,8 +46,7 @@ def test_the_file_scores_are_the_twins(place: Path) -> None:
     result = package.load("result")
     images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
-    with in_process(result.content, LITERT) as runner:
-        scores = as_network(runner, "model.tflite")(images)
+    scores = as_network(InProcess(LITERT).open(result.content), "model.tflite")(images)
 
     assert torch.equal(scores, result.twin(images))
 
@@ -57,8 +56,7 @@ def test_integer_inputs_are_quantized_as_the_twin_does(place: Path) -> None:
     result = package.load("out")
     images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
-    with in_process(result.content, LITERT) as runner:
-        scores = as_network(runner, "model.tflite")(images)
+    scores = as_network(InProcess(LITERT).open(result.content), "model.tflite")(images)
 
     assert torch.equal(scores.int(), result.twin.integers(images)[0])
 

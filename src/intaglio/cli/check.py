@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,11 +57,13 @@ def check(
     shape = _input_shape(result, saved.content, saved.path)
     dataset = draw(open_dataset(data), limit, seed or 0)
     images = Images(dataset, saved.preprocess(preprocess), shape, skip_bad_images)
-    opener = partial(isolated, where=str(saved.path))
-    with shown_progress(as_json=as_json) as progress:
+    with (
+        isolated(result.target, where=str(saved.path)) as runtime,
+        shown_progress(as_json=as_json) as progress,
+    ):
         progress.begin("check", len(dataset))
         batches = told(images.alone(), progress.advance)
-        counts = check_file(saved.content, result.twin, batches, opener=opener)
+        counts = check_file(saved.content, result.twin, batches, runtime=runtime)
         progress.end()
     _show(_content(counts, result, len(images.skipped)), as_json=as_json)
     if counts.mismatches:

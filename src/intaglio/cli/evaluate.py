@@ -46,8 +46,8 @@ def evaluate(
     own = saved.result.target.name if saved.result else DEFAULT_TARGET
     wanted = TARGETS[target or own]
     dataset = open_dataset(evaluation, need_labels=True)
-    with isolated(saved.content, wanted, where=str(saved.path)) as runner:
-        network = as_network(runner, str(saved.path))
+    with isolated(wanted, where=str(saved.path)) as runtime:
+        network = as_network(runtime.open(saved.content), str(saved.path))
         if parse_input_shape(input_shape) not in (None, network.input_shape):
             raise RequestError(
                 f"{saved.path} takes {list(network.input_shape)}, not --input-shape {input_shape}:"

@@ -17,7 +17,7 @@ from torch import Tensor
 from intaglio.errors import MismatchError, RequestError
 from intaglio.export.tflite.builder import Array
 from intaglio.export.tflite.layout import from_file, to_file
-from intaglio.export.tflite.runner import Opener, Runner, in_process
+from intaglio.export.tflite.runner import InProcess, Runner, Runtime
 from intaglio.export.tflite.runtime import expose_tensors
 from intaglio.ir.graph import Node
 from intaglio.run.integer.twin import Twin, quantize_input
@@ -50,7 +50,7 @@ class CheckCounts:
 
 
 def check_file(
-    data: bytes, twin: Twin, batches: Iterable[Tensor], *, opener: Opener = in_process
+    data: bytes, twin: Twin, batches: Iterable[Tensor], *, runtime: Runtime | None = None
 ) -> CheckCounts:
     """Compare a file with its twin on images, tensor by tensor, value by value.
 
@@ -59,22 +59,20 @@ def check_file(
     Args:
         data: The file.
         batches: float32 [N, C, H, W] each, as the float network wants them.
-        opener: What runs it: `in_process` a file that this process has written, `isolated` one
-            that was read from a disk and has passed `verify`.
+        runtime: What runs it: `isolated` for a file that was read from a disk and has passed
+            `verify`; None: this process, for a file that it has written.
 
     Raises:
         RequestError: If the runtime cannot load or run it, or it has not the twin's outputs.
     """
+    opener = runtime or InProcess(twin.target)
+    shipped, exposed = opener.open(data), opener.open(expose_tensors(data))
+    _require_outputs(shipped, twin)
     counts = CheckCounts()
-    with (
-        opener(data, twin.target) as shipped,
-        opener(expose_tensors(data), twin.target) as exposed,
-    ):
-        _require_outputs(shipped, twin)
-        counts.partitions, counts.builtin = shipped.opened.partitions, [*shipped.opened.builtin]
-        for batch in batches:
-            for image in batch.split(1):  # type: ignore[no-untyped-call]
-                _check_image(shipped, exposed, twin, image, counts)
+    counts.partitions, counts.builtin = shipped.opened.partitions, [*shipped.opened.builtin]
+    for batch in batches:
+        for image in batch.split(1):  # type: ignore[no-untyped-call]
+            _check_image(shipped, exposed, twin, image, counts)
     return counts
 
 

@@ -128,10 +128,10 @@ def receive(source: IO[bytes]) -> tuple[Header, list[Array]]:
         EOFError: If there is none, or it breaks off.
         ValueError, TypeError, KeyError: If it is none, or larger than the limits.
     """
-    (length,) = LENGTH.unpack(_read(source, LENGTH.size))
+    (length,) = LENGTH.unpack(_read(source, LENGTH.size).data)
     if length > HEADER_LIMIT_BYTES:
         raise ValueError(f"a header of {length} bytes")
-    header = json.loads(bytes(_read(source, length)))
+    header = json.loads(_read(source, length).tobytes())
     plan = [
         (np.dtype(str(name)), [int(size) for size in shape]) for name, shape in header["arrays"]
     ]
@@ -140,30 +140,33 @@ def receive(source: IO[bytes]) -> tuple[Header, list[Array]]:
         raise ValueError("arrays that are none")
     if needed > ARRAYS_LIMIT_BYTES:
         raise ValueError(f"arrays of {needed} bytes")
-    arrays = []
-    for kind, shape in plan:
-        read = _read(source, math.prod(shape) * kind.itemsize)
-        arrays.append(np.frombuffer(read, kind).reshape(shape))
-    return header, arrays
+    return header, _read_arrays(source, plan, needed)
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:
-    """Open the file in the first message, then run it on the image in every other, to the end."""
-    interpreter = None
+    """Answer every message, to the end of the pipe.
+
+    One without "file" brings a file to open, and gets the number of it; one with it an image to run
+    that file on.
+    """
+    opened: list[Any] = []
     while True:
         try:
             header, arrays = receive(source)
         except EOFError:
             return
         try:
-            if interpreter is None:
-                content = arrays.pop().tobytes()
-                interpreter = open_plain(
-                    content, is_reference=header["is_reference"], threads=header["threads"]
-                )
-                send(sink, described(interpreter))
+            if "file" in header:
+                send(sink, {}, run_file(opened[header["file"]], arrays[0]))
             else:
-                send(sink, {}, run_file(interpreter, arrays[0]))
+                opened.append(
+                    open_plain(
+                        arrays.pop().tobytes(),
+                        is_reference=header["is_reference"],
+                        threads=header["threads"],
+                    )
+                )
+                send(sink, {**described(opened[-1]), "file": len(opened) - 1})
         except (RuntimeError, ValueError, MemoryError) as error:
             send(sink, {"error": f"{type(error).__name__}: {error}"})
 
@@ -184,15 +187,27 @@ def _write(sink: IO[bytes], data: memoryview) -> None:
         data = data[sink.write(data) :]
 
 
-def _read(source: IO[bytes], size: int) -> bytearray:
-    data = bytearray(size)
-    left = memoryview(data)
+def _read(source: IO[bytes], size: int) -> npt.NDArray[np.uint8]:
+    data = np.empty(size, np.uint8)
+    left = data.data
     while left.nbytes:
         count = source.readinto(left)  # type: ignore[attr-defined]  # of unbuffered files
         if not count:
             raise EOFError("the pipe has ended")
         left = left[count:]
     return data
+
+
+def _read_arrays(
+    source: IO[bytes], plan: list[tuple[np.dtype[Any], list[int]]], size: int
+) -> list[Array]:
+    data, start, arrays = _read(source, size), 0, []
+    for kind, shape in plan:
+        end = start + math.prod(shape) * kind.itemsize
+        array = np.frombuffer(data[start:end], kind).reshape(shape)
+        arrays.append(np.require(array, requirements="A"))  # behind odd sizes it lies anywhere
+        start = end
+    return arrays
 
 
 def _confine(parent: int) -> None:

@@ -24,7 +24,14 @@ from intaglio.errors import RequestError
 from intaglio.export.tflite import interpreter
 from intaglio.export.tflite.builder import Array
 from intaglio.export.tflite.interpreter import Header, receive, send
-from intaglio.export.tflite.runner import Opened, Runner, as_opened, unloadable, unrunnable
+from intaglio.export.tflite.runner import (
+    Opened,
+    Runner,
+    Runtime,
+    as_opened,
+    unloadable,
+    unrunnable,
+)
 from intaglio.targets.target import Target
 
 TIME_LIMIT_S = 600.0
@@ -38,28 +45,22 @@ CHATTER = ("INFO:", "WARNING:")
 
 @contextmanager
 def isolated(
-    content: bytes, target: Target, *, where: str, time_limit_s: float = TIME_LIMIT_S
-) -> Iterator[Runner]:
-    """Open a file in a child process, which ends with the context.
+    target: Target, *, where: str, time_limit_s: float = TIME_LIMIT_S
+) -> Iterator[Runtime]:
+    """Start a child process that opens files, and ends with the context.
+
+    The files that it opens have passed `verify`.
 
     Args:
-        content: What `verify` has passed.
         where: The file's name, for messages.
-        time_limit_s: For loading it, and for each image.
+        time_limit_s: For loading a file, and for each image.
 
     Raises:
-        RequestError: If the runtime cannot load it, and whatever the child process comes to.
+        RequestError: If it cannot be started; later, if the runtime cannot load or run a file, and
+            for whatever the child comes to.
     """
     with _started(where, target, time_limit_s) as child:
-        header = {"is_reference": target.arithmetic == "reference", "threads": 1}
-        answer, _ = child.ask("loading it", header, [np.frombuffer(content, np.uint8)])
-        if "error" in answer:
-            raise unloadable(where, target, str(answer["error"]))
-        try:
-            opened = as_opened(answer)
-        except (ValueError, KeyError, TypeError) as error:
-            raise child.refuse(f"gave a senseless answer while loading it ({error})") from error
-        yield _Isolated(child, opened)
+        yield _Isolated(child)
 
 
 def child_command() -> list[str]:
@@ -76,10 +77,27 @@ def child_environment() -> dict[str, str]:
 @dataclass(frozen=True, eq=False)
 class _Isolated:
     child: _Child
+
+    def open(self, content: bytes) -> Runner:
+        child = self.child
+        header = {"is_reference": child.target.arithmetic == "reference", "threads": 1}
+        answer, _ = child.ask("loading it", header, [np.frombuffer(content, np.uint8)])
+        if "error" in answer:
+            raise unloadable(child.where, child.target, str(answer["error"]))
+        try:
+            return _IsolatedRunner(child, as_opened(answer), int(answer["file"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise child.refuse(f"gave a senseless answer while loading it ({error})") from error
+
+
+@dataclass(frozen=True, eq=False)
+class _IsolatedRunner:
+    child: _Child
     opened: Opened
+    file: int
 
     def run(self, image: Array) -> list[Array]:
-        answer, arrays = self.child.ask("running it", {}, [image])
+        answer, arrays = self.child.ask("running it", {"file": self.file}, [image])
         if "error" in answer:
             raise unrunnable(self.child.where, self.child.target, str(answer["error"]))
         if len(arrays) != len(self.opened.outputs):

@@ -6,8 +6,6 @@ disk in a child.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -73,18 +71,30 @@ class Runner(Protocol):
         """
 
 
-Opener = Callable[[bytes, Target], AbstractContextManager[Runner]]
-"""Opens a file's bytes for a while; raises RequestError where the runtime cannot load them."""
+class Runtime(Protocol):
+    """What opens files."""
+
+    def open(self, content: bytes) -> Runner:
+        """Return the file, opened.
+
+        Raises:
+            RequestError: If the runtime cannot load it.
+        """
 
 
-@contextmanager
-def in_process(content: bytes, target: Target) -> Iterator[Runner]:
-    """Open a file that this process has written."""
-    try:
-        interpreter = open_interpreter(content, target)
-    except (RuntimeError, ValueError) as error:
-        raise unloadable(IN_PROCESS, target, str(error)) from error
-    yield _InProcess(interpreter, as_opened(described(interpreter)), target)
+@dataclass(frozen=True)
+class InProcess:
+    """Opens files that this process has written, in this process."""
+
+    target: Target
+
+    def open(self, content: bytes) -> Runner:
+        """Return the file, opened; raise RequestError where the runtime cannot load it."""
+        try:
+            interpreter = open_interpreter(content, self.target)
+        except (RuntimeError, ValueError) as error:
+            raise unloadable(IN_PROCESS, self.target, str(error)) from error
+        return _InProcessRunner(interpreter, as_opened(described(interpreter)), self.target)
 
 
 def as_opened(header: dict[str, Any]) -> Opened:
@@ -114,7 +124,7 @@ def unrunnable(where: str, target: Target, reason: str) -> RequestError:
 
 
 @dataclass(frozen=True, eq=False)
-class _InProcess:
+class _InProcessRunner:
     interpreter: Any
     opened: Opened
     target: Target
