@@ -11,7 +11,7 @@ from intaglio.cli import options
 from intaglio.cli.failures import FAILED, tell
 from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.saved import open_saved
+from intaglio.cli.saved import SavedFile, open_saved
 from intaglio.cli.screen import print_json, print_line
 from intaglio.data.dataset import draw
 from intaglio.data.images import open_dataset
@@ -57,18 +57,23 @@ def check(
     shape = _input_shape(result, saved.content, saved.path)
     dataset = draw(open_dataset(data), limit, seed or 0)
     images = Images(dataset, saved.preprocess(preprocess), shape, skip_bad_images)
-    with (
-        isolated(result.target, where=str(saved.path)) as runtime,
-        shown_progress(as_json=as_json) as progress,
-    ):
-        progress.begin("check", len(dataset))
-        batches = told(images.alone(), progress.advance)
-        counts = check_file(saved.content, result.twin, batches, runtime=runtime)
-        progress.end()
+    counts = _compared(saved, result, images, as_json=as_json)
     _show(_content(counts, result, len(images.skipped)), as_json=as_json)
     if counts.mismatches:
         _tell_mismatches(counts, saved.path)
         raise typer.Exit(FAILED)
+
+
+def _compared(saved: SavedFile, result: Result, images: Images, *, as_json: bool) -> CheckCounts:
+    with (
+        isolated(result.target, where=str(saved.path)) as runtime,
+        shown_progress(as_json=as_json) as progress,
+    ):
+        progress.begin("check", len(images))
+        batches = told(images.alone(), progress.advance)
+        counts = check_file(saved.content, result.twin, batches, runtime=runtime)
+        progress.end()
+    return counts
 
 
 def _tell_mismatches(counts: CheckCounts, path: Path) -> None:

@@ -24,9 +24,11 @@ MAX_TABLES = 200_000
 MAX_DEPTH = 64
 OVERLAP = 4
 """How often every byte may be reached on average: LiteRT's zero points are shared by layers."""
-SPARE_BYTES = 1 << 20
+SPARE_BYTES = 1 << 16
 MAX_OFFSET = 2**31 - 1
 MAX_NAME = 1 << 16
+MAX_NUMBERS = 1 << 20
+"""Of a vector of indices, sizes or scales: a scale for each row of a large vocabulary."""
 
 U16, U32, I32 = struct.Struct("<H"), struct.Struct("<I"), struct.Struct("<i")
 
@@ -91,11 +93,20 @@ class Reader:
 
     def integers(self, span: Span | None) -> tuple[int, ...]:
         """Return the int32 values of a vector of indices or sizes; none where it is absent."""
+        return self._numbers(span, "i")
+
+    def reals(self, span: Span | None) -> tuple[float, ...]:
+        """Return the float32 values of a vector; none where it is absent."""
+        return self._numbers(span, "f")
+
+    def _numbers(self, span: Span | None, letter: str) -> tuple[Any, ...]:
         if span is None:
             return ()
-        if span.length > MAX_TABLES:
-            raise self.refuse(f"{span.length} indices at byte {span.start}: more than {MAX_TABLES}")
-        return struct.unpack_from(f"<{span.length}i", self.data, span.start)
+        if span.length > MAX_NUMBERS:
+            raise self.refuse(
+                f"{span.length} numbers at byte {span.start}: the limit {MAX_NUMBERS}"
+            )
+        return struct.unpack_from(f"<{span.length}{letter}", self.data, span.start)
 
     def _table(self, at: int, kind: str, depth: int) -> Record:
         self._tables_left -= 1

@@ -32,6 +32,7 @@ Array = npt.NDArray[Any]
 Header = dict[str, Any]
 
 DELEGATE = "DELEGATE"
+SHOWN_LETTERS = 300
 LENGTH = struct.Struct("<I")
 KINDS = "biufc"
 """Of numpy's types, those that are plain numbers: text does not go through the pipe."""
@@ -105,6 +106,11 @@ def described(interpreter: Any) -> Header:
     }
 
 
+def reason(error: Exception) -> str:
+    """Return why the runtime refuses; where it says nothing, the name of the error."""
+    return " ".join(str(error).split())[:SHOWN_LETTERS] or type(error).__name__
+
+
 def send(sink: IO[bytes], header: Header, arrays: Sequence[Array] = ()) -> None:
     """Write one message.
 
@@ -168,7 +174,7 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
                 )
                 send(sink, {**described(opened[-1]), "file": len(opened) - 1})
         except (RuntimeError, ValueError, MemoryError) as error:
-            send(sink, {"error": f"{type(error).__name__}: {error}"})
+            send(sink, {"error": reason(error)})
 
 
 def _end(detail: Header) -> Header:

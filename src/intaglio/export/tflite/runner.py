@@ -13,11 +13,10 @@ import numpy as np
 
 from intaglio.errors import RequestError
 from intaglio.export.tflite.builder import Array
-from intaglio.export.tflite.interpreter import described, run_file
+from intaglio.export.tflite.interpreter import described, reason, run_file
 from intaglio.export.tflite.runtime import open_interpreter
 from intaglio.targets.target import Target
 
-SHOWN_LETTERS = 300
 IN_PROCESS = "the file"
 """What messages call a file that was never on a disk."""
 
@@ -93,7 +92,7 @@ class InProcess:
         try:
             interpreter = open_interpreter(content, self.target)
         except (RuntimeError, ValueError) as error:
-            raise unloadable(IN_PROCESS, self.target, str(error)) from error
+            raise unloadable(IN_PROCESS, self.target, reason(error)) from error
         return _InProcessRunner(interpreter, as_opened(described(interpreter)), self.target)
 
 
@@ -107,19 +106,19 @@ def as_opened(header: dict[str, Any]) -> Opened:
     )
 
 
-def unloadable(where: str, target: Target, reason: str) -> RequestError:
+def unloadable(where: str, target: Target, why: str) -> RequestError:
     """Return the error for a file that the runtime does not load."""
     return RequestError(
         f"{where}: {target.runtime} cannot load it: damaged, no .tflite file, or with ops that"
-        f" the runtime lacks ({_short(reason)})"
+        f" the runtime lacks ({why})"
     )
 
 
-def unrunnable(where: str, target: Target, reason: str) -> RequestError:
+def unrunnable(where: str, target: Target, why: str) -> RequestError:
     """Return the error for a file that the runtime loads, but does not run."""
     return RequestError(
         f"{where}: {target.runtime} cannot run it: damaged, or it asks for what the runtime"
-        f" cannot do ({_short(reason)})"
+        f" cannot do ({why})"
     )
 
 
@@ -133,7 +132,7 @@ class _InProcessRunner:
         try:
             return run_file(self.interpreter, image)
         except (RuntimeError, ValueError) as error:
-            raise unrunnable(IN_PROCESS, self.target, str(error)) from error
+            raise unrunnable(IN_PROCESS, self.target, reason(error)) from error
 
 
 def _end(entry: dict[str, Any]) -> End:
@@ -144,7 +143,3 @@ def _end(entry: dict[str, Any]) -> End:
         scale=float(entry["scale"]),
         zero_point=int(entry["zero_point"]),
     )
-
-
-def _short(reason: str) -> str:
-    return " ".join(reason.split())[:SHOWN_LETTERS]

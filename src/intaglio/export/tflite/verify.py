@@ -180,27 +180,37 @@ class _Graph:
             self.model.within(
                 indices, len(tensors), f"an index in the {end.lower()} of {self.name}"
             )
+        held = set(self.model.reader.integers(self.graph["Inputs"]))
         for number, operator in enumerate(self.graph.records("Operators")):
-            self._operator(operator, f"operator {number} of {self.name}", tensors)
+            what = f"operator {number} of {self.name}"
+            self._operator(operator, what, tensors)
+            self._writes(operator, what, tensors, held)
 
     def _operator(self, operator: Record, what: str, tensors: list[Record]) -> None:
         within, read = self.model.within, self.model.reader.integers
         codes, count = len(self.model.root.records("OperatorCodes")), len(tensors)
         within([operator["OpcodeIndex"]], codes, f"the operator code of {what}")
         name = self.model.operator_name(operator["OpcodeIndex"])
-        inputs, made = read(operator["Inputs"]), read(operator["Outputs"])
+        inputs = read(operator["Inputs"])
         needed = OPTIONAL_FROM.get(name, len(inputs))
         within(inputs[:needed], count, f"an input of {what} ({name})")
         within(inputs[needed:], count, f"an input of {what} ({name})", NO_TENSOR)
-        within(made, count, f"an output of {what} ({name})")
+        within(read(operator["Outputs"]), count, f"an output of {what} ({name})")
         between = read(operator["Intermediates"])
         within(between, count, f"an intermediate of {what} ({name})", NO_TENSOR)
-        for index in made:
-            if self.sizes[tensors[index]["Buffer"]]:
-                raise self.model.reader.refuse(f"{what} ({name}) writes into constant {index}")
         self.model.outside(
             operator["LargeCustomOptionsOffset"], operator["LargeCustomOptionsSize"], what
         )
+
+    def _writes(self, operator: Record, what: str, tensors: list[Record], held: set[int]) -> None:
+        """Refuse an operator that writes into what has its values; add what it makes to `held`."""
+        for index in self.model.reader.integers(operator["Outputs"]):
+            if index in held or self.sizes[tensors[index]["Buffer"]]:
+                raise self.model.reader.refuse(
+                    f"{what} writes into tensor {index} {_named(tensors[index])}: a constant, an"
+                    " input, or made before"
+                )
+            held.add(index)
 
 
 @dataclass(frozen=True)
@@ -241,6 +251,8 @@ class _Tensor:
         scales, zeros = _count(grid["Scale"]), _count(grid["ZeroPoint"])
         if scales != zeros and scales:
             raise self._refuse(f"has {scales} scales and {zeros} zero points")
+        if any(not 0 <= scale < math.inf for scale in self.model.reader.reals(grid["Scale"])):
+            raise self._refuse("has a scale that is negative or no number")
         axis = grid["QuantizedDimension"]
         if scales > 1:
             if not 0 <= axis < len(shape):
