@@ -34,7 +34,7 @@ from intaglio.export.tflite.runner import (
 )
 from intaglio.targets.target import Target
 
-TIME_LIMIT_S = 600.0
+TIME_LIMIT_S = 300.0
 """For loading a file, and for each image: reference kernels take a minute for large networks."""
 END_LIMIT_S = 5.0
 PIPE_BYTES = 1 << 20
