@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from intaglio.export.tflite.check import CheckCounts, check_file
+from intaglio.export.tflite.verify import verify
 from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.numerics.affine import dequantize
@@ -173,6 +174,7 @@ def assert_same_bits(
     """
     twin = build_twin(graph, encodings, target)
     data = write_tflite(graph, encodings, target)
+    verify(data, "the written file")
     counts = check_file(data, twin, [images])
     nodes = "; ".join(f"{node.name}: {node.op} {node.attrs} {node.shape}" for node in graph)
     assert counts.mismatches == 0, f"{counts.worst} of {counts.values_compared} in {nodes}"
