@@ -14,6 +14,7 @@ import pytest
 from cli.tiny import CALIBRATION, intaglio
 from export.tflite.small_files import edited, patched
 from intaglio.export.tflite.verify import LARGEST_BYTES
+from intaglio.host.sums import write_sums
 
 
 def one_line(captured: pytest.CaptureFixture) -> str:
@@ -26,10 +27,10 @@ def one_line(captured: pytest.CaptureFixture) -> str:
 
 
 def replace_file(change: Callable[[bytes], bytes]) -> None:
-    """Change the file in the folder `result`, which then looks as one without sums, and alone."""
+    """Change the file in the folder `result`, as if it had been written so, and alone."""
     file = Path("result/model.tflite")
     file.write_bytes(change(file.read_bytes()))
-    Path("result/SHA256SUMS").unlink(missing_ok=True)
+    write_sums(Path("result"))
     shutil.copy(file, "alone.tflite")
 
 
