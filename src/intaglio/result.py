@@ -113,8 +113,8 @@ def _load_graph(stem: Path) -> Graph:
     for node in graph:
         if node.shape != stored[node.name]:
             raise WeightsError(
-                f"{stem}.json: '{printable(node.name)}' is stored with shape {stored[node.name]}, its weights"
-                f" make {node.shape}: the file is damaged"
+                f"{stem}.json: '{printable(node.name)}' is stored with shape"
+                f" {stored[node.name]}, its weights make {node.shape}: the file is damaged"
             )
     return graph
 
