@@ -225,6 +225,10 @@ def change_encodings(saved: Path, change: Callable[[dict], object]) -> None:
             "names, unlike the graph, 'other'",
         ),
         (
+            lambda file: file["activations"].update({"a\nb": file["activations"]["gate"]}),
+            r"names, unlike the graph, 'a\\nb'",
+        ),
+        (
             lambda file: file["weights"].update(gate=file["weights"]["classify"]),
             r"'gate' has 5 scales along axis 0 of a weight \[8, 8, 1, 1\]",
         ),

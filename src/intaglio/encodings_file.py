@@ -30,11 +30,8 @@ class _Grid(BaseModel):
     zero_point: Int32 | list[Int32]
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-    activations: dict[str, _Grid]
-    weights: dict[str, _Grid]
+_GRID = TypeAdapter(_Grid)
+_PARTS = ("activations", "weights")
 
 
 def encodings_to_dict(encodings: Encodings) -> dict[str, Any]:
@@ -51,25 +48,25 @@ def encodings_from_dict(content: Mapping[str, Any], where: str) -> Encodings:
     Raises:
         RequestError: If a key is missing or a value makes no sense; says `where` and which.
     """
+    grids = []
+    for part in _PARTS:
+        if not isinstance(content.get(part), dict):
+            raise RequestError(f"{where}: '{part}' is missing, or no object of names and grids")
+        # one by one: pydantic would collect the errors of millions of wrong ones
+        made = {name: _grid(f"{part}.{name}", grid, where) for name, grid in content[part].items()}
+        grids.append(made)
+    return Encodings(*grids)
+
+
+def _grid(key: str, plain: Any, where: str) -> QuantParams:
     try:
-        file = TypeAdapter(_File).validate_python(dict(content))
+        return _params(_GRID.validate_python(plain))
     except ValidationError as error:
         first = first_complaint(error)
-        raise RequestError(f"{where}: '{first.key}': {first.message}, got {first.seen}") from error
-    return Encodings(
-        _all_params(file.activations, f"{where}: 'activations"),
-        _all_params(file.weights, f"{where}: 'weights"),
-    )
-
-
-def _all_params(grids: Mapping[str, _Grid], where: str) -> dict[str, QuantParams]:
-    made = {}
-    for name, grid in grids.items():
-        try:
-            made[name] = _params(grid)
-        except IntaglioError as error:
-            raise RequestError(f"{where}.{printable(name)}': {error}") from error
-    return made
+        path = ".".join([printable(key), *[first.key] * bool(first.key)])
+        raise RequestError(f"{where}: '{path}': {first.message}, got {first.seen}") from error
+    except IntaglioError as error:
+        raise RequestError(f"{where}: '{printable(key)}': {error}") from error
 
 
 def _record(grid: QuantParams) -> dict[str, Any]:

@@ -31,7 +31,7 @@ FORMAT, VERSION = "intaglio graph", 1
 LARGEST = 2**31 - 1
 """Bound of the elements of one value for one image."""
 LARGEST_RANK = 8
-LARGEST_STRUCTURE_BYTES = 2**26
+LARGEST_STRUCTURE_BYTES = 2**25
 INFINITIES = {"inf": math.inf, "-inf": -math.inf}
 DTYPES = (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool)
 

@@ -11,15 +11,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, JsonValue
+from pydantic import BeforeValidator, FailFast, Field, JsonValue
 
 from intaglio.errors import IntaglioError
 
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
+Item = TypeVar("Item")
+
+
+class _FirstError(FailFast):
+    """As pydantic's, with a hash, without which `Many[...] | None` is no type."""
+
+    __hash__ = object.__hash__
+
+
+Many = Annotated[list[Item], _FirstError()]
+"""A list that is read up to its first wrong item: a file may hold millions of them."""
 Decibels = Annotated[
     float | None, BeforeValidator(lambda value: math.inf if value is None else value)
 ]
@@ -111,7 +122,7 @@ class CheckResult:
     values_compared: Count
     mismatches: Count
     runtime: str
-    refused: list[str] = field(default_factory=list)
+    refused: Many[str] = field(default_factory=list)
     border_values: Count | None = field(default=None, metadata=ABSENT)
     border_equal: Count | None = field(default=None, metadata=ABSENT)
 
@@ -175,7 +186,7 @@ class Layer:
     name: str
     op: str
     source: str
-    shape: list[int]
+    shape: Many[int]
     weight_bits: int | None
     activation_bits: int | None
     macs: Count
@@ -273,10 +284,10 @@ class ReportData:
     float: FloatSide
     integer: IntegerSide
     check: CheckResult | None = field(default=None, metadata=ABSENT)
-    steps: list[Step] = field(default_factory=list)
-    layers: list[Layer] = field(default_factory=list)
-    kept_float: list[KeptFloat] = field(default_factory=list)
-    attempts: list[Attempt] = field(default_factory=list)
-    doctor: list[Ailment] | None = field(default=None, metadata=ABSENT)
+    steps: Many[Step] = field(default_factory=list)
+    layers: Many[Layer] = field(default_factory=list)
+    kept_float: Many[KeptFloat] = field(default_factory=list)
+    attempts: Many[Attempt] = field(default_factory=list)
+    doctor: Many[Ailment] | None = field(default=None, metadata=ABSENT)
     doctor_images: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)
-    warnings: list[str] = field(default_factory=list)
+    warnings: Many[str] = field(default_factory=list)

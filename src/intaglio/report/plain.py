@@ -63,9 +63,13 @@ def from_plain(adapter: TypeAdapter[T], plain: Any, what: str) -> T:
         return adapter.validate_json(json.dumps(plain, allow_nan=False), strict=True)
     except ValidationError as error:
         first = first_complaint(error)
+        if first.kind == "json_invalid":  # we wrote that JSON: pydantic alone limits its depth
+            raise RequestError(f"{what}: it is nested too deeply") from None
         raise RequestError(
             f"{what}: {first.key or 'the whole'}: {first.message}, got {first.seen}. Was it written"
             " by another version, or changed by hand?"
         ) from None
+    except RecursionError:
+        raise RequestError(f"{what}: it is nested too deeply") from None
     except (IntaglioError, ValueError) as error:
         raise RequestError(f"{what}: {error}") from None

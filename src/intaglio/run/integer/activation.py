@@ -27,7 +27,14 @@ from torch import Tensor
 
 from intaglio.numerics.requantize import double_rounding, fixed_point_multiplier
 from intaglio.numerics.spec import QuantParams
-from intaglio.run.integer.site import Kernel, Site, as_float, centered_range, integer_kernel
+from intaglio.run.integer.site import (
+    Kernel,
+    Site,
+    as_float,
+    centered_range,
+    integer_kernel,
+    refuse_beyond_float32,
+)
 
 Reals = npt.NDArray[np.float32]
 LEAKY_RATIO_LIMITS = (2.0**-8, 2.0**7)
@@ -52,6 +59,7 @@ def prepare_tanh(site: Site) -> Kernel:
 
 def _prepare_table(site: Site, function: Callable[[Reals], Reals]) -> Kernel:
     output = site.output
+    refuse_beyond_float32(site, _inverse(output))
     reals = function(table_arguments(site.inputs[0]))
     if not site.is_reference:
         bounds = centered_range(output)
@@ -135,8 +143,9 @@ def prepare_leaky_relu(site: Site) -> Kernel:
     )
     ratio, slope = site.inputs[0].step / site.output.step, np.float32(site.node.attrs["slope"])
     if site.is_reference:
-        above = fixed_point_multiplier(float(ratio))
         scaled = np.float32(np.float32(site.inputs[0].step * slope) / site.output.step)
+        refuse_beyond_float32(site, ratio, scaled)
+        above = fixed_point_multiplier(float(ratio))
         below, sign = fixed_point_multiplier(abs(float(scaled))), int(np.sign(slope))
 
         def reference(inputs: Sequence[Tensor]) -> Tensor:

@@ -30,6 +30,7 @@ from intaglio.run.integer.site import (
     activation_bounds,
     as_float,
     integer_kernel,
+    refuse_beyond_float32,
     refuse_other_grid,
 )
 
@@ -60,6 +61,7 @@ def prepare_mean(site: Site) -> Kernel:
 
         return reference
     inverse, offset = mean_constants(x, y, count)
+    refuse_beyond_float32(site, inverse, offset)
     raw = float(count * x.zero)
 
     def xnnpack(inputs: Sequence[Tensor]) -> Tensor:

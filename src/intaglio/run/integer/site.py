@@ -133,6 +133,17 @@ def _bound(site: Site, real: float, by_reference: bool) -> int:
     return int(np.clip(np.rint(np.float32(steps + np.float32(zero))), -(2**20), 2**20))
 
 
+def refuse_beyond_float32(site: Site, *ratios: np.float32) -> None:
+    """Raise UnsupportedByTarget when a ratio of the node's scales is infinite or NaN in float32."""
+    if not np.isfinite(ratios).all():
+        scales = ", ".join(f"{float(params.step):.3g}" for params in site.inputs)
+        raise site.refuse(
+            f"the scales of its inputs ({scales}) and of its result ({float(site.output.step):.3g})"
+            " are too far apart for float32",
+            "Scale its inputs so that their ranges are less far apart from its result's",
+        )
+
+
 def refuse_other_grid(site: Site) -> None:
     """Raise UnsupportedByTarget when an input is not on the result's grid: integers are moved."""
     for params in site.inputs:

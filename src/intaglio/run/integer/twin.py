@@ -109,7 +109,8 @@ def quantize_input(images: Tensor, params: QuantParams, target: Target) -> Tenso
         steps = images / params.scale
         centered = steps.sign() * (steps.abs().double() + 0.5).floor().float()
     else:
-        inverse = np.float32(np.float32(1.0) / params.step)
+        with np.errstate(over="ignore"):  # of a subnormal scale: zeros are then NaN
+            inverse = np.float32(np.float32(1.0) / params.step)
         centered = (images * float(inverse)).round_()
     if bool(centered.isnan().any()):
         raise NonFiniteError(
@@ -128,9 +129,9 @@ def build_twin(graph: Graph, encodings: Encodings, target: Target) -> Twin:
     Raises:
         UnsupportedByTarget: If a node's arithmetic cannot be matched; names the user's layer.
     """
-    kernels = {
-        node.name: prepare(graph, node, encodings, target) for node in graph if node.op != "input"
-    }
+    nodes = [node for node in graph if node.op != "input"]
+    with np.errstate(all="ignore"):  # kernels refuse infinite ratios of scales by name
+        kernels = {node.name: prepare(graph, node, encodings, target) for node in nodes}
     return Twin(graph, encodings, target, kernels)
 
 
