@@ -44,7 +44,8 @@ def with_noise(layer: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _is_traced(x: Tensor) -> bool:
-    return type(x) not in (Tensor, nn.Parameter) or _get_current_dispatch_mode() is not None
+    is_plain = type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu"
+    return not is_plain or _get_current_dispatch_mode() is not None
 
 
 def _is_exact(values: Tensor) -> bool:
