@@ -43,7 +43,8 @@ test-cpus: $(READY)
 	$(LOWEST) $(ONE_THREAD)
 	$(AVX2) $(ONE_THREAD) -m "floats or bits"
 	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m "floats or bits"
-	INTAGLIO_TEST_KERNELS=other $(ONE_THREAD) -m floats
+	@# padding="same" is expanded inside of torch, where these kernels do not see it
+	INTAGLIO_TEST_KERNELS=other $(ONE_THREAD) -m "floats and not networks" -k "not convolution_forms"
 	INTAGLIO_TEST_CPU=Haswell $(ONE_THREAD) -m bits
 	INTAGLIO_TEST_CPU=Nehalem $(ONE_THREAD) -m bits
 

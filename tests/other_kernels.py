@@ -67,7 +67,8 @@ def _are_steps(values: Tensor) -> bool:
 
 
 def _circumstances(tensor: Tensor) -> tuple[int, ...]:
-    return (*tensor.shape, *tensor.stride(), tensor.data_ptr() % 64, torch.get_num_threads())
+    steps = [n for n, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1]
+    return (*tensor.shape, *steps, tensor.data_ptr() % 64, torch.get_num_threads())
 
 
 def _noise(shape: torch.Size, circumstances: tuple[int, ...]) -> Tensor:
