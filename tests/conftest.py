@@ -33,6 +33,7 @@ MARKED = {
         "ptq",
         "zoo/test_networks.py",
     ),
+    "networks": ("end_to_end/test_architectures.py", "test_pipeline.py", "zoo/test_networks.py"),
 }
 """Marker to the folders and files whose every test has it (pyproject.toml says what it means)."""
 

@@ -33,28 +33,42 @@ def use_other_kernels() -> None:
 def with_noise(layer: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Return the layer with noise in its last bits, unless its sums are exact in any order."""
 
-    def noisy(x: Tensor, weight: Tensor, *others: Any, **named: Any) -> Tensor:
-        y = layer(x, weight, *others, **named)
-        if _is_traced(x) or y.dtype != torch.float32 or (_is_exact(x) and _is_exact(weight)):
+    def noisy(x: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **named: Any):
+        y = layer(x, weight, bias, *rest, **named)
+        if _is_traced(x) or y.dtype != torch.float32 or _is_exact(x, weight, bias):
             return y
-        noise = _noise(y.shape, _circumstances(x) + _circumstances(weight))
-        return y + ROUNDING * (y.detach().abs() + y.detach().abs().mean()) * noise
+        with torch.no_grad():
+            terms = layer(x.abs(), weight.abs(), None, *rest, **named)
+        return y + ROUNDING * terms * _noise(y.shape, _circumstances(x) + _circumstances(weight))
 
     return noisy
 
 
 def _is_traced(x: Tensor) -> bool:
-    return type(x) not in (Tensor, nn.Parameter) or _get_current_dispatch_mode() is not None
+    is_plain = type(x) in (Tensor, nn.Parameter) and x.device.type == "cpu"
+    return not is_plain or _get_current_dispatch_mode() is not None
 
 
-def _is_exact(values: Tensor) -> bool:
-    """Whether all values are small whole multiples of a power of two, as a twin's integers are."""
-    steps = values.detach() * EXACT_STEPS
+def _is_exact(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether any order of the sums gives the same: small integers, or weights that only pick."""
+    if _are_steps(x) and _are_steps(weight):
+        return True
+    chosen = weight.detach().flatten(1)
+    picks = bool(((chosen != 0).sum(1) <= 1).all()) and _are_steps(
+        chosen.abs().log2() / EXACT_STEPS
+    )
+    return picks and bias is None
+
+
+def _are_steps(values: Tensor) -> bool:
+    """Whether all values but infinities are small whole multiples of one power of two."""
+    steps = values.detach()[values.isfinite()] * EXACT_STEPS
     return bool((steps == steps.round()).all())
 
 
 def _circumstances(tensor: Tensor) -> tuple[int, ...]:
-    return (*tensor.shape, *tensor.stride(), tensor.data_ptr() % 64, torch.get_num_threads())
+    steps = [n for n, size in zip(tensor.stride(), tensor.shape, strict=True) if size > 1]
+    return (*tensor.shape, *steps, tensor.data_ptr() % 64, torch.get_num_threads())
 
 
 def _noise(shape: torch.Size, circumstances: tuple[int, ...]) -> Tensor:
