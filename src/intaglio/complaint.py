@@ -32,7 +32,7 @@ def first_complaint(error: ValidationError) -> Complaint:
     key = ".".join(str(part) for part in first["loc"])
     value = first["input"]
     message = " ".join(first["msg"].split())[: 2 * LONGEST]
-    return Complaint(printable(key)[: 2 * LONGEST], first["type"], message, _shown(value))
+    return Complaint(key[: 2 * LONGEST], first["type"], message, _shown(value))
 
 
 def _shown(value: object) -> str:
@@ -41,11 +41,3 @@ def _shown(value: object) -> str:
     if value is None or isinstance(value, str | bool | int | float):
         return ascii(value)[:LONGEST]
     return f"a {type(value).__name__}"
-
-
-def printable(text: str) -> str:
-    """Return text with line breaks and other characters that do not print escaped."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from intaglio.complaint import first_complaint, printable
+from intaglio.complaint import first_complaint
 from intaglio.errors import IntaglioError, RequestError, SpecError
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
@@ -63,10 +63,10 @@ def _grid(key: str, plain: Any, where: str) -> QuantParams:
         return _params(_GRID.validate_python(plain))
     except ValidationError as error:
         first = first_complaint(error)
-        path = ".".join([printable(key), *[first.key] * bool(first.key)])
+        path = ".".join([key, *[first.key] * bool(first.key)])
         raise RequestError(f"{where}: '{path}': {first.message}, got {first.seen}") from error
     except IntaglioError as error:
-        raise RequestError(f"{where}: '{printable(key)}': {error}") from error
+        raise RequestError(f"{where}: '{key}': {error}") from error
 
 
 def _record(grid: QuantParams) -> dict[str, Any]:

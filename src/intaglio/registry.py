@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from intaglio.complaint import LONGEST, printable
 from intaglio.errors import UnknownName
 
 T = TypeVar("T")
+
+LONGEST = 80
+"""Letters of an unknown name in a message."""
 
 
 class Registry(Generic[T]):
@@ -33,7 +35,7 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         """Return the entry; raise UnknownName with the nearest names when there is none."""
         if name not in self._entries:
-            said = printable(name[:LONGEST])  # it may come from a file
+            said = name[:LONGEST]  # it may come from a file
             near = difflib.get_close_matches(said, self._entries, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(self)}"
             raise UnknownName(f"unknown {self.kind} '{said}': {hint}")

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from intaglio.complaint import printable
 from intaglio.encodings_file import encodings_from_dict, encodings_to_dict
 from intaglio.encodings_fit import refuse_grids
 from intaglio.errors import RequestError, WeightsError
@@ -141,7 +140,7 @@ def _load_graph(stem: Path) -> Graph:
     for node in graph:
         if node.shape != stored[node.name]:
             raise WeightsError(
-                f"{stem}.json: '{printable(node.name)}' is stored with shape"
+                f"{stem}.json: '{node.name}' is stored with shape"
                 f" {stored[node.name]}, its weights make {node.shape}: the file is damaged"
             )
     return graph
@@ -155,7 +154,7 @@ def _refuse_misfits(graph: Graph, encodings: Encodings, kept_float: set[str], wh
         wrong = sorted(wanted.symmetric_difference(found))
         if wrong:
             what = "has no grid for" if wrong[0] in wanted else "names, unlike the graph,"
-            name = printable(wrong[0])
+            name = wrong[0]
             raise RequestError(f"{where}: {what} '{name}': it is damaged or of another result")
     refuse_grids(graph, encodings, where)
 
