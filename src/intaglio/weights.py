@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from intaglio.archive import DamagedArchive, check_contents, open_archive
 from intaglio.errors import NonFiniteError, WeightsError
+from intaglio.host.archive import DamagedArchive, check_contents, open_archive
 
 WRAPPER_KEYS = ("state_dict", "model")  # where checkpoints keep the state dict beside other things
 PARALLEL_PREFIX = "module."  # what nn.DataParallel puts before each key

@@ -25,7 +25,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from intaglio.archive import DamagedArchive, open_archive
 from intaglio.capture.plain_parts import (
     LARGEST_PROGRAM_BYTES,
     foreign_in_examples,
@@ -34,6 +33,7 @@ from intaglio.capture.plain_parts import (
 )
 from intaglio.capture.plain_tensors import check_tensors
 from intaglio.errors import WeightsError
+from intaglio.host.archive import DamagedArchive, open_archive
 
 PROGRAM = "models/model.json"
 EXAMPLES = "data/sample_inputs/model.pt"

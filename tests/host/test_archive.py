@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from intaglio.archive import DamagedArchive, check_contents, open_archive
+from intaglio.host.archive import DamagedArchive, check_contents, open_archive
 
 PARTS = {"a/data.pkl": b"structure", "a/data/0": bytes(range(256)) * 20}
 
