@@ -1,7 +1,8 @@
-# make demo    the main job on handwritten digits, from a checkpoint that ships
-# make test    the whole test suite
-# make check   lint, format, types, floors
-# make bench   the measurements of benchmarks/
+# make demo       the main job on handwritten digits, from a checkpoint that ships
+# make test       the whole test suite
+# make test-cpus  the suite with other instructions, the bit tests on emulated processors
+# make check      lint, format, types, floors
+# make bench      the measurements of benchmarks/
 #
 # Each of them makes the virtual environment .venv first, when it is missing or out of date.
 
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test test-cpus check bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/d'
@@ -27,6 +28,20 @@ demo: $(READY)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+ONE_THREAD := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+LOWEST := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41
+AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+test-cpus: $(READY)
+	@# torch obeys these variables; XNNPACK asks the processor itself, and so is given another one
+	@command -v qemu-x86_64 >/dev/null || \
+		{ echo "make test-cpus emulates processors: apt-get install qemu-user"; exit 1; }
+	$(LOWEST) $(ONE_THREAD)
+	$(AVX2) $(ONE_THREAD) -m "floats or bits"
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m "floats or bits"
+	INTAGLIO_TEST_KERNELS=other $(ONE_THREAD) -m floats
+	INTAGLIO_TEST_CPU=Haswell $(ONE_THREAD) -m bits
+	INTAGLIO_TEST_CPU=Nehalem $(ONE_THREAD) -m bits
 
 check: $(READY)
 	$(BIN)/ruff check .

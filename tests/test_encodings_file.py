@@ -79,7 +79,8 @@ def test_the_file_says_what_people_need():
         ({"scale": -1.0}, "scales must be finite and > 0"),
         ({"scale": 1e300}, "scales must be finite and > 0"),  # no float32
         ({"scale": float("nan")}, r"activations\.x\.scale"),
-        ({"scale": [0.5, 0.5]}, "axis None"),
+        ({"scale": [0.5, 0.5]}, "2 scales and 1 zero points"),
+        ({"scale": [0.5], "zero_point": [3]}, "axis None"),
         ({"scale": [0.5], "zero_point": 3}, "scale|zero_point"),
         ({"scale": [], "zero_point": [], "axis": 0}, "axis 0"),
         ({"zero_point": 128}, "outside -128 to 127"),
@@ -90,6 +91,16 @@ def test_the_file_says_what_people_need():
         ({"axis": 0}, "axis 0"),
         ({"signed": False, "symmetric": True}, "symmetric=True needs signed=True"),
         ({"extra": 1}, r"activations\.x\.extra"),
+        ({"symmetric": True}, r"'activations\.x': a symmetric grid has a zero point"),
+        ({"bits": "8"}, r"activations\.x\.bits"),
+        ({"bits": 8.0}, r"activations\.x\.bits"),
+        ({"signed": 1}, r"activations\.x\.signed"),
+        ({"narrow": None}, r"activations\.x\.narrow"),
+        ({"scale": True}, r"activations\.x\.scale"),
+        ({"scale": "0.5"}, r"activations\.x\.scale"),
+        ({"scale": [[0.5]]}, r"activations\.x\.scale"),
+        ({"zero_point": [True]}, r"activations\.x\.zero_point"),
+        ({"axis": [0]}, r"activations\.x\.axis"),
     ],
 )
 def test_a_grid_that_makes_no_sense_is_refused_by_place(changes, said):

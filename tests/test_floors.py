@@ -10,8 +10,9 @@ import pytest
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "intaglio"
 FLOORS = {
     "numerics": 0, "errors": 0, "registry": 0, "memory": 0, "host": 0, "progress": 0,
-    "archive": 0, "plain_pickle": 0,
+    "complaint": 0, "archive": 0, "plain_pickle": 0,
     "ops": 1, "ir": 1, "zoo": 1, "data": 1, "weights": 1, "batches": 1, "encodings_file": 1,
+    "encodings_fit": 1,
     "targets": 2,
     "capture": 3, "run": 3, "cost": 3,
     "passes": 4,

@@ -33,7 +33,7 @@ RECIPE = st.builds(
     scheme=st.none() | TEXT,
     io=st.sampled_from([None, "float", "int8"]),
     seed=st.none() | NUMBER,
-    limit=st.none() | NUMBER,
+    limit=st.none() | st.integers(1, 2**63 - 1),
     ran=st.dictionaries(TEXT | st.sampled_from(ODD), VALUE, max_size=4),
 )
 

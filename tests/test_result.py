@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 
 import intaglio
 from architectures import images
-from intaglio.errors import OutputError, RequestError
+from intaglio.errors import NonFiniteError, OutputError, RequestError, UnsupportedByTarget
 from intaglio.host.files import RESULT_FILES
 from intaglio.host.sums import write_sums
 from intaglio.recipe import find_recipe
+from mutants import mutants
 
 SHAPE = (1, 3, 12, 12)
 X = images(SHAPE, 5)
@@ -226,7 +228,21 @@ def change_encodings(saved: Path, change: Callable[[dict], object]) -> None:
             lambda file: file["weights"].update(gate=file["weights"]["classify"]),
             r"'gate' has 5 scales along axis 0 of a weight \[8, 8, 1, 1\]",
         ),
-        (lambda file: file["weights"]["gate"].update(axis=9), "along axis 9"),
+        (lambda file: file["weights"]["gate"].update(axis=9), "symmetric, narrow, axis 9"),
+        (lambda file: file["weights"]["gate"].update(axis=1), "one along axis 0"),
+        (
+            lambda file: file["weights"]["gate"].update(symmetric=False),
+            "'gate' has the grid 8 bits",
+        ),
+        (lambda file: file["weights"]["gate"].update(bits=9), "weights have 2 to 8 bits"),
+        (lambda file: file["activations"]["gate"].update(bits=16), "values have 2 to 8 bits"),
+        (lambda file: file["activations"]["gate"].update(narrow=True), "8 bits, signed, narrow"),
+        (
+            lambda file: file["activations"]["gate"].update(
+                axis=0, scale=[1.0] * 8, zero_point=[0] * 8
+            ),
+            "and one scale",
+        ),
     ],
 )
 def test_encodings_that_do_not_fit_the_graph_are_named(saved, change, said):
@@ -234,6 +250,90 @@ def test_encodings_that_do_not_fit_the_graph_are_named(saved, change, said):
 
     with pytest.raises(RequestError, match=rf"encodings\.json: .*{said}"):
         load_resealed(saved)
+
+
+@pytest.mark.parametrize("name", ["graph.json", "encodings.json", "report.json"])
+def test_every_mutant_of_a_file_is_refused_or_is_a_result_that_runs(saved, name):
+    path = saved / name
+    for document in mutants(json.loads(path.read_text()), 25, seed=1):
+        path.write_text(json.dumps(document))
+        with contextlib.suppress(RequestError):  # any other error fails the test
+            again = load_resealed(saved)
+            assert str(again.report)
+            again.twin(X[:1])
+
+
+RECIPES = (
+    *("seed = 1" + "0" * 30, "limit = 0", "minutes = nan", "io = 'int4'", "keep_float = [1]"),
+    *("a = " + "[" * 100_000, "a = " + "{b=" * 50_000, "x." * 130_000 + "y = 1", "[[steps]]"),
+    *(
+        "ran." + "x." * 400 + "y = 1",
+        "steps." + "x." * 400 + "y = 1",
+        '"a\\nb" = 1',
+        "seed = 1e400",
+    ),
+    *(
+        "seed = 0x" + "F" * 6000,
+        "seed = 1" + "0" * 5000,
+        "ran.t = 12:00:00",
+        "[weight_bits]\na = 1.5",
+    ),
+)
+
+
+@pytest.mark.parametrize("line", RECIPES, ids=lambda line: line[:20])
+def test_a_recipe_that_is_none_is_refused_in_one_line(saved, line):
+    path = saved / "recipe.toml"
+    path.write_text(f"name = 'plain'\n{line}\n")
+
+    with pytest.raises(RequestError) as refusal:
+        load_resealed(saved)
+
+    assert str(refusal.value).isprintable()
+    assert len(str(refusal.value)) < 500
+
+
+def test_a_recipe_that_is_huge_or_no_file_is_refused(saved):
+    path = saved / "recipe.toml"
+    path.write_text("#" * 300_000)
+    with pytest.raises(RequestError, match=r"recipe\.toml: .* 300000 bytes, more than 262144"):
+        load_resealed(saved)
+
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(RequestError, match=r"recipe\.toml is missing"):
+        intaglio.load(saved)
+
+
+def test_a_layer_that_reads_a_value_without_a_grid_is_named(saved):
+    change_encodings(saved, lambda file: file["activations"].pop("first"))
+    change_encodings(saved, lambda file: file["weights"].pop("first"))
+    path = saved / "report.json"
+    content = json.loads(path.read_text())
+    content["kept_float"].append({"name": "first", "why": "because"})
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(
+        RequestError, match=r"encodings\.json: '.*' has a grid and the value 'first'"
+    ):
+        load_resealed(saved)
+
+
+@pytest.mark.parametrize("change", [0.5, 2.0, 1e-30, 1e30])
+def test_grids_that_no_kernel_can_hold_are_refused_with_their_layer(saved, change):
+    def scaled(file: dict) -> None:
+        for name in ("first", "gate"):
+            file["activations"][name]["scale"] *= change
+
+    change_encodings(saved, scaled)
+
+    with contextlib.suppress(UnsupportedByTarget):
+        load_resealed(saved).twin(X[:1])
+
+
+def test_images_with_nan_are_refused_by_the_twin(result):
+    with pytest.raises(NonFiniteError, match="NaN in values that are to become integers"):
+        result.twin(X * torch.nan)
 
 
 def test_a_folder_that_is_no_result_is_named(tmp_path):

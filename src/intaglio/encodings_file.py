@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from intaglio.complaint import first_complaint, printable
 from intaglio.errors import IntaglioError, RequestError, SpecError
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
@@ -18,7 +19,7 @@ Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 class _Grid(BaseModel):
     """One tensor's record: one scale for the tensor, or one for each index of `axis`."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     bits: int
     signed: bool
@@ -30,6 +31,8 @@ class _Grid(BaseModel):
 
 
 class _File(BaseModel):
+    model_config = ConfigDict(strict=True)
+
     activations: dict[str, _Grid]
     weights: dict[str, _Grid]
 
@@ -50,16 +53,23 @@ def encodings_from_dict(content: Mapping[str, Any], where: str) -> Encodings:
     """
     try:
         file = TypeAdapter(_File).validate_python(dict(content))
-        return Encodings(
-            {name: _params(grid) for name, grid in file.activations.items()},
-            {name: _params(grid) for name, grid in file.weights.items()},
-        )
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        raise RequestError(f"{where}: '{path}': {first['msg']}") from error
-    except IntaglioError as error:
-        raise RequestError(f"{where}: {error}") from error
+        first = first_complaint(error)
+        raise RequestError(f"{where}: '{first.key}': {first.message}, got {first.seen}") from error
+    return Encodings(
+        _all_params(file.activations, f"{where}: 'activations"),
+        _all_params(file.weights, f"{where}: 'weights"),
+    )
+
+
+def _all_params(grids: Mapping[str, _Grid], where: str) -> dict[str, QuantParams]:
+    made = {}
+    for name, grid in grids.items():
+        try:
+            made[name] = _params(grid)
+        except IntaglioError as error:
+            raise RequestError(f"{where}.{printable(name)}': {error}") from error
+    return made
 
 
 def _record(grid: QuantParams) -> dict[str, Any]:
@@ -79,8 +89,12 @@ def _params(grid: _Grid) -> QuantParams:
     spec = QuantSpec(grid.bits, grid.signed, grid.symmetric, grid.axis, grid.narrow)
     scale = torch.tensor(grid.scale, dtype=torch.float32)
     zero_point = torch.tensor(grid.zero_point, dtype=torch.int32)
+    if scale.shape != zero_point.shape:
+        raise SpecError(f"{scale.numel()} scales and {zero_point.numel()} zero points")
     if scale.numel() == 0 or (scale.ndim == 0) != (spec.axis is None):
         raise SpecError(f"a grid with axis {spec.axis} has scales of shape {list(scale.shape)}")
     if bool(((zero_point < spec.qmin) | (zero_point > spec.qmax)).any()):
         raise SpecError(f"a zero point lies outside {spec.qmin} to {spec.qmax}")
+    if spec.symmetric and bool(zero_point.any()):
+        raise SpecError("a symmetric grid has a zero point that is not 0")
     return QuantParams(scale, zero_point, spec)

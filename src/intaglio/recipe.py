@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from intaglio.calibrate.calibrator import CALIBRATORS
+from intaglio.complaint import first_complaint
 from intaglio.errors import RequestError, UnknownName
 from intaglio.ptq import STEPS, make_step
 from intaglio.ptq.steps import NUMBERS, STRUCTURE
@@ -20,7 +22,11 @@ from intaglio.registry import Registry
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 """Keys that TOML takes without quotes."""
+LARGEST_BYTES, MOST_DOTS = 2**18, 500
+QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'""")
 ALWAYS_WRITTEN = {"name", "description", "calibrator"}
+
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 class Recipe(BaseModel):
@@ -57,12 +63,12 @@ class Recipe(BaseModel):
     target: str | None = None
     scheme: str | None = None
     io: Literal["float", "int8"] | None = None
-    seed: int | None = None
-    limit: int | None = None
+    seed: Int64 | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
     keep_float: list[str] | None = None
     weight_bits: dict[str, int] = {}
     steps: list[dict[str, Any]] = []
-    ran: dict[str, str | int | float | bool | None] = {}
+    ran: dict[str, str | Int64 | float | bool | None] = {}
 
     @property
     def step_names(self) -> list[str]:
@@ -208,21 +214,36 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def _read_toml(path: Path) -> Mapping[str, object]:
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise ValueError("it is not a file")
+    if facts.st_size > LARGEST_BYTES:
+        raise ValueError(f"it has {facts.st_size} bytes, more than {LARGEST_BYTES}")
+    text = path.read_text(encoding="utf-8")
+    # tomllib takes time and memory with the square of a dotted key's parts
+    if any(QUOTED.sub("", line).count(".") > MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line has more than {MOST_DOTS} dots outside of quotes")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def _from_file(path: Path) -> Recipe:
     try:
-        content: Mapping[str, object] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = _read_toml(path)
+    except (OSError, ValueError) as error:
         raise RequestError(f"{path}: cannot be read as a recipe: {error}") from error
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        first = first_complaint(error)
         known = ", ".join(Recipe.model_fields)
-        if first["type"] == "extra_forbidden":
+        if first.kind == "extra_forbidden":
             raise UnknownName(
-                f"{path}: unknown key '{where}' in a recipe: known are {known}"
+                f"{path}: unknown key '{first.key}' in a recipe: known are {known}"
             ) from error
         raise RequestError(
-            f"{path}: key '{where}': {first['msg']}, got {first['input']!r}"
+            f"{path}: key '{first.key}': {first.message}, got {first.seen}"
         ) from error

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from intaglio.complaint import LONGEST, printable
 from intaglio.errors import UnknownName
 
 T = TypeVar("T")
@@ -32,9 +33,10 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         """Return the entry; raise UnknownName with the nearest names when there is none."""
         if name not in self._entries:
-            near = difflib.get_close_matches(name, self._entries, n=3)
+            said = printable(name[:LONGEST])  # it may come from a file
+            near = difflib.get_close_matches(said, self._entries, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(self)}"
-            raise UnknownName(f"unknown {self.kind} '{name}': {hint}")
+            raise UnknownName(f"unknown {self.kind} '{said}': {hint}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from intaglio.encodings_file import encodings_from_dict, encodings_to_dict
-from intaglio.errors import IntaglioError, RequestError, WeightsError
+from intaglio.encodings_fit import refuse_grids
+from intaglio.errors import RequestError, WeightsError
 from intaglio.host.files import MARK, SUMS, write_file
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.hidden import is_unfinished
+from intaglio.host.strict_json import read_json
 from intaglio.host.sums import verify_sums
 from intaglio.ir.graph import Graph
 from intaglio.ir.save import load_graph, save_graph
@@ -132,8 +134,9 @@ def _load_graph(stem: Path) -> Graph:
     stored = {node.name: node.shape for node in graph}
     try:
         infer_shapes(graph)
-    except (IntaglioError, RuntimeError, ValueError, IndexError, KeyError) as error:
-        raise WeightsError(f"{stem}.json: its layers do not fit each other: {error}") from error
+    except Exception as error:  # torch raises what it likes where settings do not fit shapes
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise WeightsError(f"{stem}.json: its layers do not fit each other: {said}") from error
     for node in graph:
         if node.shape != stored[node.name]:
             raise WeightsError(
@@ -152,19 +155,13 @@ def _refuse_misfits(graph: Graph, encodings: Encodings, kept_float: set[str], wh
         if wrong:
             what = "has no grid for" if wrong[0] in wanted else "names, unlike the graph,"
             raise RequestError(f"{where}: {what} '{wrong[0]}': it is damaged or of another result")
-    for name, grid in encodings.weights.items():
-        axis, shape = grid.spec.axis, graph.param(graph[name], "weight").shape
-        if axis is not None and (axis not in range(len(shape)) or len(grid.scale) != shape[axis]):
-            raise RequestError(
-                f"{where}: '{name}' has {len(grid.scale)} scales along axis {axis} of a weight"
-                f" {list(shape)}"
-            )
+    refuse_grids(graph, encodings, where)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
         raise RequestError(f"{path}: cannot be read as JSON: {error}") from error
     if not isinstance(content, dict):
         raise RequestError(f"{path}: holds {type(content).__name__}, not an object")

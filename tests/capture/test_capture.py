@@ -50,6 +50,8 @@ def ops(function, example: Tensor = EXAMPLE) -> list[str]:
         (lambda x: x.div(2, rounding_mode="floor"), ["opaque"]),
         (lambda x: x.clamp(min=-1), ["clamp"]),
         (lambda x: F.relu6(x.clone()), ["clamp"]),
+        (lambda x: x.clamp(0.5, -0.5), ["clamp"]),  # bounds the wrong way round: all -0.5
+        (lambda x: x.mean(()) + x, ["opaque", "add"]),
         (lambda x: F.softmax(x, -3), ["softmax"]),
         (lambda x: F.softmax(x, 0), ["opaque"]),
         (lambda x: x.argmax(1) + 1, ["opaque", "opaque"]),

@@ -94,7 +94,7 @@ def test_a_damaged_file_is_refused(place: Path, capsys: pytest.CaptureFixture) -
 
     assert intaglio("check", "result", *CALIBRATION) == 2
 
-    assert "cannot load it" in capsys.readouterr().err
+    assert "damaged" in capsys.readouterr().err
 
 
 def with_other_weight(content: bytes) -> bytes:

@@ -9,7 +9,8 @@ import torch
 
 import intaglio as package
 from cli.tiny import CALIBRATION, CLASSIFIER, intaglio, printed_json, write_images
-from intaglio.export.tflite.network import open_network
+from intaglio.export.tflite.network import as_network
+from intaglio.export.tflite.runner import InProcess
 from intaglio.targets import LITERT
 
 
@@ -45,9 +46,9 @@ def test_the_file_scores_are_the_twins(place: Path) -> None:
     result = package.load("result")
     images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
-    network = open_network(result.content, LITERT, "model.tflite")
+    scores = as_network(InProcess(LITERT).open(result.content), "model.tflite")(images)
 
-    assert torch.equal(network(images), result.twin(images))
+    assert torch.equal(scores, result.twin(images))
 
 
 def test_integer_inputs_are_quantized_as_the_twin_does(place: Path) -> None:
@@ -55,9 +56,9 @@ def test_integer_inputs_are_quantized_as_the_twin_does(place: Path) -> None:
     result = package.load("out")
     images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
-    network = open_network(result.content, LITERT, "model.tflite")
+    scores = as_network(InProcess(LITERT).open(result.content), "model.tflite")(images)
 
-    assert torch.equal(network(images).int(), result.twin.integers(images)[0])
+    assert torch.equal(scores.int(), result.twin.integers(images)[0])
 
 
 def test_labels_beyond_the_classes_are_refused(place: Path, capsys: pytest.CaptureFixture) -> None:

@@ -16,6 +16,7 @@ from architectures.sketch import Sketch
 from intaglio.errors import GraphError, OutputError, WeightsError
 from intaglio.ir.save import load_graph, save_graph
 from intaglio.run.float import run_float
+from mutants import mutants
 
 NAMES = list(architectures())
 
@@ -116,6 +117,11 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
         save_graph(sketch.done(), tmp_path / "nowhere" / "graph")
 
 
+def softmax_over(axis: int) -> dict:
+    node = {"name": "s", "op": "softmax", "inputs": ["mul"], "params": {}, "source": ""}
+    return {**node, "attrs": {"axis": axis}, "shape": [-1, 4, 6, 6]}
+
+
 DAMAGE = {
     "no format": lambda s: s.pop("format"),
     "another version": lambda s: s.update(version=2),
@@ -142,6 +148,21 @@ DAMAGE = {
     "many axes": lambda s: s["nodes"][1].update(shape=[-1] + [1] * 99),
     "a shape of another kind": lambda s: s["nodes"][1].update(shape="N,4"),
     "a constant of another shape": lambda s: s["nodes"][2].update(shape=[7]),
+    "an empty value": lambda s: s["nodes"][1].update(shape=[-1, 4, 0, 6]),
+    "a stride of another kind": lambda s: s["nodes"][1]["attrs"].update(stride=1),
+    "a negative stride": lambda s: s["nodes"][1]["attrs"].update(stride=[-1, 1]),
+    "a fractional padding": lambda s: s["nodes"][1]["attrs"].update(padding=[0.5, 0, 0, 0]),
+    "bounds the wrong way round": lambda s: s["nodes"][1]["attrs"].update(activation=[6.0, 0.0]),
+    "bounds that are text": lambda s: s["nodes"][1]["attrs"].update(activation="relu"),
+    "an axis that is not there": lambda s: s["nodes"].append(softmax_over(4)),
+    "a version that is true": lambda s: s.update(version=True),
+    "an input that the graph does not list": lambda s: s.update(inputs=[]),
+    "an input twice": lambda s: s.update(inputs=["x", "x"]),
+    "a second input": lambda s: s["nodes"].append({**s["nodes"][0], "name": "y"}),
+    "a layer without a weight": lambda s: s["nodes"][1].update(params={"bias": "conv.bias"}),
+    "weight and bias exchanged": lambda s: s["nodes"][1].update(
+        params={"bias": "conv.weight", "weight": "conv.bias"}
+    ),
     "an output that is not there": lambda s: s.update(outputs=["gone"]),
     "no outputs": lambda s: s.update(outputs=[]),
 }
@@ -160,7 +181,10 @@ def test_a_structure_that_describes_no_legal_graph_is_refused_by_file(damage, st
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"3", b"\xff\xfe\x00", b"[" * 100_000])
+NO_STRUCTURE = [b"{", b"[]", b"3", b"\xff\xfe\x00", b"[" * 100_000, b"\xef\xbb\xbf{}", b"1" * 5000]
+
+
+@pytest.mark.parametrize("content", NO_STRUCTURE)
 def test_a_structure_that_is_none_is_refused_by_file(content, stem):
     stem.with_suffix(".json").write_bytes(content)
 
@@ -197,6 +221,53 @@ def test_weights_of_an_unexpected_type_are_refused(stem):
 
     with pytest.raises(WeightsError, match=r"weight 'c\.value' is torch\.float16"):
         load_graph(stem)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("conv.weight", torch.full((4, 3, 3, 3), math.nan), "holds 108 NaN or infinite values"),
+        ("c.value", torch.tensor(math.inf), r"the value of 'c' \('c\.value'\) holds 1 NaN"),
+        ("conv.weight", torch.zeros(4, 27), r"conv2d\) has shape \[4, 27\], not 4 axes"),
+        ("conv.bias", torch.zeros(1), r"the bias of 'conv' .* shape \[1\], not \[4\]"),
+        ("conv.bias", torch.zeros(4, dtype=torch.int32), r"is torch\.int32, not float32"),
+        ("c.value", torch.zeros(7), r"the value of 'c' .* shape \[7\], not \[\]"),
+    ],
+)
+def test_weights_that_no_layer_can_have_are_refused_by_name(key, value, said, stem):
+    path = stem.with_suffix(".safetensors")
+    save_file({**load_file(path), key: value}, path)
+
+    with pytest.raises(WeightsError, match=rf"graph\.safetensors' is damaged: .*{said}"):
+        load_graph(stem)
+
+
+def test_a_negative_variance_is_refused(tmp_path):
+    sketch = Sketch(3, 4, 4)
+    sketch.norm("norm", "x")
+    graph = sketch.done()
+    graph.params["norm.var"][1] = -0.5
+    save_graph(graph, tmp_path / "graph")
+
+    with pytest.raises(WeightsError, match=r"the var of 'norm' .* holds the variance -0\.5"):
+        load_graph(tmp_path / "graph")
+
+
+def test_bounds_of_any_finite_size_survive(tmp_path):
+    sketch = Sketch(3)
+    sketch.clamp("a", "x", -1e30, 1e30)
+
+    save_graph(sketch.done(), tmp_path / "graph")
+
+    assert load_graph(tmp_path / "graph")["a"].attrs == {"activation": (-1e30, 1e30)}
+
+
+def test_every_mutant_of_the_structure_is_read_or_refused(stem):
+    path = stem.with_suffix(".json")
+    for structure in mutants(json.loads(path.read_text()), 400):
+        path.write_text(json.dumps(structure))
+        with contextlib.suppress(WeightsError):  # any other error fails the test
+            load_graph(stem)
 
 
 def test_every_single_changed_byte_of_the_structure_is_read_or_refused(stem):

@@ -114,7 +114,9 @@ def test_zero_padding_moves_into_every_convolution_that_reads_it():
         "b = conv2d(x) {padding=(2,3,0,1)} -> [N,4,11,7]",
         "return a, b",
     )
-    assert same_function(graph, before, (3, 8, 8))
+    x = images((1, 3, 8, 8), 2)
+    for ours, theirs in zip(run_float(graph, x), run_float(before, x), strict=True):
+        assert relative_error(ours, theirs) < RELATIVE  # other padding, other kernel
 
 
 @pytest.mark.parametrize(

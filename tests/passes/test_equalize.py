@@ -238,7 +238,8 @@ def test_what_images_showed_counts_instead_of_statistics():
 
     equalize(graph, {}, largest=largest)
 
-    assert torch.equal(largest["first"], expected)
+    # one image at a time and two at once: 27 products may be added in another order
+    torch.testing.assert_close(largest["first"], expected, rtol=1e-5, atol=1e-6)
     scale = before.params["first.bias"] / graph.params["first.bias"]
     binds = expected >= 6.0
     assert binds.any()

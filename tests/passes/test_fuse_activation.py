@@ -81,6 +81,7 @@ def test_a_clamp_of_an_op_that_cannot_hold_it_stays():
 @settings(max_examples=50, deadline=None)
 @given(BOUND, BOUND, BOUND, BOUND)
 def test_the_joint_clamp_equals_both_one_after_the_other(low, high, low2, high2):
+    low, low2 = min(low, high), min(low2, high2)
     sketch = Sketch(8)
     sketch.clamp("first", "x", low, high)
     sketch.clamp("second", "first", low2, high2)

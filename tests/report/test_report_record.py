@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from dataclasses import replace
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from intaglio.errors import IntaglioError, RequestError
 from intaglio.report import FloatSide, IntegerSide, Layer, Report, Step
+from mutants import mutants
 
 
 def strict(text):
@@ -140,6 +142,18 @@ def test_unknown_keys_are_ignored(report):
         (("float", "top1"), 180.0, r"float\.top1: .*less than or equal to 100"),
         (("check", "mismatches"), "many", r"check\.mismatches: "),
         (("layers",), {}, "layers: "),
+        (("layers", 0, "macs"), "100", r"layers\.0\.macs: .*, got '100'"),
+        (("layers", 0, "macs"), True, r"layers\.0\.macs: .*, got True"),
+        (("layers", 0, "macs"), 1.5, r"layers\.0\.macs: "),
+        (("layers", 0, "shape"), "1,2", r"layers\.0\.shape: "),
+        (("layers", 0), [1], r"layers\.0: .*, got a list"),
+        (("steps", 0, "seconds"), "now", r"steps\.0\.seconds: "),
+        (("steps", 0, "seconds"), -1.0, r"steps\.0\.seconds: .* greater than or equal to 0"),
+        (("preprocess",), [], "preprocess: "),
+        (("warnings",), ["a", 3], r"warnings\.1: "),
+        (("kept_float",), "none", "kept_float: "),
+        (("data",), "somewhere", "data"),
+        (("target",), None, "target: .*, got None"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_key(report, path, value, message):
@@ -151,6 +165,15 @@ def test_a_wrong_value_is_refused_by_its_key(report, path, value, message):
 
     with pytest.raises(RequestError, match=message):
         Report.from_dict(plain)
+
+
+def test_every_mutant_of_a_report_is_refused_or_can_be_shown(report):
+    for plain in mutants(strict(report.to_json()), 300):
+        if isinstance(plain, dict):
+            with contextlib.suppress(RequestError):  # any other error fails the test
+                again = Report.from_dict(plain)
+                assert str(again)
+                assert again.to_json()
 
 
 def test_a_missing_key_is_refused_by_name(report):

@@ -6,6 +6,7 @@ no op of ours: the call is then kept as an `opaque` node.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -198,7 +199,7 @@ def _batch_norm(fx_node: fx.Node, builder: Builder) -> str | None:
     if x is None or None in keys.values():
         return None
     params = {role: key for role, key in keys.items() if key is not None}
-    return builder.add("batch_norm", fx_node, [x], params=params, eps=a["eps"])
+    return builder.add("batch_norm", fx_node, [x], params=params, eps=float(a["eps"]))
 
 
 @_entry(aten._native_batch_norm_legit_functional.default, aten._native_batch_norm_legit.no_stats)
@@ -214,8 +215,12 @@ def _clamp(fx_node: fx.Node, builder: Builder, low: float | None, high: float | 
     x = builder.operand(fx_node.args[0], fx_node)
     if x is None or isinstance(low, fx.Node) or isinstance(high, fx.Node):
         return None
-    bounds = (-INFINITY if low is None else float(low), INFINITY if high is None else float(high))
-    return builder.add("clamp", fx_node, [x], activation=bounds)
+    least = -INFINITY if low is None else float(low)
+    most = INFINITY if high is None else float(high)
+    if math.isnan(least) or math.isnan(most):
+        return None
+    # torch gives `high` where the bounds are the wrong way round
+    return builder.add("clamp", fx_node, [x], activation=(min(least, most), most))
 
 
 @_entry(aten.relu.default)

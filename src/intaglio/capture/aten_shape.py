@@ -41,7 +41,7 @@ def _max_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
 def _avg_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
-    if x is None or _rank(a["self"]) != 4:
+    if x is None or _rank(a["self"]) != 4 or (a["divisor_override"] or 1) < 1:
         return None
     return builder.add(
         "avg_pool2d",
@@ -70,7 +70,7 @@ def _mean(fx_node: fx.Node, builder: Builder) -> str | None:
     if x is None or a["dim"] is None or a["dtype"] is not None:
         return None
     axes = tuple(_axis_of(a["self"], axis) for axis in a["dim"])
-    if 0 in axes:
+    if 0 in axes or not axes:  # none means all
         return None
     return builder.add("mean", fx_node, [x], axes=axes, keepdim=bool(a["keepdim"]))
 

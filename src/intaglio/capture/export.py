@@ -1,7 +1,9 @@
 """From an nn.Module to a Graph, through torch.export: the only importer of torch.export.
 
-The graph's float run is bit-equal to the module in eval mode: capture renames and reorders nothing
-that could change a rounding. What it does not know becomes an `opaque` node.
+The graph's float run is bit-equal to the module in eval mode, where the module's weights lie as
+torch makes them: capture renames and reorders nothing that could change a rounding. Weights in
+another layout (channels last, views) are laid out so (`ir.storage`). What capture does not know
+becomes an `opaque` node.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from intaglio.capture.aten import ATEN, IDENTITY, SKIPPED, build_opaque
 from intaglio.capture.builder import Builder, NoValue, Pieces
 from intaglio.errors import CaptureError, GraphError, NonFiniteError
 from intaglio.ir.graph import BATCH, Graph, Node
+from intaglio.ir.storage import settled_all
 from intaglio.ir.verify import verify
 from intaglio.run.float import infer_shapes
 
@@ -185,6 +188,7 @@ def _placeholders(program: ExportedProgram, builder: Builder) -> None:
             builder.graph.params[key] = tensors[key].detach()
         elif fx_node.name in signature.user_inputs:
             _user_input(fx_node, builder)
+    builder.graph.params = settled_all(builder.graph.params)
 
 
 def _user_input(fx_node: torch.fx.Node, builder: Builder) -> None:

@@ -11,15 +11,15 @@ from intaglio.cli import options
 from intaglio.cli.failures import FAILED, tell
 from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.quiet import silence_greeting
-from intaglio.cli.saved import open_saved
+from intaglio.cli.saved import SavedFile, open_saved
 from intaglio.cli.screen import print_json, print_line
 from intaglio.data.dataset import draw
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.export.tflite.check import CheckCounts, check_file
+from intaglio.export.tflite.isolated import isolated
 from intaglio.export.tflite.layout import file_shape
-from intaglio.export.tflite.network import open_or_refuse
+from intaglio.export.tflite.network import input_shape
 from intaglio.progress import told
 from intaglio.report.summary import border_text
 from intaglio.result import Result
@@ -54,18 +54,26 @@ def check(
             f"{saved.path} is alone: check needs the twin that compress wrote beside it"
             " (report.json, graph.safetensors, ...); give the folder of the result"
         )
-    silence_greeting()
     shape = _input_shape(result, saved.content, saved.path)
     dataset = draw(open_dataset(data), limit, seed or 0)
     images = Images(dataset, saved.preprocess(preprocess), shape, skip_bad_images)
-    with shown_progress(as_json=as_json) as progress:
-        progress.begin("check", len(dataset))
-        counts = check_file(saved.content, result.twin, told(images.alone(), progress.advance))
-        progress.end()
+    counts = _compared(saved, result, images, as_json=as_json)
     _show(_content(counts, result, len(images.skipped)), as_json=as_json)
     if counts.mismatches:
         _tell_mismatches(counts, saved.path)
         raise typer.Exit(FAILED)
+
+
+def _compared(saved: SavedFile, result: Result, images: Images, *, as_json: bool) -> CheckCounts:
+    with (
+        isolated(result.target, where=str(saved.path)) as runtime,
+        shown_progress(as_json=as_json) as progress,
+    ):
+        progress.begin("check", len(images))
+        batches = told(images.alone(), progress.advance)
+        counts = check_file(saved.content, result.twin, batches, runtime=runtime)
+        progress.end()
+    return counts
 
 
 def _tell_mismatches(counts: CheckCounts, path: Path) -> None:
@@ -79,8 +87,7 @@ def _tell_mismatches(counts: CheckCounts, path: Path) -> None:
 def _input_shape(result: Result, content: bytes, path: Path) -> tuple[int, ...]:
     """Return (1, C, H, W) of the twin; raise RequestError where the file takes something else."""
     own = (1, *result.graph[result.graph.inputs[0]].shape[1:])
-    details = open_or_refuse(content, result.target, str(path)).get_input_details()
-    given = tuple(int(size) for size in details[0]["shape"])
+    given = input_shape(content)
     if given != file_shape(own):
         raise RequestError(
             f"{path} takes {list(given)}, its twin {list(file_shape(own))}: not a pair"

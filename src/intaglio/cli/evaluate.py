@@ -11,14 +11,14 @@ from intaglio.cli import options
 from intaglio.cli.images import Images
 from intaglio.cli.network import parse_input_shape
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.quiet import silence_greeting
 from intaglio.cli.saved import open_saved
 from intaglio.cli.screen import print_json, print_line
 from intaglio.data.dataset import Dataset, check_labels
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
-from intaglio.evaluate import Network, accuracy
-from intaglio.export.tflite.network import FileNetwork, open_network
+from intaglio.evaluate import Accuracy, Network, accuracy
+from intaglio.export.tflite.isolated import isolated
+from intaglio.export.tflite.network import FileNetwork, as_network
 from intaglio.progress import told
 from intaglio.settings import DEFAULT_TARGET
 from intaglio.targets import TARGETS
@@ -46,21 +46,16 @@ def evaluate(
     own = saved.result.target.name if saved.result else DEFAULT_TARGET
     wanted = TARGETS[target or own]
     dataset = open_dataset(evaluation, need_labels=True)
-    silence_greeting()
-    network = open_network(saved.content, wanted, str(saved.path))
-    if parse_input_shape(input_shape) not in (None, network.input_shape):
-        raise RequestError(
-            f"{saved.path} takes {list(network.input_shape)}, not --input-shape {input_shape}:"
-            " leave it out"
-        )
-    scores = _without_background(network, dataset)
-    images = Images(dataset, saved.preprocess(preprocess), network.input_shape, skip_bad_images)
-    with shown_progress(as_json=as_json) as progress:
-        progress.begin("evaluate", len(dataset))
-        found = accuracy(
-            scores, told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
-        )
-        progress.end()
+    with isolated(wanted, where=str(saved.path)) as runtime:
+        network = as_network(runtime.open(saved.content), str(saved.path))
+        if parse_input_shape(input_shape) not in (None, network.input_shape):
+            raise RequestError(
+                f"{saved.path} takes {list(network.input_shape)}, not --input-shape {input_shape}:"
+                " leave it out"
+            )
+        prepared = saved.preprocess(preprocess)
+        images = Images(dataset, prepared, network.input_shape, skip_bad_images)
+        found = _accuracy(network, dataset, images, as_json=as_json)
     content: dict[str, Any] = {
         "top1": round(found.top1, 2),
         "top5": round(found.top5, 2),
@@ -70,6 +65,17 @@ def evaluate(
     if images.skipped:
         content["skipped"] = len(images.skipped)
     _show(content, str(saved.path), as_json=as_json)
+
+
+def _accuracy(network: FileNetwork, dataset: Dataset, images: Images, *, as_json: bool) -> Accuracy:
+    scores = _without_background(network, dataset)
+    with shown_progress(as_json=as_json) as progress:
+        progress.begin("evaluate", len(dataset))
+        found = accuracy(
+            scores, told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
+        )
+        progress.end()
+    return found
 
 
 def _without_background(network: FileNetwork, dataset: Dataset) -> Network:

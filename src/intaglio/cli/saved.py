@@ -10,6 +10,7 @@ from intaglio.cli.failures import tell_note
 from intaglio.data.preprocess import Preprocess, parse_preprocess
 from intaglio.errors import RequestError
 from intaglio.export.tflite.network import stored_preprocess
+from intaglio.export.tflite.verify import LARGEST_BYTES, verify
 from intaglio.host.files import MARK
 from intaglio.result import FILE_NAME, Result, load
 
@@ -22,7 +23,7 @@ class SavedFile:
 
     Attributes:
         path: Of the file itself.
-        content: Its bytes.
+        content: Its bytes, which `verify` has passed.
         result: The result that it belongs to; None for a file on its own.
     """
 
@@ -65,19 +66,31 @@ def open_saved(text: str) -> SavedFile:
     """Return the file that the command line names by a result's folder, or by itself.
 
     Raises:
-        RequestError: If there is none, or the result is damaged.
+        RequestError: If there is none, or it or the result is damaged.
     """
     path = Path(text)
     if path.is_dir():
         whole = load_told(path)
+        verify(whole.content, str(path / FILE_NAME))
         return SavedFile(path / FILE_NAME, whole.content, whole)
     if path.suffix.lower() != FILE_ENDING:
         raise RequestError(
             f"{text} is neither the folder of a result nor a {FILE_ENDING} file: give one of them"
         )
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{text}: cannot be read: {error.strerror}") from error
+    content = _read(path)
+    verify(content, text)
     result = load_told(path.parent) if (path.parent / MARK).is_file() else None
     return SavedFile(path, content, result)
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a plain file; a pipe or a device is not waited for."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise RequestError(f"{path}: is no file: give one")
+        if size > LARGEST_BYTES:
+            raise RequestError(f"{path}: has {size} bytes: the limit is {LARGEST_BYTES}")
+        return path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from error

@@ -12,7 +12,6 @@ anything else                    is refused: files, links, devices, pipes, socke
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from typing import Any
 from intaglio.errors import OutputError
 from intaglio.host.files import MARK, RESULT_FILES
 from intaglio.host.mounts import is_mount, mount_points
+from intaglio.host.strict_json import read_json
 
 HIDDEN = ".intaglio-"
 """What the names of our hidden folders have in them."""
@@ -192,9 +192,8 @@ def _described(path: Path) -> OlderResult:
 
 def _read_report(mark: Path) -> dict[str, Any] | None:
     try:
-        with mark.open("rb") as file:
-            content = json.loads(file.read(_LARGEST_REPORT_BYTES))
-    except (ValueError, RecursionError):
+        content = read_json(mark, _LARGEST_REPORT_BYTES)
+    except ValueError:
         return None
     return content if isinstance(content, dict) else None
 

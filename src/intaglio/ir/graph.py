@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from intaglio.errors import GraphError
+from intaglio.ir.storage import settled
 
 BATCH = -1
 """Stands for the symbolic batch size, the first entry of every shape."""
@@ -93,7 +94,7 @@ class Graph:
         while self._is_used(key):
             number += 1
             key = f"{wish}:{number}"
-        self.params[key] = value.detach()
+        self.params[key] = settled(value.detach())
         node.params[role] = key
         if old is not None and not self._is_used(old):
             del self.params[old]

@@ -20,13 +20,16 @@ from safetensors.torch import load_file, save
 
 from intaglio.errors import GraphError, IntaglioError, OutputError, WeightsError
 from intaglio.host.files import write_file
+from intaglio.host.strict_json import read_json
 from intaglio.ir.graph import BATCH, Graph, Node
+from intaglio.ir.storage import settled_all
+from intaglio.ir.stored_weights import check_weights
 from intaglio.ir.verify import verify
 from intaglio.ops import check_node
 
 FORMAT, VERSION = "intaglio graph", 1
 LARGEST = 2**31 - 1
-"""Bound of every whole number in a file, and of the elements of one value for one image."""
+"""Bound of the elements of one value for one image."""
 LARGEST_RANK = 8
 LARGEST_STRUCTURE_BYTES = 2**26
 INFINITIES = {"inf": math.inf, "-inf": -math.inf}
@@ -80,19 +83,26 @@ def load_graph(path_stem: Path | str) -> Graph:
     """
     structure_path, weights_path = Path(f"{path_stem}.json"), Path(f"{path_stem}.safetensors")
     try:
-        graph = _decode(_read_structure(structure_path))
+        graph = _decode(read_json(structure_path, LARGEST_STRUCTURE_BYTES))
     except (IntaglioError, KeyError, TypeError, ValueError, RecursionError, OSError) as error:
         raise _damaged(structure_path, error) from error
     try:
-        graph.params = load_file(weights_path)
+        # at any offset of the mapped file
+        graph.params = settled_all(load_file(weights_path))
         for key, tensor in graph.params.items():
             _check(tensor.dtype in DTYPES, f"weight '{key}' is {tensor.dtype}")
+        unused = set(graph.params) - {key for node in graph for key in node.params.values()}
+        _check(not unused, f"unused weights {sorted(unused)[:3]}")
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise _damaged(weights_path, error) from error
     try:
         verify(graph)
-        _check_weights(graph)
+        _check_ends_and_axes(graph)
     except (GraphError, ValueError) as error:
+        raise _damaged(structure_path, error) from error
+    try:
+        check_weights(graph)
+    except GraphError as error:
         raise _damaged(weights_path, error) from error
     return graph
 
@@ -102,15 +112,6 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
         return WeightsError(f"there is no graph file '{path}'")
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return WeightsError(f"the graph file '{path}' is damaged: {reason}; write it again")
-
-
-def _read_structure(path: Path) -> Any:
-    _check(path.stat().st_size <= LARGEST_STRUCTURE_BYTES, "too large")
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not a number of a graph")
-
-    return json.loads(path.read_bytes(), parse_constant=refuse)
 
 
 def _encode_node(node: Node) -> dict[str, Any]:
@@ -138,7 +139,8 @@ def _encode(value: Any, node: Node, name: str) -> Any:
 
 def _decode(structure: Any) -> Graph:
     _check(type(structure) is dict and structure.get("format") == FORMAT, "not a graph of intaglio")
-    _check(structure["version"] == VERSION, f"version {structure['version']}, not {VERSION}")
+    version = structure["version"]
+    _check(type(version) is int and version == VERSION, f"version {version!r}, not {VERSION}")
     graph = Graph(inputs=_names(structure["inputs"]), outputs=_names(structure["outputs"]))
     _check(type(structure["nodes"]) is list, "nodes is not a list")
     for entry in structure["nodes"]:
@@ -169,18 +171,19 @@ def _check_shape(node: Node) -> None:
     _check(type(node.shape) is tuple and len(node.shape) <= LARGEST_RANK, where)
     elements = 1
     for axis, size in enumerate(node.shape):
-        _check(type(size) is int and (size >= 0 or (size == BATCH and axis == 0)), where)
+        _check(type(size) is int and (size >= 1 or (size == BATCH and axis == 0)), where)
         elements *= abs(size)
     _check(elements <= LARGEST, where)
 
 
-def _check_weights(graph: Graph) -> None:
-    used = {key for node in graph for key in node.params.values()}
-    _check(used == set(graph.params), f"unused weights {sorted(set(graph.params) - used)[:3]}")
+def _check_ends_and_axes(graph: Graph) -> None:
+    found = [node.name for node in graph if node.op == "input"]
+    _check(len(found) == 1 and found == graph.inputs, f"it has the inputs {found}, not one")
     for node in graph:
-        if node.op == "constant":
-            shape = tuple(graph.param(node, "value").shape)
-            _check(shape == node.shape, f"constant '{node.name}' is {shape}, not {node.shape}")
+        axes = node.attrs.get("axes", (node.attrs.get("axis", 0),))
+        rank = min((len(graph[name].shape) for name in node.inputs), default=1)
+        where = f"node '{node.name}' ({node.op}) works along axis {max(axes)} of {rank}"
+        _check(max(axes) < max(rank, 1), where)
 
 
 def _decode_value(value: Any) -> Any:
@@ -189,7 +192,6 @@ def _decode_value(value: Any) -> Any:
     if type(value) is str:
         return INFINITIES.get(value, value)
     _check(value is None or type(value) in (bool, int, float), f"{value!r} is not plain data")
-    _check(value is None or abs(value) <= LARGEST, f"{value!r} is out of range")
     return value
 
 

@@ -8,16 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intaglio.ir.graph import Node
+from intaglio.ops.attributes import AXIS, BOUNDS, FINITE
 from intaglio.ops.schema import activate, op
 
 
-@op("clamp", attributes=("activation",))
+@op("clamp", attributes={"activation": BOUNDS})
 def clamp(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """ReLU (0, inf), ReLU6 (0, 6), or any other clamp."""
     return activate(inputs[0], node.attrs["activation"])
 
 
-@op("leaky_relu", attributes=("slope",))
+@op("leaky_relu", attributes={"slope": FINITE})
 def leaky_relu(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """x where x >= 0, slope * x below."""
     return F.leaky_relu(inputs[0], node.attrs["slope"])
@@ -53,7 +54,7 @@ def silu(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> 
     return F.silu(inputs[0])
 
 
-@op("softmax", attributes=("axis",))
+@op("softmax", attributes={"axis": AXIS})
 def softmax(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """exp(x) / sum exp(x) over `axis`."""
     return inputs[0].softmax(node.attrs["axis"])

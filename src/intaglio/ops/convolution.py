@@ -8,6 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intaglio.ir.graph import Node
+from intaglio.ops.attributes import (
+    ACTIVATION,
+    MARGIN_PAIR,
+    MARGINS,
+    NON_NEGATIVE,
+    STEP,
+    STEP_PAIR,
+)
 from intaglio.ops.schema import activate_fresh, op
 
 WEIGHTED = {"conv2d": 0, "linear": 0, "conv_transpose2d": 1}
@@ -17,7 +25,13 @@ WEIGHTED = {"conv2d": 0, "linear": 0, "conv_transpose2d": 1}
 @op(
     "conv2d",
     roles=("weight", "bias"),
-    attributes=("stride", "padding", "dilation", "groups", "activation"),
+    attributes={
+        "stride": STEP_PAIR,
+        "padding": MARGINS,
+        "dilation": STEP_PAIR,
+        "groups": STEP,
+        "activation": ACTIVATION,
+    },
 )
 def conv2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Convolution; `padding` is (top, bottom, left, right) of zeros.
@@ -44,7 +58,14 @@ def conv2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
 @op(
     "conv_transpose2d",
     roles=("weight", "bias"),
-    attributes=("stride", "padding", "output_padding", "dilation", "groups", "activation"),
+    attributes={
+        "stride": STEP_PAIR,
+        "padding": MARGIN_PAIR,
+        "output_padding": MARGIN_PAIR,
+        "dilation": STEP_PAIR,
+        "groups": STEP,
+        "activation": ACTIVATION,
+    },
 )
 def conv_transpose2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Transposed convolution; `padding` is (height, width) of what is cropped at each end.
@@ -65,14 +86,14 @@ def conv_transpose2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, 
     return activate_fresh(y, attrs["activation"])
 
 
-@op("linear", roles=("weight", "bias"), attributes=("activation",))
+@op("linear", roles=("weight", "bias"), attributes={"activation": ACTIVATION})
 def linear(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Fully connected over the last axis. Weight [C_out, C_in]."""
     y = F.linear(inputs[0], params["weight"], params.get("bias"))
     return activate_fresh(y, node.attrs["activation"])
 
 
-@op("batch_norm", roles=("weight", "bias", "mean", "var"), attributes=("eps",))
+@op("batch_norm", roles=("weight", "bias", "mean", "var"), attributes={"eps": NON_NEGATIVE})
 def batch_norm(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Batch norm with stored statistics, [C] each, over axis 1."""
     return F.batch_norm(
@@ -86,7 +107,7 @@ def batch_norm(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor
     )
 
 
-@op("affine", roles=("weight", "bias"), attributes=("activation",))
+@op("affine", roles=("weight", "bias"), attributes={"activation": ACTIVATION})
 def affine(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """y = weight * x + bias, [C] each, over axis 1: a batch norm that no layer could take in."""
     shape = (1, -1) + (1,) * (inputs[0].ndim - 2)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from intaglio.errors import GraphError
 from intaglio.ir.graph import Node
+from intaglio.ops.attributes import ACTIVATION, POSITIVE
 from intaglio.ops.schema import activate_fresh, op
 
 
@@ -23,19 +24,19 @@ def constant(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor])
     return params["value"]
 
 
-@op("add", arity=(2, 2), attributes=("activation",))
+@op("add", arity=(2, 2), attributes={"activation": ACTIVATION})
 def add(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """a + b."""
     return activate_fresh(inputs[0] + inputs[1], node.attrs["activation"])
 
 
-@op("sub", arity=(2, 2), attributes=("activation",))
+@op("sub", arity=(2, 2), attributes={"activation": ACTIVATION})
 def sub(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """a - b."""
     return activate_fresh(inputs[0] - inputs[1], node.attrs["activation"])
 
 
-@op("mul", arity=(2, 2), attributes=("activation",))
+@op("mul", arity=(2, 2), attributes={"activation": ACTIVATION})
 def mul(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """a * b."""
     return activate_fresh(inputs[0] * inputs[1], node.attrs["activation"])
@@ -47,7 +48,7 @@ def div(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> T
     return inputs[0] / inputs[1]
 
 
-@op("rescale", attributes=("factor",))
+@op("rescale", attributes={"factor": POSITIVE})
 def rescale(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """factor * x, factor > 0: on integers only the scale changes. Made by lowering passes."""
     value: Tensor = inputs[0] * node.attrs["factor"]

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from intaglio.ir.graph import Node
+from intaglio.ops.attributes import ANYTHING
 from intaglio.ops.schema import op
 
 
@@ -33,7 +34,11 @@ class BatchSize:
         return f"batch(${self.index})"
 
 
-@op("opaque", arity=(0, None), attributes=("call", "args", "kwargs", "output"))
+@op(
+    "opaque",
+    arity=(0, None),
+    attributes=dict.fromkeys(("call", "args", "kwargs", "output"), ANYTHING),
+)
 def opaque(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Calls `call` with its arguments; `output` picks one of several results, or is None."""
 

@@ -8,12 +8,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intaglio.ir.graph import Node
+from intaglio.ops.attributes import (
+    ACTIVATION,
+    AXES,
+    COUNT,
+    FLAG,
+    MARGIN_PAIR,
+    MARGINS,
+    STEP_PAIR,
+)
 from intaglio.ops.schema import activate_fresh, op
 
 
 @op(
     "max_pool2d",
-    attributes=("kernel", "stride", "padding", "dilation", "ceil_mode", "activation"),
+    attributes={
+        "kernel": STEP_PAIR,
+        "stride": STEP_PAIR,
+        "padding": MARGINS,
+        "dilation": STEP_PAIR,
+        "ceil_mode": FLAG,
+        "activation": ACTIVATION,
+    },
 )
 def max_pool2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Maximum over windows; `padding` is (top, bottom, left, right), of minus infinity."""
@@ -31,7 +47,14 @@ def max_pool2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor
 
 @op(
     "avg_pool2d",
-    attributes=("kernel", "stride", "padding", "ceil_mode", "count_include_pad", "divisor"),
+    attributes={
+        "kernel": STEP_PAIR,
+        "stride": STEP_PAIR,
+        "padding": MARGIN_PAIR,
+        "ceil_mode": FLAG,
+        "count_include_pad": FLAG,
+        "divisor": COUNT.optional(),
+    },
 )
 def avg_pool2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Mean over windows; `padding` is (height, width)."""
@@ -47,7 +70,7 @@ def avg_pool2d(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor
     )
 
 
-@op("adaptive_avg_pool2d", attributes=("size",))
+@op("adaptive_avg_pool2d", attributes={"size": STEP_PAIR})
 def adaptive_avg_pool2d(
     node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]
 ) -> Tensor:
@@ -55,7 +78,7 @@ def adaptive_avg_pool2d(
     return F.adaptive_avg_pool2d(inputs[0], node.attrs["size"])
 
 
-@op("mean", attributes=("axes", "keepdim"))
+@op("mean", attributes={"axes": AXES, "keepdim": FLAG})
 def mean(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Mean over `axes` (non-negative, never the batch)."""
     return inputs[0].mean(node.attrs["axes"], keepdim=node.attrs["keepdim"])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from intaglio.errors import GraphError
 from intaglio.ir.graph import Node
+from intaglio.ops.attributes import Rule
 from intaglio.registry import Registry
 
 FloatFunction = Callable[[Node, Sequence[Tensor], Mapping[str, Tensor]], Tensor]
@@ -27,14 +28,14 @@ class OpSchema:
         name: As in `Node.op`.
         arity: Smallest and largest number of inputs; None: any number.
         roles: Roles of weights that it may have.
-        attributes: Names that `Node.attrs` must have, no more and no fewer.
+        attributes: Names that `Node.attrs` must have, no more and no fewer, and what they may hold.
         function: Its meaning in float32.
     """
 
     name: str
     arity: tuple[int, int | None]
     roles: tuple[str, ...]
-    attributes: tuple[str, ...]
+    attributes: Mapping[str, Rule]
     function: FloatFunction
 
 
@@ -46,19 +47,22 @@ def op(
     *,
     arity: tuple[int, int | None] = (1, 1),
     roles: tuple[str, ...] = (),
-    attributes: tuple[str, ...] = (),
+    attributes: Mapping[str, Rule] | None = None,
 ) -> Callable[[FloatFunction], FloatFunction]:
     """Return a decorator that files a float function as the op `name`."""
 
     def add(function: FloatFunction) -> FloatFunction:
-        OPS.register(name)(OpSchema(name, arity, roles, attributes, function))
+        OPS.register(name)(OpSchema(name, arity, roles, attributes or {}, function))
         return function
 
     return add
 
 
 def check_node(node: Node) -> None:
-    """Raise GraphError unless the node has what its op's schema names, no more and no fewer."""
+    """Raise GraphError unless the node has what its op's schema names, no more and no fewer.
+
+    Settings must hold what the schema allows; whether they fit the inputs' shapes is not looked at.
+    """
     schema = OPS[node.op]
     where = f"node '{node.name}' ({node.op})"
     fewest, most = schema.arity
@@ -70,6 +74,10 @@ def check_node(node: Node) -> None:
         )
     if not set(node.params) <= set(schema.roles):
         raise GraphError(f"{where} has the weights {sorted(node.params)}, not of {schema.roles}")
+    for setting, rule in schema.attributes.items():
+        if not rule.holds(node.attrs[setting]):
+            seen = repr(node.attrs[setting])[:80]
+            raise GraphError(f"{where} has {setting} = {seen}, not {rule.allowed}")
 
 
 Activation = tuple[float, float]

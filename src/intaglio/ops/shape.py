@@ -9,34 +9,48 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from intaglio.ir.graph import Node
+from intaglio.ops.attributes import (
+    AXIS,
+    COUNT,
+    FLAG,
+    INDEX,
+    ORDER,
+    PADDING,
+    REAL,
+    SCALES,
+    SHAPE,
+    STEP,
+    STEP_PAIR,
+    words,
+)
 from intaglio.ops.schema import op
 
 
-@op("concat", arity=(1, None), attributes=("axis",))
+@op("concat", arity=(1, None), attributes={"axis": AXIS})
 def concat(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Values side by side along `axis` (non-negative)."""
     return torch.cat(list(inputs), node.attrs["axis"])
 
 
-@op("pad", attributes=("padding", "value"))
+@op("pad", attributes={"padding": PADDING, "value": REAL})
 def pad(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Constant padding; `padding` as in F.pad: last axis first, (before, after) each."""
     return F.pad(inputs[0], node.attrs["padding"], value=node.attrs["value"])
 
 
-@op("reshape", attributes=("shape",))
+@op("reshape", attributes={"shape": SHAPE})
 def reshape(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """The same values in the same order; `shape[0]` is BATCH (-1)."""
     return inputs[0].reshape(node.attrs["shape"])
 
 
-@op("transpose", attributes=("order",))
+@op("transpose", attributes={"order": ORDER})
 def transpose(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Axes in another order."""
     return inputs[0].permute(node.attrs["order"])
 
 
-@op("slice", attributes=("axis", "start", "stop", "step"))
+@op("slice", attributes={"axis": AXIS, "start": INDEX, "stop": COUNT, "step": COUNT})
 def slice_axis(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Entries start, start + step, ... < stop of one axis; 0 <= start < stop <= size."""
     attrs = node.attrs
@@ -45,7 +59,15 @@ def slice_axis(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor
     return inputs[0][tuple(index)]
 
 
-@op("resize", attributes=("size", "mode", "align_corners", "scales"))
+@op(
+    "resize",
+    attributes={
+        "size": STEP_PAIR,
+        "mode": words("nearest", "bilinear"),
+        "align_corners": FLAG,
+        "scales": SCALES.optional(),
+    },
+)
 def resize(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Interpolation to `size` (height, width); `mode` "nearest" or "bilinear".
 
@@ -69,7 +91,7 @@ def resize(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
     )
 
 
-@op("depth_to_space", attributes=("block",))
+@op("depth_to_space", attributes={"block": STEP})
 def depth_to_space(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Blocks of channels become blocks of pixels, in TFLite's order.
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from intaglio.complaint import first_complaint
 from intaglio.errors import RequestError, UnknownName
 from intaglio.ptq.state import Step
 from intaglio.registry import Registry
@@ -72,9 +73,8 @@ def make_step(settings: dict[str, Any]) -> Step:
     try:
         made: Step = TypeAdapter(kind.make, config=None).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        first = first_complaint(error)
         raise RequestError(
-            f"step '{kind.name}', setting '{where}': {first['msg']}, got {first['input']!r}"
+            f"step '{kind.name}', setting '{first.key}': {first.message}, got {first.seen}"
         ) from error
     return made

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from intaglio.complaint import first_complaint
 from intaglio.errors import IntaglioError, RequestError
 
 T = TypeVar("T")
@@ -57,13 +59,13 @@ def from_plain(adapter: TypeAdapter[T], plain: Any, what: str) -> T:
         RequestError: If a value is missing or wrong; names the first such key of `what`.
     """
     try:
-        return adapter.validate_python(plain)
+        # as JSON: of Python's values pydantic takes "3" for a number, or no dict for a dataclass
+        return adapter.validate_json(json.dumps(plain, allow_nan=False), strict=True)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the whole"
+        first = first_complaint(error)
         raise RequestError(
-            f"{what}: {key}: {first['msg']}, got {str(first['input'])[:80]!r}. Was it written by"
-            " another version, or changed by hand?"
+            f"{what}: {first.key or 'the whole'}: {first.message}, got {first.seen}. Was it written"
+            " by another version, or changed by hand?"
         ) from None
-    except IntaglioError as error:
+    except (IntaglioError, ValueError) as error:
         raise RequestError(f"{what}: {error}") from None

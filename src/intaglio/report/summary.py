@@ -212,6 +212,6 @@ def _points_text(real: float | None, integer: float | None) -> str:
 
 
 def _smaller_text(real: int, integer: int | None) -> str:
-    if not integer:
+    if not integer or not real:
         return ""
     return f"{real / integer:.2f}x smaller" if real > integer else f"{integer / real:.2f}x larger"

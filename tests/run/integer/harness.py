@@ -13,6 +13,7 @@ a few of them MUL and MEAN give other bits on ARM, so the tests of `litert` hold
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from intaglio.export.tflite.check import CheckCounts, check_file
+from intaglio.export.tflite.verify import verify
 from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.numerics.affine import dequantize
@@ -37,6 +39,11 @@ IMAGES = 2
 Activation = tuple[float, float] | None
 UNBOUNDED = (float("-inf"), float("inf"))
 ACTIVATIONS: tuple[Activation, ...] = (None, None, (0.0, float("inf")), (0.0, 6.0), (-1.0, 1.0))
+
+
+def cases(count: int) -> int:
+    """Return how many random networks to test: `count`, or the share INTAGLIO_TEST_CASES asks."""
+    return max(1, count // int(os.environ.get("INTAGLIO_TEST_CASES", "1")))
 
 
 class Network:
@@ -167,6 +174,7 @@ def assert_same_bits(
     """
     twin = build_twin(graph, encodings, target)
     data = write_tflite(graph, encodings, target)
+    verify(data, "the written file")
     counts = check_file(data, twin, [images])
     nodes = "; ".join(f"{node.name}: {node.op} {node.attrs} {node.shape}" for node in graph)
     assert counts.mismatches == 0, f"{counts.worst} of {counts.values_compared} in {nodes}"

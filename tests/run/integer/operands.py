@@ -21,9 +21,9 @@ from intaglio.numerics.spec import QuantParams, per_tensor
 from intaglio.run.float import infer_shapes
 from intaglio.targets import LITERT
 from intaglio.targets.target import Target
-from run.integer.harness import Network
+from run.integer.harness import Network, cases
 
-CASES = 200
+CASES = cases(200)
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 FORMS = ("value", "constant", "scalar", "channel", "pixel", "means", "channel_mean", "crossed")
 

@@ -12,10 +12,10 @@ from intaglio.passes.express_padding import express_padding, same_padding
 from intaglio.passes.lower_transposed import crop_transposed
 from intaglio.run.float import infer_shapes
 from intaglio.targets.target import Target
-from run.integer.harness import TARGETS, Network
+from run.integer.harness import TARGETS, Network, cases
 from run.integer.layers import Layer, random_layer
 
-CASES = 100
+CASES = cases(100)
 KINDS = ("ordinary", "pointwise", "strided", "dilated", "grouped", "depthwise")
 
 CONV2D = {"stride": (1, 1), "padding": (0, 0, 0, 0), "dilation": (1, 1), "groups": 1}

@@ -15,9 +15,9 @@ from intaglio.numerics.spec import QuantParams, per_tensor
 from intaglio.passes.express_padding import same_padding
 from intaglio.targets import LITERT
 from intaglio.targets.target import Target
-from run.integer.harness import ACTIVATIONS, IMAGES, TARGETS, Network
+from run.integer.harness import ACTIVATIONS, IMAGES, TARGETS, Network, cases
 
-CASES = 200
+CASES = cases(200)
 
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 
@@ -122,7 +122,7 @@ def mean(seed: int, rank: int) -> Network:
 @both_targets
 @pytest.mark.parametrize("rank", sorted(AXES))
 def test_mean_gives_the_bits_of_the_runtime(rank: int, target: Target) -> None:
-    for seed in range(CASES if rank == 4 else 60):
+    for seed in range(CASES if rank == 4 else cases(60)):
         counts = mean(seed, rank).assert_same_bits(target)
 
         assert target.delegated == (counts.builtin == []), f"seed {seed}: {counts.builtin}"

@@ -12,9 +12,9 @@ from intaglio.errors import UnsupportedByTarget
 from intaglio.passes.lower_shapes import LARGEST_CONCAT
 from intaglio.targets import LITERT
 from intaglio.targets.target import Target
-from run.integer.harness import TARGETS, Network
+from run.integer.harness import TARGETS, Network, cases
 
-CASES = 200
+CASES = cases(200)
 RANKS = (2, 3, 4, 5)
 
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

@@ -14,16 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intaglio.errors import MismatchError
+from intaglio.errors import MismatchError, RequestError
 from intaglio.export.tflite.builder import Array
 from intaglio.export.tflite.layout import from_file, to_file
-from intaglio.export.tflite.runtime import (
-    expose_tensors,
-    not_delegated,
-    open_interpreter,
-    partitions,
-    run_file,
-)
+from intaglio.export.tflite.runner import InProcess, Runner, Runtime
+from intaglio.export.tflite.runtime import expose_tensors
 from intaglio.ir.graph import Node
 from intaglio.run.integer.twin import Twin, quantize_input
 
@@ -54,7 +49,9 @@ class CheckCounts:
     border_equal: int = 0
 
 
-def check_file(data: bytes, twin: Twin, batches: Iterable[Tensor]) -> CheckCounts:
+def check_file(
+    data: bytes, twin: Twin, batches: Iterable[Tensor], *, runtime: Runtime | None = None
+) -> CheckCounts:
     """Compare a file with its twin on images, tensor by tensor, value by value.
 
     The shipped bytes are run for the outputs, and a copy with every tensor exposed for the rest.
@@ -62,11 +59,17 @@ def check_file(data: bytes, twin: Twin, batches: Iterable[Tensor]) -> CheckCount
     Args:
         data: The file.
         batches: float32 [N, C, H, W] each, as the float network wants them.
+        runtime: What runs it: `isolated` for a file that was read from a disk and has passed
+            `verify`; None: this process, for a file that it has written.
+
+    Raises:
+        RequestError: If the runtime cannot load or run it, or it has not the twin's outputs.
     """
-    shipped = open_interpreter(data, twin.target)
-    exposed = open_interpreter(expose_tensors(data), twin.target)
+    opener = runtime or InProcess(twin.target)
+    shipped, exposed = opener.open(data), opener.open(expose_tensors(data))
+    _require_outputs(shipped, twin)
     counts = CheckCounts()
-    counts.partitions, counts.builtin = partitions(shipped), not_delegated(shipped)
+    counts.partitions, counts.builtin = shipped.opened.partitions, [*shipped.opened.builtin]
     for batch in batches:
         for image in batch.split(1):  # type: ignore[no-untyped-call]
             _check_image(shipped, exposed, twin, image, counts)
@@ -84,8 +87,14 @@ def require_match(counts: CheckCounts, twin: Twin) -> None:
         )
 
 
+def _require_outputs(shipped: Runner, twin: Twin) -> None:
+    given, expected = len(shipped.opened.outputs), len(twin.graph.outputs)
+    if given != expected:
+        raise RequestError(f"the file has {given} outputs, its twin {expected}: not a pair")
+
+
 def _check_image(
-    shipped: object, exposed: object, twin: Twin, image: Tensor, counts: CheckCounts
+    shipped: Runner, exposed: Runner, twin: Twin, image: Tensor, counts: CheckCounts
 ) -> None:
     values: dict[str, Tensor] = {}
 
@@ -106,9 +115,7 @@ def _check_image(
     for name, expected in values.items():
         if name in seen:
             _compare(name, to_file(expected), seen[name], counts)
-    for name, value, found in zip(
-        twin.graph.outputs, outputs, run_file(shipped, given), strict=True
-    ):
+    for name, value, found in zip(twin.graph.outputs, outputs, shipped.run(given), strict=True):
         expected = twin.raw(name, value)
         if name not in twin.encodings.activations or twin.graph[name].op == "quantize":
             continue  # in float, or taken from the runtime
@@ -135,19 +142,17 @@ def _taken_over(
     return theirs.contiguous()
 
 
-def _file_input(interpreter: object, twin: Twin, image: Tensor) -> Array:
-    detail = interpreter.get_input_details()[0]  # type: ignore[attr-defined]
-    if detail["dtype"] == np.float32:
+def _file_input(runner: Runner, twin: Twin, image: Tensor) -> Array:
+    if runner.opened.inputs[0].dtype == "float32":
         return to_file(image)
     name = twin.graph.inputs[0]
     params = twin.encodings.activations[name]
     return to_file(twin.raw(name, quantize_input(image, params, twin.target))).astype(np.int8)
 
 
-def _by_name(interpreter: object, given: Array) -> dict[str, Array]:
-    details = interpreter.get_output_details()  # type: ignore[attr-defined]
-    arrays = run_file(interpreter, given)
-    return {detail["name"]: array for detail, array in zip(details, arrays, strict=True)}
+def _by_name(runner: Runner, given: Array) -> dict[str, Array]:
+    arrays = runner.run(given)
+    return {end.name: array for end, array in zip(runner.opened.outputs, arrays, strict=True)}
 
 
 def _compare(name: str, expected: Array, found: Array, counts: CheckCounts) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,21 +18,22 @@ from intaglio.errors import IntaglioError, RequestError
 from intaglio.export.tflite.builder import Array
 from intaglio.export.tflite.layout import to_file
 from intaglio.export.tflite.metadata import JSON_NAME
-from intaglio.export.tflite.runtime import open_interpreter, run_file
-from intaglio.targets.target import Target
+from intaglio.export.tflite.runner import End, Runner
+
+INPUT_TYPES = ("float32", "int8", "uint8")
 
 
 @dataclass(frozen=True, eq=False)
 class FileNetwork:
-    """A file in its interpreter.
+    """An opened file.
 
     Attributes:
-        interpreter: With its tensors allocated.
+        runner: What runs it.
         input_shape: (1, C, H, W), in PyTorch's order.
         classes: Entries of its one output.
     """
 
-    interpreter: Any
+    runner: Runner
     input_shape: tuple[int, ...]
     classes: int
 
@@ -41,60 +41,72 @@ class FileNetwork:
         """Return the scores for float32 images [N, C, H, W], one after the other: [N, classes].
 
         Integer outputs come as they are, without their scale: their order is the same.
+
+        Raises:
+            RequestError: If the runtime cannot run the file.
         """
-        detail = self.interpreter.get_input_details()[0]
+        taken = self.runner.opened.inputs[0]
         rows = [
-            run_file(self.interpreter, _as_input(image, detail))[0].reshape(-1)
+            self._scores(_as_input(image, taken))
             for image in images.split(1)  # type: ignore[no-untyped-call]
         ]
         return torch.from_numpy(np.stack(rows).astype(np.float32))  # [N, classes]
 
+    def _scores(self, image: Array) -> Array:
+        scores = self.runner.run(image)[0].reshape(-1)
+        if scores.size != self.classes:
+            raise RequestError(f"the file gives {scores.size} scores and says {self.classes}")
+        return scores
 
-def open_network(content: bytes, target: Target, where: str) -> FileNetwork:
-    """Return the classifier in a .tflite file.
+
+def as_network(runner: Runner, where: str) -> FileNetwork:
+    """Return the classifier in an opened .tflite file.
 
     Args:
-        target: Whose interpreter runs it.
         where: The file's name, for messages.
 
     Raises:
-        RequestError: If the interpreter cannot load it, or it is no classifier of one image.
+        RequestError: If it is no classifier of one image.
     """
-    interpreter = open_or_refuse(content, target, where)
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    shape = tuple(int(size) for size in inputs[0]["shape"])
-    if len(inputs) != 1 or len(shape) != 4 or shape[0] != 1 or shape[3] not in (1, 3):
+    inputs, outputs = runner.opened.inputs, runner.opened.outputs
+    shape = inputs[0].shape
+    is_image = len(shape) == 4 and shape[0] == 1 and min(shape) > 0 and shape[3] in (1, 3)
+    if len(inputs) != 1 or not is_image:
         raise RequestError(
-            f"{where}: takes {[list(map(int, entry['shape'])) for entry in inputs]}, not one image"
+            f"{where}: takes {[list(end.shape) for end in inputs]}, not one image"
             " [1, H, W, 3] or [1, H, W, 1]"
         )
-    sizes = [size for size in outputs[0]["shape"] if size != 1]
+    sizes = [size for size in outputs[0].shape if size != 1]
     if len(outputs) != 1 or len(sizes) != 1:
         raise RequestError(
-            f"{where}: gives {[list(map(int, entry['shape'])) for entry in outputs]}, not the"
+            f"{where}: gives {[list(end.shape) for end in outputs]}, not the"
             " scores of one classifier [1, classes]: accuracy is not defined for it"
         )
-    return FileNetwork(interpreter, (1, shape[3], shape[1], shape[2]), int(sizes[0]))
+    taken = inputs[0]
+    if taken.dtype not in INPUT_TYPES:
+        raise RequestError(f"{where}: takes {taken.dtype}, not {', '.join(INPUT_TYPES)}")
+    if taken.dtype != "float32" and not 0 < taken.scale < np.inf:
+        raise RequestError(f"{where}: takes {taken.dtype} with the scale {taken.scale}")
+    return FileNetwork(runner, (1, shape[3], shape[1], shape[2]), sizes[0])
 
 
-def open_or_refuse(content: bytes, target: Target, where: str) -> Any:
-    """Return the file's interpreter.
+def input_shape(content: bytes) -> tuple[int, ...]:
+    """Return the shape that a file says it takes, in the file's layout, without running it.
 
-    Raises:
-        RequestError: If the bytes are no .tflite file, or one with ops that the runtime lacks.
+    Args:
+        content: What `verify` has passed.
     """
-    try:
-        return open_interpreter(content, target)
-    except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise RequestError(
-            f"{where}: {target.runtime} cannot load it: damaged, no .tflite file, or with ops that"
-            f" the runtime lacks ({reason})"
-        ) from error
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    taken = graph.Tensors(graph.Inputs(0))
+    return tuple(int(taken.Shape(axis)) for axis in range(taken.ShapeLength()))
 
 
 def stored_preprocess(content: bytes, where: str) -> Preprocess | None:
     """Return what a file says is done to its images; None where it says nothing.
+
+    Args:
+        content: What `verify` has passed.
+        where: The file's name, for messages.
 
     Raises:
         RequestError: If what it says makes no sense.
@@ -126,16 +138,12 @@ def _metadata(content: bytes) -> bytes | None:
     return None
 
 
-def _as_input(image: Tensor, detail: dict[str, Any]) -> Array:
+def _as_input(image: Tensor, taken: End) -> Array:
     """Return one image [1, C, H, W] in the file's layout and type: q = round(x / s) + z."""
     values = to_file(image)
-    kind = np.dtype(detail["dtype"])
-    if kind == np.float32:
+    if taken.dtype == "float32":
         return values
-    if kind not in (np.dtype(np.int8), np.dtype(np.uint8)):
-        raise RequestError(f"the file takes {kind.name}, not float32, int8 or uint8")
-    scale, zero_point = detail["quantization"]
-    steps = np.rint(values / np.float32(scale)) + zero_point
-    limits = np.iinfo(kind)
-    clipped: Array = np.clip(steps, limits.min, limits.max).astype(kind)
+    steps = np.rint(values / np.float32(taken.scale)) + taken.zero_point
+    limits = np.iinfo(taken.dtype)
+    clipped: Array = np.clip(steps, limits.min, limits.max).astype(taken.dtype)
     return clipped

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intaglio.errors import UnsupportedByTarget
+from intaglio.errors import NonFiniteError, UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
@@ -100,6 +100,9 @@ def quantize_input(images: Tensor, params: QuantParams, target: Target) -> Tenso
     """Return float values as centered integers, channels last in memory, as QUANTIZE does.
 
     xnnpack: rint(f32(x * f32(1 / s))) + z;  reference: half away from zero of f32(x / s), + z.
+
+    Raises:
+        NonFiniteError: If NaN is among the values: no integer stands for it.
     """
     spec, zero = params.spec, params.zero
     if target.arithmetic == "reference":
@@ -108,6 +111,11 @@ def quantize_input(images: Tensor, params: QuantParams, target: Target) -> Tenso
     else:
         inverse = np.float32(np.float32(1.0) / params.step)
         centered = (images * float(inverse)).round_()
+    if bool(centered.isnan().any()):
+        raise NonFiniteError(
+            "NaN in values that are to become integers: look at the images, and at the weights of"
+            " layers kept in float"
+        )
     centered = centered.clamp_(spec.qmin - zero, spec.qmax - zero)
     if centered.ndim == 4:
         return centered.contiguous(memory_format=torch.channels_last)

@@ -9,6 +9,8 @@ from intaglio.numerics.affine import quantize
 from intaglio.numerics.spec import QuantParams
 
 BIAS_LIMIT = 2**30
+BEYOND_INT32 = 2**40
+"""Larger biases are held as this one: no int64 would hold them, and none of them fits a layer."""
 INT4_SHIFT = 4
 """XNNPACK's kernels hold int4 weights shifted up by so many bits, and with them accumulators."""
 
@@ -29,4 +31,5 @@ def integer_bias(bias: Tensor, input_scale: Tensor, weight_scale: Tensor) -> Ten
     The step is the float32 product, which is what the file states as the bias' scale.
     """
     step = (input_scale.float() * weight_scale.float()).double()
-    return (bias.double() / step).round().to(torch.int64)
+    steps = (bias.double() / step).round()
+    return steps.clamp(-BEYOND_INT32, BEYOND_INT32).to(torch.int64)

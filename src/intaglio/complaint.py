@@ -1,0 +1,51 @@
+"""What is wrong with a file's values, from pydantic's errors: one line, whatever the file holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+LONGEST = 80
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """The first thing that is wrong.
+
+    Attributes:
+        key: Path of the value, "layers.0.macs"; "" for the whole.
+        kind: pydantic's name of the error.
+        message: What is wrong with it.
+        seen: The value; of lists and objects the kind alone.
+    """
+
+    key: str
+    kind: str
+    message: str
+    seen: str
+
+
+def first_complaint(error: ValidationError) -> Complaint:
+    """Return the first of the errors, its key and value cut to what fits a line."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    value = first["input"]
+    message = " ".join(first["msg"].split())[: 2 * LONGEST]
+    return Complaint(printable(key)[: 2 * LONGEST], first["type"], message, _shown(value))
+
+
+def _shown(value: object) -> str:
+    if type(value) is int and value.bit_length() > LONGEST:
+        return f"a whole number of {value.bit_length()} bits"  # its digits may be beyond Python's
+    if value is None or isinstance(value, str | bool | int | float):
+        return ascii(value)[:LONGEST]
+    return f"a {type(value).__name__}"
+
+
+def printable(text: str) -> str:
+    """Return text with line breaks and other characters that do not print escaped."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )

@@ -1,0 +1,62 @@
+"""Whether encodings fit the graph that they lie beside: grids that its kernels can hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from intaglio.errors import RequestError
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.spec import QuantParams, QuantSpec
+from intaglio.ops.convolution import WEIGHTED
+
+WIDTHS = range(2, 9)
+"""Bits that values and weights of layers may have."""
+
+
+def refuse_grids(graph: Graph, encodings: Encodings, where: Path) -> None:
+    """Raise RequestError where a grid is none that a value or a weight can have; names both.
+
+    Args:
+        encodings: With names of the graph alone, and a grid for each layer with integer weights.
+        where: The file, for messages.
+    """
+    for name, grid in encodings.activations.items():
+        if grid.spec.bits not in WIDTHS or grid.spec != QuantSpec(bits=grid.spec.bits):
+            raise RequestError(
+                f"{where}: '{name}' has the grid {_text(grid)}: values have 2 to 8 bits, signed,"
+                " not symmetric, and one scale"
+            )
+        _refuse_without_inputs(graph, graph[name], encodings, where)
+    for name, grid in encodings.weights.items():
+        _refuse_weight(graph, graph[name], grid, where)
+
+
+def _refuse_without_inputs(graph: Graph, node: Node, encodings: Encodings, where: Path) -> None:
+    missing = [name for name in node.inputs if name not in encodings.activations]
+    if missing and node.op != "quantize":
+        raise RequestError(
+            f"{where}: '{node.name}' has a grid and the value '{missing[0]}' that it reads has none"
+        )
+
+
+def _refuse_weight(graph: Graph, node: Node, grid: QuantParams, where: Path) -> None:
+    spec, shape = grid.spec, graph.param(node, "weight").shape
+    axes = (None, WEIGHTED.get(node.op))
+    if spec.bits not in WIDTHS or not spec.symmetric or spec.axis not in axes:
+        raise RequestError(
+            f"{where}: the weight of '{node.name}' has the grid {_text(grid)}: weights have 2 to 8"
+            f" bits, symmetric, and one scale or one along axis {axes[1]}"
+        )
+    if spec.axis is not None and len(grid.scale) != shape[spec.axis]:
+        raise RequestError(
+            f"{where}: '{node.name}' has {len(grid.scale)} scales along axis {spec.axis} of a"
+            f" weight {list(shape)}"
+        )
+
+
+def _text(grid: QuantParams) -> str:
+    spec = grid.spec
+    words = [f"{spec.bits} bits", "signed" if spec.signed else "unsigned"]
+    words += ["symmetric"] * spec.symmetric + ["narrow"] * spec.narrow
+    return ", ".join([*words, f"axis {spec.axis}"])
