@@ -316,6 +316,27 @@ def test_an_archive_of_torchscript_is_told_apart_from_a_damaged_one(network, tmp
     assert "never unpickles" in refusal(network, tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize("new_format", [True, False])
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_key_that_is_nested_without_end_neither_stalls_nor_crashes(
+    network, tmp_path, new_format, shared
+):
+    path = tmp_path / "a.pth"
+    key = b")q\x01" + b"h\x01h\x01\x86q\x01" * 60 if shared else b")" + b"\x85" * 500_000
+    content = b"\x80\x02}" + key + b"K\x01s."
+    torch.save({}, path, _use_new_zipfile_serialization=new_format)
+    if new_format:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/data.pkl", content)
+            archive.writestr("a/version", b"3")
+    else:
+        whole, empty = path.read_bytes(), pickle.dumps({}, 2)
+        path.write_bytes(whole.replace(empty, content))
+
+    message = refusal(network, path)
+    assert "nested without end" in message or "never unpickles" in message
+
+
 def test_tensors_without_values_are_refused(network, trained, tmp_path):
     trained["2.weight"] = trained["2.weight"].to("meta")
     torch.save(trained, tmp_path / "a.pth")

@@ -19,10 +19,12 @@ from torch import Tensor, nn
 
 from intaglio.errors import NonFiniteError, WeightsError
 from intaglio.host.archive import DamagedArchive, check_contents, open_archive
+from intaglio.host.plain_pickle import check_pickle
 
 WRAPPER_KEYS = ("state_dict", "model")  # where checkpoints keep the state dict beside other things
 PARALLEL_PREFIX = "module."  # what nn.DataParallel puts before each key
 BATCH_COUNTER = "num_batches_tracked"  # evaluation never reads it, and converted files lack it
+PICKLES_OF_OLD_FORMAT = 5  # magic number, version, machine, content, keys of storages
 NAMED = 3  # how many keys of each kind a message names
 
 
@@ -91,6 +93,8 @@ def _read_checkpoint(path: Path, start: bytes) -> object:
     is_zip, is_old_format = start.startswith(b"PK\x03\x04"), start.startswith(b"\x80")
     if is_zip:
         _check_archive(path)
+    else:
+        _check_old_format(path)
     try:
         with warnings.catch_warnings():  # about the file's format; what matters is raised
             warnings.simplefilter("ignore")
@@ -111,6 +115,10 @@ def _check_archive(path: Path) -> None:
     try:
         with open_archive(path) as archive:
             check_contents(archive)
+            for name in archive.namelist():
+                if name.lower().endswith(".pkl"):
+                    with archive.open(name) as file:
+                        check_pickle(file)
     except DamagedArchive as error:
         if error.compressed.endswith(".py"):  # the code of a TorchScript archive
             raise _needs_unpickling(path) from error
@@ -118,6 +126,16 @@ def _check_archive(path: Path) -> None:
             f"the weights file '{path}' is truncated or no PyTorch checkpoint ({error}): fetch or"
             " write it again"
         ) from error
+
+
+def _check_old_format(path: Path) -> None:
+    """Raise WeightsError if one of the pickles that the file begins with makes too much."""
+    with path.open("rb") as file:
+        try:
+            for _ in range(PICKLES_OF_OLD_FORMAT):
+                check_pickle(file)
+        except ValueError as error:
+            raise _needs_unpickling(path) from error
 
 
 def _needs_unpickling(path: Path) -> WeightsError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,23 @@ def test_a_saved_program_is_a_model(
     assert report["check"]["mismatches"] == 0
     assert any("fixed batch of 1" in warning for warning in report["warnings"]) == bool(batch)
     assert (place / "net-w8a8" / "model.tflite").is_file()
+
+
+def test_a_program_whose_calls_have_senseless_arguments_is_refused(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    program = torch.export.export(
+        nn.Sequential(nn.Conv2d(3, 4, 3, stride=2)).eval(), (torch.zeros(1, 3, 32, 32),)
+    )
+    torch.export.save(program, "net.pt2")
+    with zipfile.ZipFile("net.pt2") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile("net.pt2", "w") as archive:
+        for name, content in parts.items():
+            text = json.dumps(json.loads(content)).encode() if name.endswith(".json") else content
+            archive.writestr(name, text.replace(b'"as_ints": [2, 2]', b'"as_ints": [false, 2]'))
+
+    assert intaglio("compress", "net.pt2", *CALIBRATION, "--json") == 2
+
+    told = capsys.readouterr().err
+    assert "the program 'net.pt2' is damaged: it cannot be computed (TypeError: conv2d()" in told

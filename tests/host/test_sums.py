@@ -98,6 +98,14 @@ def test_any_flipped_bit_of_any_file_is_noticed(result: Path) -> None:
         (result / name).write_bytes(content)
 
 
+def test_a_name_that_no_file_can_have_is_told(result: Path) -> None:
+    sums = result / "SHA256SUMS"
+    sums.write_text(sums.read_text() + f"{'0' * 64}  {'x' * 300}\n")
+
+    with pytest.raises(RequestError, match="cannot be read"):
+        verify_sums(result)
+
+
 def test_a_sum_stated_twice_is_refused(result: Path) -> None:
     sums = result / "SHA256SUMS"
     sums.write_text(sums.read_text() + sums.read_text())

@@ -29,7 +29,7 @@ _DATA_GLOBALS = re.compile(
 )
 _OPERATORS = re.compile(
     r"torch\.ops\.aten\.(?!from_file\b)\w+\.\w+"
-    r"|_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|pow|neg|eq|ne|lt|le|gt|ge|and_|or_)"
+    r"|_operator\.(getitem|add|sub|mul|floordiv|truediv|mod|neg|eq|ne|lt|le|gt|ge|and_|or_)"
     r"|torch\.sym_(int|float|max|min|not|ite|sum)|math\.(ceil|floor|trunc)"
     r"|torch\.ops\.higher_order\.wrap_with_(set_grad_enabled|autocast)"
 )

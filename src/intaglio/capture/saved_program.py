@@ -21,10 +21,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
-from torch.utils import _pytree as pytree
 
+from intaglio.capture.bounded_work import check_work
 from intaglio.capture.plain_parts import (
     LARGEST_PROGRAM_BYTES,
     foreign_in_examples,
@@ -48,8 +47,6 @@ KNOWN = re.compile(
     r"|data/constants/(tensor_\d+|model_constants_config\.json)"
 )
 LEFT_OUT = re.compile(r"extra/.+|data/sample_inputs/model\.pt")
-LARGEST_MADE = 2**26
-"""Elements of a tensor that a call makes from nothing, such as zeros."""
 REMEDY = "save it again with torch.export.save of torch 2.13"
 
 
@@ -72,7 +69,7 @@ def load_program(path: Path | str) -> ExportedProgram:
     try:
         with _silent_torch():
             program = torch.export.load(clean)
-            _check_made(program)
+            check_work(program.graph_module)
             return program
     except Exception as error:  # likewise
         raise _damaged(path, error) from error
@@ -131,18 +128,6 @@ def _refuse_foreign(parts: Mapping[str, bytes], path: Path) -> None:
     found = foreign_in_examples(parts[EXAMPLES]) or foreign_in_program(program)
     if found:
         raise _needs_unpickling(path, found)
-
-
-def _check_made(program: ExportedProgram) -> None:
-    """Raise ValueError where a call makes, from nothing, more than an image's values could be."""
-    with FakeTensorMode():
-        for node in program.graph.nodes:
-            if node.op != "call_function" or node.all_input_nodes:
-                continue
-            made = pytree.tree_leaves(node.target(*node.args, **node.kwargs))
-            count = sum(value.numel() for value in made if isinstance(value, Tensor))
-            if count > LARGEST_MADE:
-                raise ValueError(f"'{node.name}' makes a tensor of {count} elements")
 
 
 def _plain_json(content: bytes) -> Any:

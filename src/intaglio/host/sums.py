@@ -60,9 +60,9 @@ def verify_sums(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     for name, stated in sums.items():
-        if not (folder / name).is_file():  # nor a pipe, which would be waited for
-            raise _damaged(folder, f"{name} is missing")
         try:
+            if not (folder / name).is_file():  # nor a pipe, which would be waited for
+                raise _damaged(folder, f"{name} is missing")
             found = _digest(folder / name)
         except OSError as error:
             raise _damaged(folder, f"{name} cannot be read ({error.strerror})") from error
