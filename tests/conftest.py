@@ -33,7 +33,16 @@ MARKED = {
         "ptq",
         "zoo/test_networks.py",
     ),
-    "networks": ("end_to_end/test_architectures.py", "test_pipeline.py", "zoo/test_networks.py"),
+    "long": (
+        "calibrate/test_nudge.py",
+        "end_to_end",
+        "passes/test_channel_statistics.py",
+        "ptq/test_blocks.py",
+        "ptq/test_file_size.py",
+        "run/integer/test_agreement.py",
+        "test_pipeline.py",
+        "zoo/test_networks.py",
+    ),
 }
 """Marker to the folders and files whose every test has it (pyproject.toml says what it means)."""
 

@@ -50,14 +50,17 @@ def _is_traced(x: Tensor) -> bool:
 
 
 def _is_exact(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether any order of the sums gives the same: small integers, or weights that only pick."""
-    if _are_steps(x) and _are_steps(weight):
-        return True
-    chosen = weight.detach().flatten(1)
-    picks = bool(((chosen != 0).sum(1) <= 1).all()) and _are_steps(
-        chosen.abs().log2() / EXACT_STEPS
+    """Whether any order gives the same: sums of small integers, or of one number and zeros."""
+    return (_are_steps(x) and _are_steps(weight)) or (
+        bias is None and (_picks(x) or _picks(weight))
     )
-    return picks and bias is None
+
+
+def _picks(values: Tensor) -> bool:
+    """Whether each row, of an image or an output channel, is one power of two and zeros."""
+    rows = values.detach().flatten(1)
+    is_single = bool(((rows != 0).sum(1) <= 1).all())
+    return is_single and _are_steps(rows.abs().log2() / EXACT_STEPS)
 
 
 def _are_steps(values: Tensor) -> bool:
