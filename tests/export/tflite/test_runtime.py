@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from intaglio.export.tflite.exposed import expose_tensors
 from intaglio.export.tflite.runtime import (
-    expose_tensors,
     not_delegated,
     open_interpreter,
     partitions,

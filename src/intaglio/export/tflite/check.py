@@ -16,9 +16,9 @@ from torch import Tensor
 
 from intaglio.errors import MismatchError
 from intaglio.export.tflite.builder import Array
+from intaglio.export.tflite.exposed import expose_tensors
 from intaglio.export.tflite.layout import from_file, to_file
 from intaglio.export.tflite.runtime import (
-    expose_tensors,
     not_delegated,
     open_interpreter,
     partitions,

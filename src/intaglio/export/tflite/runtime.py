@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers
-import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from intaglio.export.tflite.builder import FILE_IDENTIFIER, Array
+from intaglio.export.tflite.builder import Array
 from intaglio.targets.target import Target
 
 DELEGATE = "DELEGATE"
@@ -62,25 +59,3 @@ def not_delegated(interpreter: Any) -> list[str]:
             read = (int(tensor) for tensor in ops[index]["inputs"])
             waiting += [tensor for tensor in read if tensor not in given]
     return [str(op["op_name"]) for index, op in enumerate(ops) if index not in taken]
-
-
-def expose_tensors(data: bytes) -> bytes:
-    """Return a copy of a file in which every int8 tensor that an operator makes is an output.
-
-    Under the delegate inner tensors have no memory that could be read; outputs have, and the file
-    still runs as one partition (kernels.md, section 6).
-    """
-    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
-    subgraph = model.subgraphs[0]
-    kept = {int(index) for index in subgraph.outputs}
-    made = [int(index) for operator in subgraph.operators for index in operator.outputs]
-    extra = [
-        index
-        for index in made
-        if index not in kept and subgraph.tensors[index].type == schema.TensorType.INT8
-    ]
-    subgraph.outputs = np.asarray([*subgraph.outputs, *extra], np.int32)
-    model.signatureDefs = []
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
-    return bytes(builder.Output())
