@@ -12,7 +12,6 @@ from intaglio.export.tflite.runtime import open_interpreter
 from intaglio.export.tflite.write import write_tflite
 from intaglio.numerics.affine import dequantize
 from intaglio.numerics.spec import QuantParams, per_tensor
-from intaglio.run.float import infer_shapes
 from intaglio.run.integer import build_twin
 from intaglio.run.integer.convolution import MULTIPLIER_LIMIT
 from intaglio.targets import LITERT, LITERT_REFERENCE
@@ -72,7 +71,6 @@ def test_multipliers_at_which_xnnpack_does_not_load_the_file_are_refused(
 @every_layer
 def test_the_limit_of_multipliers_is_the_runtimes_own(op: str, attrs: dict[str, Any]) -> None:
     network = layer(op, attrs, weight_scale=MULTIPLIER_LIMIT * 1.01)
-    infer_shapes(network.graph)
     data = write_tflite(network.graph, network.encodings(), LITERT)
 
     with pytest.raises(RuntimeError, match="failed to create XNNPACK runtime"):
@@ -120,7 +118,6 @@ def test_accumulators_beyond_int32_are_refused(target: Target) -> None:
         params={"weight": ones},
         weight=weight,
     )
-    infer_shapes(network.graph)
 
     with pytest.raises(UnsupportedByTarget, match="beyond int32"):
         build_twin(network.graph, network.encodings(), target)

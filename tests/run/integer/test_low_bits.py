@@ -14,7 +14,6 @@ from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import Graph
 from intaglio.numerics.affine import dequantize, fake_quantize
 from intaglio.numerics.spec import per_tensor
-from intaglio.run.float import infer_shapes
 from intaglio.run.integer import build_twin
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
@@ -92,7 +91,6 @@ def test_accumulators_up_to_2_to_the_27_are_exact(bits: int, target: Target) -> 
 
 def test_beyond_2_to_the_27_xnnpack_cannot_hold_them_with_4_bits_and_the_layer_is_refused() -> None:
     network = one_layer(4, bias=2**27)
-    infer_shapes(network.graph)
 
     with pytest.raises(UnsupportedByTarget, match="beyond int32"):
         build_twin(network.graph, network.encodings(), LITERT)
@@ -101,7 +99,6 @@ def test_beyond_2_to_the_27_xnnpack_cannot_hold_them_with_4_bits_and_the_layer_i
 def test_that_limit_is_xnnpacks_own() -> None:
     """A file whose bias is just beyond it, which no twin would let through, has the sign wrong."""
     network = one_layer(4, bias=2**27 + 2**15)
-    infer_shapes(network.graph)
 
     interpreter = open_interpreter(write_tflite(network.graph, network.encodings(), LITERT), LITERT)
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], torch.zeros(1, 3, 3, 8))
@@ -124,7 +121,6 @@ def test_multipliers_from_256_on_are_refused_as_at_8_bits(bits: int) -> None:
     network.grids["conv2d"] = per_tensor(1 / 255.9, 0)
     assert network.assert_same_bits(LITERT).builtin == []
     network.grids["conv2d"] = per_tensor(1 / 256.1, 0)
-    infer_shapes(network.graph)
 
     with pytest.raises(UnsupportedByTarget, match="multiplier"):
         build_twin(network.graph, network.encodings(), LITERT)
@@ -137,7 +133,6 @@ def test_rows_that_do_not_fill_whole_bytes_are_left_to_another_kernel_and_refuse
     bits: int, c_in: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = one_layer(bits, c_in=c_in)
-    infer_shapes(network.graph)
 
     with pytest.raises(UnsupportedByTarget, match=f"weight has {bits} bits.*whole bytes"):
         write_tflite(network.graph, network.encodings(), LITERT)
