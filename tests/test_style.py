@@ -65,9 +65,7 @@ def calls(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_only_commands_print(name):
-    assert (
-        name.startswith("cli/") or name.endswith("__main__.py") or "print" not in calls(name)
-    )
+    assert name.startswith("cli/") or name.endswith("__main__.py") or "print" not in calls(name)
 
 
 @pytest.mark.parametrize("name", FILES)
