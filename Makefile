@@ -1,7 +1,8 @@
-# make demo    the main job on handwritten digits, from a checkpoint that ships
-# make test    the whole test suite
-# make check   lint, format, types, floors
-# make bench   the measurements of benchmarks/
+# make demo        the main job on handwritten digits, from a checkpoint that ships
+# make test        the whole test suite, in two processes
+# make test-quick  a part of it from every room, within a minute
+# make check       lint, format, types, floors
+# make bench       the measurements of benchmarks/
 #
 # Each of them makes the virtual environment .venv first, when it is missing or out of date.
 
@@ -10,8 +11,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+ # Compiled modules are kept: a process that a test starts would compile all of them once more.
+TESTS := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test test-quick check bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/d'
@@ -26,7 +30,10 @@ demo: $(READY)
 	$(BIN)/python -m intaglio.demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	$(TESTS)
+
+test-quick: $(READY)
+	$(TESTS) --quick
 
 check: $(READY)
 	$(BIN)/ruff check .

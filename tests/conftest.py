@@ -23,20 +23,42 @@ def data_pack() -> Path:
     return folder
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --quick: the loop of a developer, a part of the tests of every room."""
+    parser.addoption(
+        "--quick", action="store_true", help="the first row of each test that is not marked slow"
+    )
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests that share what is dear to make into the same process.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put tests that share what is dear to make into the same process; choose where asked to.
 
     All tests of an architecture are a group: torch.export takes a second for each, and `captured`
     keeps what it made. Other tests go with their file, whose fixtures they share.
     """
+    if config.getoption("quick"):
+        quick = _quick(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in quick])
+        items[:] = quick
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
+def _quick(items: list[pytest.Item]) -> dict[pytest.Item, None]:
+    """Return the first row of each test function that is not marked slow, in order.
+
+    So a new test, file or room is in it from its first day, and a new row makes it no slower.
+    """
+    first: dict[str, pytest.Item] = {}
+    for item in items:
+        if item.get_closest_marker("slow") is None:
+            first.setdefault(item.nodeid.partition("[")[0], item)
+    return dict.fromkeys(first.values())
+
+
 def _group(item: pytest.Item) -> str:
-    name = getattr(item, "callspec", None) and item.callspec.params.get("name")
-    if name in ARCHITECTURES:
-        return str(name)
-    return item.nodeid.partition("::")[0]
+    name = item.callspec.params.get("name") if hasattr(item, "callspec") else None
+    name = f"zoo.{name}" if f"zoo.{name}" in ARCHITECTURES else name
+    return name if name in ARCHITECTURES else item.nodeid.partition("::")[0]
