@@ -6,9 +6,8 @@ import pytest
 import torch
 from trained import mobilenet_v2
 
-from architectures import images
+from architectures import captured_zoo, images
 from architectures.sketch import Sketch
-from intaglio.capture import capture
 from intaglio.ir.graph import Node
 from intaglio.numerics.normal import Normal
 from intaglio.ops.convolution import WEIGHTED
@@ -20,7 +19,6 @@ from intaglio.passes.channel_statistics import (
 )
 from intaglio.passes.lower import lower
 from intaglio.run.float import run_float
-from intaglio.zoo.parse import build_model, parse_model
 
 
 def doubles(*numbers: float) -> torch.Tensor:
@@ -52,8 +50,7 @@ def test_the_deviation_is_gamma_only_where_the_variance_is_far_above_eps():
     ],
 )
 def test_every_layer_of_the_zoo_that_took_in_a_norm_has_an_entry(model, without_norm):
-    built = build_model(parse_model(model))
-    captured = capture(built.module, torch.zeros(built.input_shape))
+    captured = captured_zoo(model).copy()
     norms = sum(node.op == "batch_norm" for node in captured)
     graph = captured.copy()
     canonicalize(graph)
