@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from architectures import catalogue
 from intaglio import zoo
@@ -30,20 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put tests that share what is dear to make into the same process; choose where asked to.
-
-    All tests of an architecture are a group: torch.export takes a second for each, and `captured`
-    keeps what it made. Other tests go with their file, whose fixtures they share.
-    """
+    """Leave of the tests what --quick asks for."""
     if config.getoption("quick"):
-        quick = _quick(items)
-        config.hook.pytest_deselected(items=[item for item in items if item not in quick])
-        items[:] = quick
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
+        chosen = _quick(items)
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
 
 
 def _quick(items: list[pytest.Item]) -> dict[pytest.Item, None]:
@@ -58,7 +51,23 @@ def _quick(items: list[pytest.Item]) -> dict[pytest.Item, None]:
     return dict.fromkeys(first.values())
 
 
-def _group(item: pytest.Item) -> str:
-    name = item.callspec.params.get("name") if hasattr(item, "callspec") else None
-    name = f"zoo.{name}" if f"zoo.{name}" in ARCHITECTURES else name
-    return name if name in ARCHITECTURES else item.nodeid.partition("::")[0]
+class Together(LoadScopeScheduling):
+    """Gives tests that share what is dear to make to the same process.
+
+    All tests of an architecture are a group: torch.export takes a second for each, and `captured`
+    keeps what it made. Other tests go with their file, whose fixtures they share.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, row = nodeid.partition("::")
+        for value in row.partition("[")[2].rstrip("]").split("-"):
+            for name in (value, f"zoo.{value}"):
+                if name in ARCHITECTURES:
+                    return name
+        return file
+
+
+@pytest.hookimpl(optionalhook=True)  # there is none where pytest-xdist is switched off
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together | None:
+    """Return how `-n` shares out the tests, unless `--dist` says it."""
+    return Together(config, log) if config.getoption("dist") == "load" else None
