@@ -52,6 +52,7 @@ def test_it_stops_at_the_first_rung_where_the_wish_is_met():
     assert report.warnings == []
 
 
+@pytest.mark.slow
 def test_every_attempt_states_what_it_cost_and_brought(hard):
     report = hard.report
 
@@ -64,6 +65,7 @@ def test_every_attempt_states_what_it_cost_and_brought(hard):
             assert attempt.sqnr_db is not None
 
 
+@pytest.mark.slow
 def test_what_does_not_help_is_rolled_back_and_the_best_is_what_comes_out(hard):
     attempts = hard.report.attempts
     assert any(not attempt.kept for attempt in attempts)
@@ -74,6 +76,7 @@ def test_what_does_not_help_is_rolled_back_and_the_best_is_what_comes_out(hard):
         assert step in kept
 
 
+@pytest.mark.slow
 def test_the_recipe_that_was_found_repeats_the_file_without_a_search(hard):
     again = intaglio.compress(damaged(), X[:1], data=X, recipe=hard.recipe)
 

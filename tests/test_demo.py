@@ -96,6 +96,7 @@ def run_demo(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
     return ended.value.code
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_many_threads")
 def test_the_demo_prints_accuracy_size_and_an_exact_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
@@ -120,6 +121,7 @@ def test_the_demo_prints_accuracy_size_and_an_exact_check(
     assert result.report.to_dict()["preprocess"]["mean"] == list(PREPROCESS.mean)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_many_threads")
 def test_a_place_that_holds_other_files_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture

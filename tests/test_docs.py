@@ -88,6 +88,7 @@ def driver() -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("page", with_python(PAGES), ids=lambda page: page.name)
 def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(

@@ -87,6 +87,7 @@ def of_pack(path: Path, preprocess: Preprocess, size: int, count: int) -> tuple[
     return batch.images, batch.labels
 
 
+@pytest.mark.slow
 def test_mobilenet_v2_with_real_weights_on_real_images(data_pack):
     module = intaglio.zoo.mobilenet_v2_tf()
     load_weights(module, data_pack / "weights/mobilenet_v2_1.0_224_tf.safetensors")

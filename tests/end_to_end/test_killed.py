@@ -55,6 +55,7 @@ for number in range(16):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_run_leaves_a_whole_result_or_none(place: Path) -> None:
     for seed in (1, 2, 3):

@@ -50,6 +50,7 @@ def graph(captured: Graph) -> Graph:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheme", "target"),
     [
@@ -96,6 +97,7 @@ def test_a_mixture_of_8_4_and_2_bits_is_one_partition_and_its_twin(
     assert target.delegated == (counts.builtin == [])
 
 
+@pytest.mark.slow
 def test_a_saved_result_with_low_bits_comes_back_with_its_bits_and_its_size(
     captured: Graph, tmp_path: Path
 ) -> None:

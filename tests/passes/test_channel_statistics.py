@@ -40,6 +40,7 @@ def test_the_deviation_is_gamma_only_where_the_variance_is_far_above_eps():
     assert torch.equal(found["conv"].mean, graph.params["norm.bias"].double())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "without_norm"),
     [
@@ -169,6 +170,7 @@ def test_nothing_is_claimed_of_products_and_sigmoids():
     assert set(value_moments(sketch.done(), statistics)) == {"conv"}
 
 
+@pytest.mark.slow
 def test_the_moments_of_a_trained_network_are_those_of_its_images(data_pack):
     network = mobilenet_v2(data_pack, images=16)
     moments = value_moments(network.graph, channel_statistics(network.captured))

@@ -32,6 +32,7 @@ def pair(params: QuantParams) -> tuple[float, int]:
     return float(params.step), params.zero
 
 
+@pytest.mark.slow
 def test_products_are_judged_as_by_going_through_all_of_them() -> None:
     random, seen = np.random.default_rng(0), Counter()
     for case in range(200):
@@ -142,6 +143,7 @@ def test_functions_of_functions_on_prescribed_grids_agree() -> None:
             assert AGREEMENTS[op]((inner,), outer, 1, Node("y", op, ["x"]))
 
 
+@pytest.mark.slow
 def test_squares_agree_only_where_product_and_table_do() -> None:
     random, seen = np.random.default_rng(6), Counter()
     for case in range(200):
@@ -176,6 +178,7 @@ def test_what_the_kernel_refuses_is_not_searched_for() -> None:
     assert AGREEMENTS["mean"]((x,), x, 2**20, Node("y", "mean", ["x"]))
 
 
+@pytest.mark.slow
 def test_sizes_are_judged_as_with_exact_positions() -> None:
     seen = Counter()
     for size in range(1, 30):
