@@ -96,7 +96,8 @@ def _reachable_products(first: tuple[int, int], second: tuple[int, int]) -> Inte
     least = products.min()
     reached = np.zeros(products.max() - least + 1, bool)  # sorting takes ten times as long
     reached[products - least] = True
-    return np.flatnonzero(reached) + least
+    numbers: Integers = np.flatnonzero(reached) + least
+    return numbers
 
 
 def _on_x86(products: Integers, multiplier: np.float32, output: QuantParams) -> Integers:
