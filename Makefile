@@ -1,5 +1,6 @@
 # make demo         the main job on handwritten digits, from a checkpoint that ships
-# make test         the whole test suite
+# make test         the whole test suite, in two processes
+# make test-quick   a part of it from every room, within a minute
 # make test-lowest  float and bit tests once more, with the lowest instructions of torch
 # make test-cpus    the suite with other instructions, the bit tests on emulated processors
 # make check        lint, format, types, floors
@@ -12,8 +13,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+ # Compiled modules are kept: a process that a test starts would compile all of them once more.
+TESTS := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-cpus check bench clean
+.PHONY: help demo test test-quick test-lowest test-cpus check bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/d'
@@ -28,25 +32,27 @@ demo: $(READY)
 	$(BIN)/python -m intaglio.demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	$(TESTS)
 
-ONE_THREAD := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+test-quick: $(READY)
+	$(TESTS) --quick
+
 LOWEST := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 test-lowest: $(READY)
-	$(LOWEST) INTAGLIO_TEST_CASES=20 $(ONE_THREAD) -m "(floats or bits) and not long"
+	$(LOWEST) INTAGLIO_TEST_CASES=20 $(TESTS) -m "(floats or bits) and not long"
 
 test-cpus: $(READY)
 	@# torch obeys these variables; XNNPACK asks the processor itself, and so is given another one
 	@command -v qemu-x86_64 >/dev/null || \
 		{ echo "make test-cpus emulates processors: apt-get install qemu-user"; exit 1; }
-	$(LOWEST) $(ONE_THREAD)
-	$(AVX2) $(ONE_THREAD) -m "floats or bits"
+	$(LOWEST) $(TESTS)
+	$(AVX2) $(TESTS) -m "floats or bits"
 	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m "floats or bits"
 	@# padding="same" and exported programs run inside of torch, where these kernels are not
-	INTAGLIO_TEST_KERNELS=other $(ONE_THREAD) -m floats -k "not convolution_forms and not replays_bit_for_bit"
-	INTAGLIO_TEST_CASES=4 INTAGLIO_TEST_CPU=Haswell $(ONE_THREAD) -m bits
-	INTAGLIO_TEST_CASES=4 INTAGLIO_TEST_CPU=Nehalem $(ONE_THREAD) -m bits
+	INTAGLIO_TEST_KERNELS=other $(TESTS) -m floats -k "not convolution_forms and not replays_bit_for_bit"
+	INTAGLIO_TEST_CASES=4 INTAGLIO_TEST_CPU=Haswell $(TESTS) -m bits
+	INTAGLIO_TEST_CASES=4 INTAGLIO_TEST_CPU=Nehalem $(TESTS) -m bits
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 import intaglio
 from benchmarks.places import REPOSITORY, write_result
+from intaglio.export.tflite.exposed import expose_tensors
 from intaglio.export.tflite.layout import to_file
-from intaglio.export.tflite.runtime import expose_tensors
 from intaglio.ir.graph import Node
 from intaglio.run.integer.twin import Twin
 

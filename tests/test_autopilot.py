@@ -38,6 +38,12 @@ def searched(module: nn.Module | None = None, data=X, **options) -> intaglio.Res
     )
 
 
+@pytest.fixture(scope="module")
+def hard() -> intaglio.Result:
+    """The damaged network, searched for a wish that cannot be met, with time for all attempts."""
+    return searched(damaged(), **HARD)
+
+
 def test_it_stops_at_the_first_rung_where_the_wish_is_met():
     report = searched(max_drop=100.0).report
 
@@ -46,8 +52,9 @@ def test_it_stops_at_the_first_rung_where_the_wish_is_met():
     assert report.warnings == []
 
 
-def test_every_attempt_states_what_it_cost_and_brought():
-    report = searched(damaged(), **HARD).report
+@pytest.mark.slow
+def test_every_attempt_states_what_it_cost_and_brought(hard):
+    report = hard.report
 
     assert [attempt.name for attempt in report.attempts][:3] == ["plain", "mse", "percentile-99.99"]
     for attempt in report.attempts:
@@ -58,25 +65,23 @@ def test_every_attempt_states_what_it_cost_and_brought():
             assert attempt.sqnr_db is not None
 
 
-def test_what_does_not_help_is_rolled_back_and_the_best_is_what_comes_out():
-    result = searched(damaged(), **HARD)
-
-    attempts = result.report.attempts
+@pytest.mark.slow
+def test_what_does_not_help_is_rolled_back_and_the_best_is_what_comes_out(hard):
+    attempts = hard.report.attempts
     assert any(not attempt.kept for attempt in attempts)
     best = [attempt for attempt in attempts if attempt.kept][-1]
     assert best.sqnr_db > attempts[0].sqnr_db + 6.0
     kept = {attempt.name for attempt in attempts if attempt.kept}
-    for step in result.recipe.step_names:
+    for step in hard.recipe.step_names:
         assert step in kept
 
 
-def test_the_recipe_that_was_found_repeats_the_file_without_a_search():
-    result = searched(damaged(), **HARD)
+@pytest.mark.slow
+def test_the_recipe_that_was_found_repeats_the_file_without_a_search(hard):
+    again = intaglio.compress(damaged(), X[:1], data=X, recipe=hard.recipe)
 
-    again = intaglio.compress(damaged(), X[:1], data=X, recipe=result.recipe)
-
-    assert not result.recipe.search
-    assert again.content == result.content
+    assert not hard.recipe.search
+    assert again.content == hard.content
     assert again.report.attempts == []
 
 

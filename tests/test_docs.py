@@ -9,6 +9,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,35 @@ FILE = re.compile(
 )
 DOTTED = re.compile(r"`(intaglio(?:\.\w+)+)`")
 LINK = re.compile(r"\]\((?!\w+:)([^)#]+)\)")
+# A process that has everything imported, and has captured once, forks a child for each page: a page
+# changes what is registered, so it needs a process of its own, but not the start of one.
+DRIVER = """
+import os, runpy, sys, traceback
+import torch
+import intaglio
+intaglio.capture(torch.nn.Conv2d(3, 4, 1), torch.zeros(1, 3, 8, 8))
+
+def run(file, folder):
+    os.chdir(folder)
+    for number, name in ((1, "printed.txt"), (2, "errors.txt")):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+    sys.path[0], sys.argv = folder, [file]
+    try:
+        runpy.run_path(file, run_name="__main__")
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os._exit(run(*line.rstrip("\\n").split("\\t")))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 RESULT_FILES = {"recipe.toml", "labels.txt"}
 
 
@@ -44,28 +74,41 @@ def with_python(pages: list[Path]) -> list[Path]:
     return [page for page in pages if blocks(page, "python")]
 
 
+@pytest.fixture(scope="module")
+def driver() -> Iterator[subprocess.Popen[str]]:
+    """A process that runs a file for a line "file, tab, folder", and answers with its exit code."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", DRIVER],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("page", with_python(PAGES), ids=lambda page: page.name)
-def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(page: Path, tmp_path: Path):
+def test_the_code_of_a_page_runs_and_prints_what_the_page_shows(
+    page: Path, tmp_path: Path, driver: subprocess.Popen[str]
+):
     script = ""
     for line, code in blocks(page, "python"):
         script += "\n" * (line - script.count("\n")) + code  # errors name the page's lines
     file = tmp_path / f"{page.stem}.py"
     file.write_text(script, "utf-8")
 
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", str(file)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    print(file, tmp_path, sep="\t", file=driver.stdin, flush=True)
+    code = driver.stdout.readline().strip()
+    out, error = ((tmp_path / name).read_text("utf-8") for name in ("printed.txt", "errors.txt"))
 
-    assert ran.returncode == 0, ran.stderr
+    assert code == "0", error
     position = 0
     for _, expected in blocks(page, "text"):
-        position = ran.stdout.find(expected, position)
-        assert position >= 0, f"{page.name} shows\n{expected}\nbut its code prints\n{ran.stdout}"
+        position = out.find(expected, position)
+        assert position >= 0, f"{page.name} shows\n{expected}\nbut its code prints\n{out}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

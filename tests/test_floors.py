@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,16 @@ def floor(module: str) -> int | None:
     return FLOORS[parts[1]] if len(parts) > 1 and parts[1] in FLOORS else None
 
 
-TREES = {module: ast.parse(file.read_text(encoding="utf-8")) for module, file in MODULES.items()}
-IMPORTS = {module: imports(tree) for module, tree in TREES.items()}
+@functools.cache
+def trees() -> dict[str, ast.Module]:
+    """Return every module, parsed."""
+    return {module: ast.parse(file.read_text(encoding="utf-8")) for module, file in MODULES.items()}
+
+
+@functools.cache
+def imported() -> dict[str, set[str]]:
+    """Return what every module imports of intaglio."""
+    return {module: imports(tree) for module, tree in trees().items()}
 
 
 def test_every_module_has_a_floor():
@@ -75,7 +84,7 @@ def test_a_module_imports_nothing_from_a_higher_floor(module):
     own = floor(module)
     if own is None:
         return
-    upward = [name for name in IMPORTS[module] if name == "intaglio" or (floor(name) or 0) > own]
+    upward = [name for name in imported()[module] if name == "intaglio" or (floor(name) or 0) > own]
 
     assert not upward
 
@@ -85,7 +94,7 @@ def test_methods_of_floor_6_never_import_each_other():
 
     crossing = [
         (module, name)
-        for module, names in IMPORTS.items()
+        for module, names in imported().items()
         for name in names
         if module.count(".") and module.split(".")[1] in siblings
         if name.count(".") and name.split(".")[1] in siblings - {module.split(".")[1]}
@@ -117,7 +126,7 @@ def test_nothing_imports_in_a_circle():
     # a package's __init__ only collects: what a module imports from its own package is the module
     edges = {
         module: {name for name in names if name in MODULES and name != module}
-        for module, names in IMPORTS.items()
+        for module, names in imported().items()
     }
 
     assert not cycle_in(edges)
@@ -132,7 +141,7 @@ def test_a_circle_is_found():
 def test_nothing_is_imported_inside_a_function_but_optional_packages(module):
     late = [
         ast.unparse(inner)
-        for outer in ast.walk(TREES[module])
+        for outer in ast.walk(trees()[module])
         if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
         for inner in ast.walk(outer)
         if isinstance(inner, ast.Import | ast.ImportFrom)
@@ -150,7 +159,7 @@ def packages_of(node: ast.Import | ast.ImportFrom) -> set[str]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_are_absolute_and_never_torchvision(module):
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(trees()[module]):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, ast.unparse(node)
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -160,7 +169,7 @@ def test_imports_are_absolute_and_never_torchvision(module):
 def test_only_capture_imports_torch_export():
     users = {
         module.split(".")[1]
-        for module, tree in TREES.items()
+        for module, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torch.export")
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,12 @@ def network() -> nn.Module:
     ).eval()
 
 
+@functools.cache
+def plainly() -> intaglio.Result:
+    """Return what comes out without any wish; compressed once, and never changed."""
+    return compressed()
+
+
 def compressed(data=X, **options) -> intaglio.Result:
     recipe = options.pop("recipe", "plain")
     chosen = intaglio.Options(**options)
@@ -80,6 +87,7 @@ def of_pack(path: Path, preprocess: Preprocess, size: int, count: int) -> tuple[
     return batch.images, batch.labels
 
 
+@pytest.mark.slow
 def test_mobilenet_v2_with_real_weights_on_real_images(data_pack):
     module = intaglio.zoo.mobilenet_v2_tf()
     load_weights(module, data_pack / "weights/mobilenet_v2_1.0_224_tf.safetensors")
@@ -143,7 +151,7 @@ def test_int8_ends_give_the_integers_behind_the_float_ends():
 def test_data_of_any_form_gives_the_same_grids(data):
     found = compressed(data=data).encodings.activations
 
-    for name, grid in compressed().encodings.activations.items():
+    for name, grid in plainly().encodings.activations.items():
         # convolutions of fewer images at once may add in another order
         assert float(found[name].step) == pytest.approx(float(grid.step), rel=1e-5)
 
@@ -169,7 +177,7 @@ def test_the_module_is_left_as_it_was():
     flags = [part.training for part in module.modules()]
     state = {key: value.clone() for key, value in module.state_dict().items()}
 
-    intaglio.compress(module, X[:1], data=X)
+    intaglio.compress(module, X[:1], data=X, recipe="plain")
 
     assert [part.training for part in module.modules()] == flags
     assert all(torch.equal(value, state[key]) for key, value in module.state_dict().items())
@@ -178,7 +186,7 @@ def test_the_module_is_left_as_it_was():
 def test_a_module_in_training_mode_gives_the_same_file():
     module = network().train()
 
-    assert intaglio.compress(module, X[:1], data=X, recipe="plain").content == compressed().content
+    assert intaglio.compress(module, X[:1], data=X, recipe="plain").content == plainly().content
 
 
 def test_the_per_tensor_scheme_has_one_scale_a_weight():
@@ -187,13 +195,13 @@ def test_the_per_tensor_scheme_has_one_scale_a_weight():
     assert result.report.scheme == "w8a8 per-tensor"
     assert result.report.check.mismatches == 0
     assert {grid.scale.ndim for grid in result.encodings.weights.values()} == {0}
-    assert {grid.scale.ndim for grid in compressed().encodings.weights.values()} == {1}
+    assert {grid.scale.ndim for grid in plainly().encodings.weights.values()} == {1}
 
 
 def test_moving_average_ranges_lie_within_min_max():
     by_option = compressed(calibrator="moving-average")
     by_recipe = compressed(recipe="plain-moving-average")
-    widest = compressed().encodings.activations
+    widest = plainly().encodings.activations
 
     assert by_option.content == by_recipe.content
     assert by_option.recipe.calibrator == by_recipe.recipe.calibrator == "moving-average"
@@ -205,7 +213,7 @@ def test_moving_average_ranges_lie_within_min_max():
 def test_a_softmax_at_the_end_is_reported_as_float():
     module = nn.Sequential(network(), nn.Softmax(1)).eval()
 
-    result = intaglio.compress(module, X[:1], data=X)
+    result = intaglio.compress(module, X[:1], data=X, recipe="plain")
 
     assert [kept.name for kept in result.report.kept_float] == result.graph.outputs
     assert "softmax" in result.report.kept_float[0].why
@@ -213,7 +221,7 @@ def test_a_softmax_at_the_end_is_reported_as_float():
 
 
 def test_the_report_tells_the_steps_and_what_they_changed():
-    steps = {step.name: step for step in compressed().report.steps}
+    steps = {step.name: step for step in plainly().report.steps}
 
     assert list(steps)[:3] == ["capture", "fold and fuse", "lower"]
     assert {"calibrate", "encode", "write", "check"} <= set(steps)
@@ -323,7 +331,7 @@ def test_accuracy_of_a_network_with_two_outputs_is_refused():
     labels = torch.zeros(12, dtype=torch.int64)
 
     with pytest.raises(RequestError, match="one output"):
-        intaglio.compress(Two().eval(), X[:1], data=X, evaluate=(X, labels))
+        intaglio.compress(Two().eval(), X[:1], data=X, evaluate=(X, labels), recipe="plain")
 
 
 def test_evaluation_counts_both_networks_on_the_same_images():
@@ -331,7 +339,7 @@ def test_evaluation_counts_both_networks_on_the_same_images():
     with torch.no_grad():
         labels = module(X).argmax(1)
 
-    result = intaglio.compress(module, X[:1], data=X, evaluate=(X, labels))
+    result = intaglio.compress(module, X[:1], data=X, evaluate=(X, labels), recipe="plain")
 
     report = result.report
     assert (report.float.top1, report.float.top5, report.float.n) == (100.0, 100.0, 12)

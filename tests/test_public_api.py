@@ -149,6 +149,7 @@ def test_capture_gives_a_graph_that_steps_can_be_called_on():
     assert lower(graph)["lower_hard_swish"] == 1
 
 
+@pytest.mark.slow
 def test_importing_starts_no_compiler_and_needs_no_torchvision():
     code = (
         "import sys, intaglio\n"

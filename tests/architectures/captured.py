@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 from architectures.catalogue import architectures
 from intaglio.capture import capture
 from intaglio.ir.graph import Graph
+from intaglio.zoo.parse import build_model, parse_model
 
 
 @dataclass(frozen=True)
@@ -46,3 +47,13 @@ def captured(name: str) -> Captured:
     factory, shape = architectures()[name]
     module = factory()
     return Captured(module, shape, capture(module, torch.zeros(shape)))
+
+
+@functools.cache
+def captured_zoo(model: str) -> Graph:
+    """Return the network of a command line's `model`, captured at its own size, random weights.
+
+    Tests change only copies.
+    """
+    built = build_model(parse_model(model))
+    return capture(built.module, torch.zeros(built.input_shape))

@@ -50,6 +50,7 @@ def two_operands() -> Sketch:
     return sketch
 
 
+@pytest.mark.slow
 def test_products_agree_on_all_pairs_after_a_nudge_of_at_most_one_ulp() -> None:
     sketch = two_operands()
     sketch.add("y", "mul", "a", "b")
@@ -78,6 +79,7 @@ def test_products_agree_on_all_pairs_after_a_nudge_of_at_most_one_ulp() -> None:
     assert moved > 20
 
 
+@pytest.mark.slow
 def test_squares_agree_as_product_and_as_table_after_the_nudge() -> None:
     sketch = Sketch(*SHAPE)
     sketch.add("y", "mul", "x", "x")

@@ -111,6 +111,7 @@ def test_an_interrupt_leaves_nothing_and_exits_with_130(
     assert sorted(place.iterdir()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_standard_output_on_a_full_disk_is_one_line() -> None:
     with open("/dev/full", "w") as full:
@@ -126,6 +127,7 @@ def test_standard_output_on_a_full_disk_is_one_line() -> None:
     assert "standard output cannot be written" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_module_is_the_command(place: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "intaglio", "compress", *CLASSIFIER, *CALIBRATION, "--out", "out"],

@@ -43,6 +43,7 @@ def test_counting_modules_equals_counting_the_graph(name: str) -> None:
     assert sum(p.numel() for p in network.parameters()) == graph_cost.total_params(graph)
 
 
+@pytest.mark.slow
 def test_models_prints_a_table_for_people(capsys: pytest.CaptureFixture) -> None:
     assert intaglio("models") == 0
 

@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from architectures import captured_zoo
 from intaglio.capture import capture
 from intaglio.cost.macs import count_macs, count_params, total_params
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.zoo import ZOO
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from intaglio.zoo import ZOO
     ],
 )
 def test_networks_have_the_counts_that_their_papers_state(name, params, millions):
-    graph = capture(ZOO[name].build(), torch.zeros(1, 3, 224, 224))
+    graph = captured_zoo(name)
 
     assert total_params(graph) == params
     assert round(sum(count_macs(graph).values()) / 1e6, 2) == millions

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 import intaglio
-from architectures import architectures
+from architectures import architectures, captured, images
 from intaglio.errors import UnsupportedByTarget
+from intaglio.pipeline import compress_graph
 from intaglio.targets import TARGETS
 
 REFUSED = {
@@ -29,11 +29,10 @@ SMALL = [name for name in architectures() if not name.startswith("zoo.")]
 @pytest.mark.parametrize("target", list(TARGETS))
 @pytest.mark.parametrize("name", [name for name in SMALL if name not in REFUSED])
 def test_every_value_of_the_file_equals_the_twin(name, target):
-    factory, shape = architectures()[name]
-    torch.manual_seed(0)
-    model, images = factory().eval(), torch.randn(8, *shape[1:])
+    network = captured(name)
+    data = images(network.input_shape, 8)
 
-    result = intaglio.compress(model, images[:1], target=target, data=images)
+    result = compress_graph(network.source, target=target, data=data)
 
     check = result.report.check
     assert check is not None
@@ -45,26 +44,31 @@ def test_every_value_of_the_file_equals_the_twin(name, target):
 
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_what_has_no_exact_integer_form_is_refused_by_layer(name):
-    factory, shape = architectures()[name]
-    torch.manual_seed(0)
-    model, images = factory().eval(), torch.randn(2, *shape[1:])
+    network = captured(name)
 
     with pytest.raises(UnsupportedByTarget, match=REFUSED[name]) as caught:
-        intaglio.compress(model, images[:1], data=images)
+        compress_graph(network.source, data=images(network.input_shape, 2))
 
     assert caught.value.layer
     assert "\n" not in str(caught.value)
 
 
-def test_the_float_graph_of_a_result_still_computes_the_network():
-    factory, shape = architectures()["mobilenet_manual"]
-    torch.manual_seed(0)
-    model, images = factory().eval(), torch.randn(8, *shape[1:])
-    result = intaglio.compress(model, images[:1], data=images)
+def test_from_a_module_it_is_the_file_of_the_module_captured():
+    network = captured("squeezenet")
+    data = images(network.input_shape, 8)
 
-    with torch.no_grad():
-        expected = model(images)
-    found = result.twin(images)
+    whole = intaglio.compress(network.module, data[:1], data=data)
+
+    assert whole.content == compress_graph(network.source, data=data).content
+
+
+def test_the_float_graph_of_a_result_still_computes_the_network():
+    network = captured("mobilenet_manual")
+    data = images(network.input_shape, 8)
+    result = compress_graph(network.source, data=data)
+
+    (expected,) = network.outputs(data)
+    found = result.twin(data)
 
     error = (found - expected).square().mean() / expected.square().mean()
     assert error < 10 ** (-30 / 10)  # 30 dB: what int8 leaves of a small network, with a margin

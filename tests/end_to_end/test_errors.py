@@ -382,6 +382,7 @@ def test_a_full_disk(refused: Refusal, small_disk: Path, below: str) -> None:
     assert list(small_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_beyond_the_limit_of_the_process(place: Path) -> None:
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));"

@@ -61,6 +61,7 @@ IN_ONE_STEP = sys.platform == "linux"
 """Whether an older result and a new one trade places in one step (host/exchange.py)."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_run_leaves_a_whole_result_or_none(place: Path) -> None:
     for seed in (1, 2, 3):

@@ -21,6 +21,7 @@ from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import Graph
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.lower import lower
+from intaglio.pipeline import compress_graph
 from intaglio.recipe import Recipe
 from intaglio.run.float import run_float
 from intaglio.run.integer import build_twin
@@ -36,19 +37,20 @@ def images(count: int) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def module() -> torch.nn.Module:
+def captured() -> Graph:
     torch.manual_seed(0)
-    return mobilenet_v2(width=0.35, num_classes=50).eval()
+    return intaglio.capture(mobilenet_v2(width=0.35, num_classes=50), images(1))
 
 
 @pytest.fixture(scope="module")
-def graph(module: torch.nn.Module) -> Graph:
-    found = intaglio.capture(module, images(1))
+def graph(captured: Graph) -> Graph:
+    found = captured.copy()
     canonicalize(found)
     lower(found)
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheme", "target"),
     [
@@ -60,15 +62,13 @@ def graph(module: torch.nn.Module) -> Graph:
         ("w2a8-per-tensor", "litert-reference"),
     ],
 )
-def test_compress_makes_a_file_that_is_its_twin(
-    scheme: str, target: str, module: torch.nn.Module
-) -> None:
+def test_compress_makes_a_file_that_is_its_twin(scheme: str, target: str, captured: Graph) -> None:
     options = intaglio.Options(scheme=scheme)
     bits = {"features.18.0": 4, "classifier.1": 2} if scheme == "mixed" else {}
     recipe = Recipe(name="bits", weight_bits=bits)
 
-    report = intaglio.compress(
-        module, images(1), data=images(2), target=target, recipe=recipe, options=options
+    report = compress_graph(
+        captured, data=images(2), target=target, recipe=recipe, options=options
     ).report
 
     assert report.check.mismatches == 0
@@ -97,16 +97,12 @@ def test_a_mixture_of_8_4_and_2_bits_is_one_partition_and_its_twin(
     assert target.delegated == (counts.builtin == [])
 
 
+@pytest.mark.slow
 def test_a_saved_result_with_low_bits_comes_back_with_its_bits_and_its_size(
-    module: torch.nn.Module, tmp_path: Path
+    captured: Graph, tmp_path: Path
 ) -> None:
-    result = intaglio.compress(
-        module,
-        images(1),
-        data=images(2),
-        recipe="plain",
-        options=intaglio.Options(scheme="w4a8"),
-    )
+    options = intaglio.Options(scheme="w4a8")
+    result = compress_graph(captured, data=images(2), recipe="plain", options=options)
     result.save(tmp_path / "result")
 
     loaded = intaglio.load(tmp_path / "result")

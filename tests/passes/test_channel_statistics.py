@@ -6,9 +6,8 @@ import pytest
 import torch
 from trained import mobilenet_v2
 
-from architectures import images
+from architectures import captured_zoo, images
 from architectures.sketch import Sketch
-from intaglio.capture import capture
 from intaglio.ir.graph import Node
 from intaglio.numerics.normal import Normal
 from intaglio.ops.convolution import WEIGHTED
@@ -20,7 +19,6 @@ from intaglio.passes.channel_statistics import (
 )
 from intaglio.passes.lower import lower
 from intaglio.run.float import run_float
-from intaglio.zoo.parse import build_model, parse_model
 
 
 def doubles(*numbers: float) -> torch.Tensor:
@@ -42,6 +40,7 @@ def test_the_deviation_is_gamma_only_where_the_variance_is_far_above_eps():
     assert torch.equal(found["conv"].mean, graph.params["norm.bias"].double())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "without_norm"),
     [
@@ -52,8 +51,7 @@ def test_the_deviation_is_gamma_only_where_the_variance_is_far_above_eps():
     ],
 )
 def test_every_layer_of_the_zoo_that_took_in_a_norm_has_an_entry(model, without_norm):
-    built = build_model(parse_model(model))
-    captured = capture(built.module, torch.zeros(built.input_shape))
+    captured = captured_zoo(model).copy()
     norms = sum(node.op == "batch_norm" for node in captured)
     graph = captured.copy()
     canonicalize(graph)
@@ -172,6 +170,7 @@ def test_nothing_is_claimed_of_products_and_sigmoids():
     assert set(value_moments(sketch.done(), statistics)) == {"conv"}
 
 
+@pytest.mark.slow
 def test_the_moments_of_a_trained_network_are_those_of_its_images(data_pack):
     network = mobilenet_v2(data_pack, images=16)
     moments = value_moments(network.graph, channel_statistics(network.captured))

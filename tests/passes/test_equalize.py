@@ -352,6 +352,7 @@ def test_all_kinds_of_networks_keep_their_function(name):
         assert float((ours - theirs).abs().max()) <= 1e-4 * float(theirs.abs().max())
 
 
+@pytest.mark.slow
 def test_a_trained_network_is_equalized_without_harm(data_pack):
     network = mobilenet_v2(data_pack, images=8)
     graph, statistics = network.graph, channel_statistics(network.captured)

@@ -202,6 +202,7 @@ def test_settled_statistics_say_what_cleared_rows_are():
     assert settled.std.tolist() == [1.0, 0.0, 0.0, 1.0]
 
 
+@pytest.mark.slow
 def test_a_trained_network_loses_its_outliers_and_keeps_its_answers(data_pack):
     network = mobilenet_v2(data_pack, images=8)
     graph, before = network.graph, network.graph.copy()

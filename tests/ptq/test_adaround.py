@@ -58,6 +58,7 @@ def test_the_held_rows_fit_the_memory():
         assert held <= 1.5 * wished or rows.inputs.shape[1] <= images * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["nearest", "current", "second-order"])
 def test_no_layer_is_worse_on_its_judged_rows_than_what_it_held(start):
     state, context = calibrated("w4a4")

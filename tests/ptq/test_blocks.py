@@ -6,18 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from intaglio.capture import capture
+from architectures import captured_zoo
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.lower import lower
 from intaglio.ptq.blocks import find_blocks
-from intaglio.zoo.parse import build_model, parse_model
 from ptq.quantized import calibrated
 
 
 def network(name: str):
-    torch.manual_seed(0)
-    built = build_model(parse_model(name))
-    graph = capture(built.module.eval(), torch.zeros(built.input_shape))
+    graph = captured_zoo(name).copy()
     canonicalize(graph)
     lower(graph)
     return graph

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
-import torch
+import functools
 
+import pytest
+
+from architectures import captured_zoo
 from intaglio.calibrate import low_bit_layers, make_plan, trial_encodings
-from intaglio.capture import capture
 from intaglio.export.tflite.write import write_tflite
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.lower import lower
 from intaglio.ptq.file_size import file_size_bytes
 from intaglio.targets import LITERT
-from intaglio.zoo.parse import build_model, parse_model
 from ptq.quantized import calibrated
 
 
+@functools.cache
 def lowered(model: str):
-    built = build_model(parse_model(model))
-    graph = capture(built.module.eval(), torch.zeros(built.input_shape))
+    graph = captured_zoo(model).copy()
     canonicalize(graph)
     lower(graph)
     return graph

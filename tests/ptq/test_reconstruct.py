@@ -146,6 +146,7 @@ def test_a_network_whose_rounding_is_exact_is_left_alone(step):
     assert after.encoded is state.encoded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [Brecq, Qdrop])
 def test_it_beats_nearest_rounding_on_images_that_it_never_saw(step):
     state, context = calibrated("w3a4", images=random_images(64))

@@ -53,6 +53,7 @@ def size_of(state) -> int:
     return len(write_tflite(state.graph, state.encodings, LITERT))
 
 
+@pytest.mark.slow
 def test_the_file_fits_the_size_and_uses_most_of_it(network):
     state, context = network
     sizes = [size_of(state) - saved for saved in (0, 4_000, 9_000, 12_000)]

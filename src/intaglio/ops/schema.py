@@ -91,8 +91,8 @@ def activate(value: Tensor, activation: Activation | None) -> Tensor:
 
 def activate_fresh(value: Tensor, activation: Activation | None) -> Tensor:
     """Clamp in place a tensor that an op has just made and nobody else holds; return it."""
-    if activation is None or activation == (float("-inf"), float("inf")):
-        return value
+    if activation is None or activation == (float("-inf"), float("inf")) or value.is_meta:
+        return value  # a tensor without storage has only a shape, and torch clamps it slowly
     low, high = activation
     if (low, high) == (0.0, float("inf")):
         return value.relu_()

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from intaglio.export.tflite.exposed import expose_tensors
 from intaglio.export.tflite.runtime import (
-    expose_tensors,
     not_delegated,
     open_interpreter,
     partitions,
     run_file,
 )
 from intaglio.export.tflite.write import write_tflite
-from intaglio.run.float import infer_shapes
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
 from run.integer.harness import IMAGES, TARGETS, Network
@@ -52,7 +51,6 @@ def chain(*ops: tuple[str, dict[str, Any]]) -> Network:
 
 def plan(network: Network) -> tuple[int, list[str]]:
     """Return the partitions and the ops outside of them in the default interpreter."""
-    infer_shapes(network.graph)
     data = write_tflite(network.graph, network.encodings(), LITERT)
     interpreter = open_interpreter(data, LITERT)
     return partitions(interpreter), not_delegated(interpreter)
@@ -98,7 +96,6 @@ def test_a_branch_around_the_op_outside_the_delegate_is_still_delegated() -> Non
 
 def test_reference_kernels_have_no_delegate() -> None:
     network = chain(("max_pool2d", LARGEST))
-    infer_shapes(network.graph)
     data = write_tflite(network.graph, network.encodings(), LITERT_REFERENCE)
     interpreter = open_interpreter(data, LITERT_REFERENCE)
 
@@ -119,7 +116,6 @@ def test_the_check_reports_the_plan_of_the_shipped_file(target: Target) -> None:
 
 def test_the_copy_with_every_tensor_exposed_keeps_its_partition_and_its_values() -> None:
     network = chain(("max_pool2d", LARGEST), ("max_pool2d", LARGEST))
-    infer_shapes(network.graph)
     data = write_tflite(network.graph, network.encodings(), LITERT)
     image = network.images[:1].permute(0, 2, 3, 1).numpy()
 

@@ -18,7 +18,6 @@ from torch import Tensor
 from intaglio.calibrate.nudge import nudge_scales
 from intaglio.calibrate.plan import make_plan
 from intaglio.numerics.spec import QuantParams, per_tensor
-from intaglio.run.float import infer_shapes
 from intaglio.targets import LITERT
 from intaglio.targets.target import Target
 from run.integer.harness import Network, cases
@@ -72,14 +71,12 @@ def constant(network: Network, shape: tuple[int, ...], largest: float = 1.0) -> 
 
 def settle(network: Network, target: Target) -> None:
     """Move the scales to where all processors agree, unless this network tests x86-64 as it is."""
-    infer_shapes(network.graph)
     if target is LITERT and not (IS_X86 and network.seed % 2):
         settle_always(network)
 
 
 def settle_always(network: Network) -> None:
     """Move the scales to where all processors agree, grids that would be prescribed included."""
-    infer_shapes(network.graph)
     plan = replace(make_plan(network.graph, LITERT, "w8a8"), fixed={}, derived={})
     network.grids.update(nudge_scales(network.graph, plan, network.grids, LITERT))
 

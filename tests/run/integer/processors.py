@@ -96,7 +96,9 @@ def position_on_arm(index: int, size: int, out: int) -> np.float32:
 def all_products(first_zero: int, second_zero: int) -> Array:
     """Return every product of two centered int8, in order, once each."""
     integers = np.arange(LOW, HIGH + 1)
-    return np.unique(np.multiply.outer(integers - first_zero, integers - second_zero))
+    products = np.multiply.outer(integers - first_zero, integers - second_zero).ravel()
+    least = products.min()
+    return np.flatnonzero(np.bincount(products - least)) + least
 
 
 def centered(zero: int) -> Array:

@@ -77,8 +77,8 @@ def add_layer(
 
 def express_pads(network: Network) -> None:
     """Write as a node, on the grid of what it pads, the padding that the file has no word for."""
-    infer_shapes(network.graph)
-    express_padding(network.graph)
+    if express_padding(network.graph):
+        infer_shapes(network.graph)
     for node in network.graph:
         if node.op == "pad":
             network.grids[node.name] = network.grids[node.inputs[0]]
@@ -203,8 +203,8 @@ def conv_transpose2d(seed: int, groups: int) -> Network:
 
 def lower_transposed(network: Network, name: str, layer: Layer) -> None:
     """Lower the transposed convolution `name`; the values that this adds are on its grid."""
-    infer_shapes(network.graph)
-    crop_transposed(network.graph)
+    if crop_transposed(network.graph):
+        infer_shapes(network.graph)
     for node in network.graph:
         if node.op != "input":
             network.grids[node.name] = layer.output

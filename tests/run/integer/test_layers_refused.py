@@ -10,7 +10,6 @@ import torch
 from intaglio.errors import UnsupportedByTarget
 from intaglio.numerics.affine import dequantize
 from intaglio.numerics.spec import QuantParams, per_tensor
-from intaglio.run.float import infer_shapes
 from intaglio.run.integer import build_twin
 from intaglio.run.integer.convolution import MULTIPLIER_LIMIT
 from intaglio.targets import LITERT, LITERT_REFERENCE
@@ -108,7 +107,6 @@ def test_accumulators_beyond_int32_are_refused(target: Target) -> None:
         params={"weight": ones},
         weight=weight,
     )
-    infer_shapes(network.graph)
 
     with pytest.raises(UnsupportedByTarget, match="beyond int32"):
         build_twin(network.graph, network.encodings(), target)

@@ -13,7 +13,6 @@ from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import Graph
 from intaglio.numerics.affine import dequantize, fake_quantize
 from intaglio.numerics.spec import per_tensor
-from intaglio.run.float import infer_shapes
 from intaglio.run.integer import build_twin
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
@@ -91,7 +90,6 @@ def test_accumulators_up_to_2_to_the_27_are_exact(bits: int, target: Target) -> 
 
 def test_beyond_2_to_the_27_a_layer_of_4_bits_is_refused() -> None:
     network = one_layer(4, bias=2**27)
-    infer_shapes(network.graph)
 
     with pytest.raises(UnsupportedByTarget, match="beyond int32"):
         build_twin(network.graph, network.encodings(), LITERT)
@@ -108,7 +106,6 @@ def test_multipliers_from_256_on_are_refused_as_at_8_bits(bits: int) -> None:
     network.grids["conv2d"] = per_tensor(1 / 255.9, 0)
     assert network.assert_same_bits(LITERT).builtin == []
     network.grids["conv2d"] = per_tensor(1 / 256.1, 0)
-    infer_shapes(network.graph)
 
     with pytest.raises(UnsupportedByTarget, match="multiplier"):
         build_twin(network.graph, network.encodings(), LITERT)
@@ -117,7 +114,6 @@ def test_multipliers_from_256_on_are_refused_as_at_8_bits(bits: int) -> None:
 @pytest.mark.parametrize(("bits", "c_in"), [(4, 7), (2, 6), (2, 7)])
 def test_rows_that_do_not_fill_whole_bytes_are_refused(bits: int, c_in: int) -> None:
     network = one_layer(bits, c_in=c_in)
-    infer_shapes(network.graph)
 
     with pytest.raises(UnsupportedByTarget, match=f"weight has {bits} bits.*whole bytes"):
         write_tflite(network.graph, network.encodings(), LITERT)

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from intaglio.errors import MismatchError, RequestError
 from intaglio.export.tflite.builder import Array
+from intaglio.export.tflite.exposed import expose_tensors
 from intaglio.export.tflite.layout import from_file, to_file
 from intaglio.export.tflite.runner import InProcess, Runner, Runtime
-from intaglio.export.tflite.runtime import expose_tensors
 from intaglio.ir.graph import Node
 from intaglio.run.integer.twin import Twin, quantize_input
 

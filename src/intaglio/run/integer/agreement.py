@@ -92,7 +92,12 @@ def _unit_agrees(x: QuantParams, factor: float, output: QuantParams) -> bool:
 @functools.lru_cache(maxsize=64)
 def _reachable_products(first: tuple[int, int], second: tuple[int, int]) -> Integers:
     a, b = (np.arange(low, high + 1) for low, high in (first, second))
-    return np.unique(np.multiply.outer(a, b))
+    products = np.multiply.outer(a, b)
+    least = products.min()
+    reached = np.zeros(products.max() - least + 1, bool)  # sorting takes ten times as long
+    reached[products - least] = True
+    numbers: Integers = np.flatnonzero(reached) + least
+    return numbers
 
 
 def _on_x86(products: Integers, multiplier: np.float32, output: QuantParams) -> Integers:
