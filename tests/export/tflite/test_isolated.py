@@ -18,10 +18,10 @@ from export.tflite.small_files import edited, huge_file, linear_file, slow_file,
 from intaglio.errors import RequestError
 from intaglio.export.tflite import interpreter
 from intaglio.export.tflite.builder import Array
+from intaglio.export.tflite.exposed import expose_tensors
 from intaglio.export.tflite.interpreter import receive, send
 from intaglio.export.tflite.isolated import child_environment, isolated
 from intaglio.export.tflite.runner import InProcess
-from intaglio.export.tflite.runtime import expose_tensors
 from intaglio.targets import LITERT, LITERT_REFERENCE
 from intaglio.targets.target import Target
 

@@ -25,9 +25,9 @@ from export.tflite.small_files import (
 )
 from intaglio.errors import RequestError
 from intaglio.export.tflite.builder import FILE_IDENTIFIER
+from intaglio.export.tflite.exposed import expose_tensors
 from intaglio.export.tflite.flatbuffer import Reader, Record
 from intaglio.export.tflite.network import input_shape, stored_preprocess
-from intaglio.export.tflite.runtime import expose_tensors
 from intaglio.export.tflite.schema_facts import Kind, fields_of
 from intaglio.export.tflite.verify import verify
 
