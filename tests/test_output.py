@@ -217,6 +217,7 @@ for number in range(1, 100):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("before", ["nothing", "old"])
 def test_killed_at_any_step_leaves_a_whole_result_or_none(tmp_path: Path, before: str) -> None:
