@@ -44,6 +44,7 @@ def hard() -> intaglio.Result:
     return searched(damaged(), **HARD)
 
 
+@pytest.mark.slow
 def test_it_stops_at_the_first_rung_where_the_wish_is_met():
     report = searched(max_drop=100.0).report
 
@@ -146,6 +147,7 @@ def test_mixed_without_anything_that_decides_bits_is_refused_with_both_named():
         )
 
 
+@pytest.mark.slow
 def test_worst_layers_stay_in_float_where_nothing_else_helps():
     result = searched(scheme="w2a8-per-tensor", max_drop=0.0, minutes=2.0)
 

@@ -104,6 +104,7 @@ def test_mobilenet_v2_with_real_weights_on_real_images(data_pack):
     assert result.report.integer.agreement >= 75.0
 
 
+@pytest.mark.slow
 def test_resnet20_with_real_weights_on_real_images(data_pack):
     module = intaglio.zoo.resnet20_cifar10()
     load_weights(module, data_pack / "weights/resnet20_cifar10.safetensors")

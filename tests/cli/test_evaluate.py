@@ -88,6 +88,7 @@ def test_a_foreign_file_needs_its_preprocessing(
     assert "give --preprocess" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "top1"),
     [
@@ -123,6 +124,7 @@ def test_files_of_others_reach_their_accuracy(
     assert found["top1"] == pytest.approx(top1, abs=11.0)
 
 
+@pytest.mark.slow
 def test_what_is_no_classifier_is_refused(place: Path, capsys: pytest.CaptureFixture) -> None:
     arguments = ("tiny_networks:image_to_image", *CLASSIFIER[1:], *CALIBRATION, "--out", "out")
     assert intaglio("compress", *arguments) == 0

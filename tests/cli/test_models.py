@@ -12,6 +12,7 @@ from intaglio.cost import macs as graph_cost
 from intaglio.zoo import ZOO, names
 
 
+@pytest.mark.slow
 def test_models_lists_every_network_of_the_zoo(capsys: pytest.CaptureFixture) -> None:
     assert intaglio("models", "--json") == 0
 
@@ -33,6 +34,7 @@ def test_models_lists_every_network_of_the_zoo(capsys: pytest.CaptureFixture) ->
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet20_cifar10", "mobilenet_v3_small"])
 def test_counting_modules_equals_counting_the_graph(name: str) -> None:
     network, images = ZOO[name].build().eval(), torch.zeros(1, 3, 64, 64)

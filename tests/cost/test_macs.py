@@ -13,6 +13,7 @@ from intaglio.cost.macs import count_macs, count_params, total_params
 from intaglio.passes.canonicalize import canonicalize
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "params", "millions"),
     [

@@ -268,6 +268,7 @@ for number in range(1, 200):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way_to_place", ["exchange", "two renames", "file by file"])
 @pytest.mark.parametrize("before", ["nothing", "old"])
 def test_killed_at_any_step_leaves_a_whole_result_or_what_the_next_run_mends(
@@ -318,6 +319,7 @@ for turn in range(10):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ways", ["replace", "first comes"])
 def test_runs_at_the_same_time_leave_one_whole_result_and_tell_the_truth(
     tmp_path: Path, ways: str

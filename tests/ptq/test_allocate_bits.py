@@ -73,6 +73,7 @@ def test_the_choice_is_as_good_as_the_best_of_all(layers, budget):
     assert total == pytest.approx(min(fitting), abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(LAYERS)
 def test_the_front_is_all_that_nothing_beats(layers):

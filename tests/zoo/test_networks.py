@@ -239,6 +239,7 @@ def test_a_random_network_passes_a_signal_that_is_neither_dead_nor_overflowing(n
     assert deviation > 0.01 * float(logits.std())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", zoo.names())
 def test_every_network_exports_with_symbolic_batch_and_replays_bit_for_bit(name):
     arguments = {} if name.startswith("resnet") else {"width": 0.25}

@@ -93,6 +93,7 @@ def test_means_are_judged_as_by_going_through_all_sums() -> None:
     assert min(seen[True], seen[False]) > 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("op", ["sigmoid", "tanh"])
 def test_tables_that_agree_are_the_same_with_any_library_on_any_processor(op: str) -> None:
     random, seen = np.random.default_rng(3), Counter()
@@ -115,6 +116,7 @@ def test_tables_that_agree_are_the_same_with_any_library_on_any_processor(op: st
     assert seen[True] > 100
 
 
+@pytest.mark.slow
 def test_ties_that_fusing_breaks_are_seen() -> None:
     x, zero, broken = per_tensor(2.0**-6, -128), -100, 0
     reals = float32_tanh(processors.centered(x.zero).astype(np.float32) * x.step)
