@@ -336,7 +336,7 @@ def test_grids_that_no_kernel_can_hold_are_refused_with_their_layer(saved, chang
 
 
 def test_images_with_nan_are_refused_by_the_twin(result):
-    with pytest.raises(NonFiniteError, match="NaN in values that are to become integers"):
+    with pytest.raises(NonFiniteError, match="NaN in 'x', whose values are to become integers"):
         result.twin(X * torch.nan)
 
 

@@ -80,7 +80,9 @@ class Twin:
 
         name = self.graph.inputs[0]
         grid = self.encodings.activations.get(name)
-        given = {name: images if grid is None else quantize_input(images, grid, self.target)}
+        given = {name: images}
+        if grid is not None:
+            given[name] = quantize_input(images, grid, self.target, what=f"'{name}'")
         with torch.inference_mode(), exact_float32():
             return walk(self.graph, given, step, tap)
 
@@ -96,10 +98,15 @@ class Twin:
         return (value - params.zero).to(torch.float32) * params.scale
 
 
-def quantize_input(images: Tensor, params: QuantParams, target: Target) -> Tensor:
+def quantize_input(
+    images: Tensor, params: QuantParams, target: Target, *, what: str = "the images"
+) -> Tensor:
     """Return float values as centered integers, channels last in memory, as QUANTIZE does.
 
     xnnpack: rint(f32(x * f32(1 / s))) + z;  reference: half away from zero of f32(x / s), + z.
+
+    Args:
+        what: The value's name, for the message.
 
     Raises:
         NonFiniteError: If NaN is among the values: no integer stands for it.
@@ -114,8 +121,8 @@ def quantize_input(images: Tensor, params: QuantParams, target: Target) -> Tenso
         centered = (images * float(inverse)).round_()
     if bool(centered.isnan().any()):
         raise NonFiniteError(
-            "NaN in values that are to become integers: look at the images, and at the weights of"
-            " layers kept in float"
+            f"NaN in {what}, whose values are to become integers: look at the images, and at the"
+            " weights of layers kept in float"
         )
     centered = centered.clamp_(spec.qmin - zero, spec.qmax - zero)
     if centered.ndim == 4:
@@ -141,7 +148,8 @@ def prepare(graph: Graph, node: Node, encodings: Encodings, target: Target) -> K
     if output is None:
         return _float_kernel(graph, node, encodings, target)
     if node.op == "quantize":
-        return lambda inputs: quantize_input(inputs[0], output, target)
+        what = f"'{node.inputs[0]}'"
+        return lambda inputs: quantize_input(inputs[0], output, target, what=what)
     if node.op == "constant":
         value = (integer_weight(graph.param(node, "value"), output) - output.zero_point).float()
         return lambda inputs: value
