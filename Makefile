@@ -46,6 +46,7 @@ test-cpus: $(READY)
 	@# torch obeys these variables; XNNPACK asks the processor itself, and so is given another one
 	@command -v qemu-x86_64 >/dev/null || \
 		{ echo "make test-cpus emulates processors: apt-get install qemu-user"; exit 1; }
+	$(TESTS)
 	$(LOWEST) $(TESTS)
 	$(AVX2) $(TESTS) -m "floats or bits"
 	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m "floats or bits"
