@@ -53,8 +53,6 @@ def main() -> None:
     rows = {row["format"]: row for row in earlier_rows(NAME)}
     with tempfile.TemporaryDirectory() as folder:
         formats = [*input_formats(Path(folder) / "in"), *result_formats(Path(folder) / "out")]
-        if all(format_.guard != MUST_REFUSE for format_ in formats):
-            print("results have no SHA256SUMS in this version: those rows are left out")
         for format_ in formats:
             asked = not arguments.format or any(part in format_.name for part in arguments.format)
             done = rows.get(format_.name, {}).get("mutants", 0) >= arguments.mutants

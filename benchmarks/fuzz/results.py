@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,25 +15,21 @@ import torch
 from torch import Tensor
 
 import intaglio
-from benchmarks.fuzz.formats import CHECKSUMS, MUST_REFUSE, ChildEnded, Format, digest_of, nothing
+from benchmarks.fuzz.formats import CHECKSUMS, MUST_REFUSE, ChildEnded, Format, digest_of
 from benchmarks.fuzz.inputs import graph_digest, network, pixels
 from benchmarks.fuzz.mutations import Mutation, of_bytes, of_json, of_toml
 from intaglio.cli.images import Images
 from intaglio.cli.saved import open_saved
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
+from intaglio.export.tflite.isolated import isolated
+from intaglio.export.tflite.network import as_network
+from intaglio.host.files import SUMS
+from intaglio.host.sums import write_sums
 from intaglio.numerics.encodings import Encodings
 from intaglio.result import load
 from intaglio.targets import LITERT
 
-try:
-    from intaglio.export.tflite.isolated import isolated
-
-    from intaglio.export.tflite.network import as_network
-except ImportError:  # versions that run any file in their own process
-    as_network = isolated = None
-
-SUMS = "SHA256SUMS"
 MODEL = "model.tflite"
 FILES_OF_A_CHILD, TIME_LIMIT_S = 100, 60.0
 FILES: dict[str, Mutation] = {
@@ -48,7 +43,7 @@ FILES: dict[str, Mutation] = {
 
 
 def result_formats(folder: Path) -> list[Format]:
-    """Write a result for each format; return the formats. Without SHA256SUMS, half of them."""
+    """Write a result for each format; return the formats."""
     torch.manual_seed(1)
     images = torch.rand(8, 3, 16, 16)
     sample, data = folder / "sample", folder / "data"
@@ -58,54 +53,34 @@ def result_formats(folder: Path) -> list[Format]:
     formats = []
     for name, mutation in FILES.items():
         formats += _rows(sample, data, name, mutation)
-    if (sample / SUMS).is_file():
-        place = _copied(sample, "sums") / SUMS
-        read = _result_reader(place.parent, images[:1])
-        formats.append(Format(f"result {SUMS}", place, of_bytes, read, CHECKSUMS))
-    if as_network is not None:
-        alone = folder / "alone" / MODEL
-        alone.parent.mkdir()
-        shutil.copy(sample / MODEL, alone)
-        read = _file_reader(str(alone), data)
-        formats.append(Format(".tflite on its own", alone, of_bytes, read))
-    return formats
+    place = _copied(sample, "sums") / SUMS
+    read = _result_reader(place.parent, images[:1])
+    formats.append(Format(f"result {SUMS}", place, of_bytes, read, CHECKSUMS))
+    alone = folder / "alone" / MODEL
+    alone.parent.mkdir()
+    shutil.copy(sample / MODEL, alone)
+    read = _file_reader(str(alone), data)
+    return [*formats, Format(".tflite on its own", alone, of_bytes, read)]
 
 
 def _rows(sample: Path, data: Path, name: str, mutation: Mutation) -> Iterator[Format]:
     """Yield a file's row behind SHA256SUMS, and the one in which the sums notice every change."""
     images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(2))
-    if (sample / SUMS).is_file():
-        place = _copied(sample, f"as-it-lies-{name}") / name
-        read = _result_reader(place.parent, images)
-        yield Format(f"result {name}", place, mutation, read, MUST_REFUSE)
+    place = _copied(sample, f"as-it-lies-{name}") / name
+    read = _result_reader(place.parent, images)
+    yield Format(f"result {name}", place, mutation, read, MUST_REFUSE)
     place = _copied(sample, f"behind-{name}") / name
-    prepare = _summed(place) if (sample / SUMS).is_file() else nothing
     read = _result_reader(place.parent, images)
     if name == MODEL:
-        if as_network is None:
-            return
         read = _file_reader(str(place.parent), data)
-    name = f"result {name}, sums made again"
-    yield Format(name, place, mutation, read, prepare=prepare)
+    prepare = functools.partial(write_sums, place.parent)
+    yield Format(f"result {name}, sums made again", place, mutation, read, prepare=prepare)
 
 
 def _copied(sample: Path, name: str) -> Path:
     place = sample.parent / name
     shutil.copytree(sample, place)
     return place
-
-
-def _summed(place: Path) -> Callable[[], None]:
-    """Return what makes the sum of one file again."""
-    sums = place.parent / SUMS
-    before = sums.read_text()
-    line = re.compile(rf"^[0-9a-f]{{64}}(?=  {re.escape(place.name)}$)", re.MULTILINE)
-
-    def prepare() -> None:
-        digest = hashlib.sha256(place.read_bytes()).hexdigest()
-        sums.write_text(line.sub(digest, before))
-
-    return prepare
 
 
 def _result_reader(folder: Path, image: Tensor) -> Callable[[], str]:
