@@ -1,6 +1,6 @@
 # make demo         the main job on handwritten digits, from a checkpoint that ships
 # make test         the whole test suite, in two processes
-# make test-quick   a part of it from every room, within a minute
+# make test-quick   a part of it from every room, with fewer random networks: within a minute
 # make test-lowest  float and bit tests once more, with the lowest instructions of torch
 # make test-cpus    the suite with other instructions, the bit tests on emulated processors
 # make check        lint, format, types, floors
@@ -35,7 +35,7 @@ test: $(READY)
 	$(TESTS)
 
 test-quick: $(READY)
-	$(TESTS) --quick
+	INTAGLIO_TEST_CASES=5 $(TESTS) --quick
 
 LOWEST := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2

@@ -88,7 +88,7 @@ def digest(folder: Path) -> dict[str, Any]:
 def kills() -> Row:
     """Whole runs killed at random moments, half of them with an older result in the place."""
     began = time.monotonic()
-    assert run("out") == 0
+    assert run("out", "--replace") == 0
     assert run("out", "--replace") == 0
     lasts = (time.monotonic() - began) / 2
     draw, counts = random.Random(0), Counter[str]()

@@ -240,3 +240,8 @@ def test_damaged_weights_are_refused_by_layer(role, bad):
         capture(module, EXAMPLE)
 
     assert "\n" not in str(refusal.value)
+
+
+def test_a_setting_beyond_all_layers_is_refused_by_layer():
+    with pytest.raises(CaptureError, match=r"node '0' \(conv2d\) has stride = \(1048576, 1\)"):
+        capture(nn.Sequential(nn.Conv2d(3, 4, 1, stride=(2**20, 1))), torch.zeros(1, 3, 8, 8))

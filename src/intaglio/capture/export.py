@@ -28,7 +28,7 @@ from intaglio.capture.builder import Builder, NoValue, Pieces
 from intaglio.errors import CaptureError, GraphError, NonFiniteError
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ir.storage import settled_all
-from intaglio.ir.verify import verify
+from intaglio.ir.verify import schemas_hold, verify
 from intaglio.run.float import infer_shapes
 
 LARGEST = 2**31 - 1
@@ -81,6 +81,10 @@ def graph_of_program(program: ExportedProgram) -> Graph:
     except GraphError as error:
         raise CaptureError(f"{error}; keep the batch as axis 0 of every tensor") from error
     _refuse_giants(graph)
+    try:
+        schemas_hold(graph)
+    except GraphError as error:  # a stride of a million
+        raise CaptureError(f"the network asks for what no layer does: {error}") from error
     verify(graph)
     return graph
 
