@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 import intaglio
+from host.results import write_result
 from intaglio.demo.__main__ import CHECKPOINT
 from intaglio.demo.digits import (
     LABELS,
@@ -123,16 +124,41 @@ def test_the_demo_prints_accuracy_size_and_an_exact_check(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("as_many_threads")
-def test_a_place_that_holds_other_files_is_refused_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-):
-    place = tmp_path / "letters"
+def test_the_demo_replaces_its_own_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write_result(tmp_path / "demo-out", MODEL)
+    before = (tmp_path / "demo-out" / "model.tflite").read_bytes()
+
+    assert run_demo(monkeypatch) == 0
+
+    assert intaglio.load("demo-out").content != before
+    assert [path.name for path in tmp_path.iterdir()] == ["demo-out"]
+
+
+def letters(place: Path) -> None:
     place.mkdir()
     (place / "letter.txt").write_text("dear reader")
+
+
+def result_of_another_network(place: Path) -> None:
+    write_result(place, "mobilenet_v2")
+
+
+@pytest.mark.parametrize("what", [letters, result_of_another_network])
+@pytest.mark.usefixtures("as_many_threads")
+def test_a_place_that_holds_anything_else_is_refused_in_one_line(
+    what: Callable[[Path], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+):
+    place = tmp_path / "out"
+    what(place)
+    before = {path.name: path.read_bytes() for path in place.iterdir()}
 
     assert run_demo(monkeypatch, str(place)) == 2
 
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert len(error.splitlines()) == 1
-    assert [path.name for path in place.iterdir()] == ["letter.txt"]
+    assert {path.name: path.read_bytes() for path in place.iterdir()} == before
