@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 
 from intaglio.demo.digits import LABELS, MODEL, PREPROCESS, Digits, build_network, load_digits
-from intaglio.errors import RequestError
+from intaglio.errors import OutputError, RequestError
 from intaglio.export.tflite.check import CheckCounts, check_file
 from intaglio.host.folder import claim_place, whole_folder
-from intaglio.host.place import Place, needs_replace
+from intaglio.host.place import Place
 from intaglio.options import Options, Provenance
 from intaglio.pipeline import compress
 from intaglio.result import Result, load
@@ -52,7 +52,7 @@ def _claimed(place: Path) -> Place:
     """Return the place for the demo's result; an older one is replaced if it is this demo's."""
     claimed = claim_place(place, replace=True)
     if claimed.older is not None and claimed.older.model != MODEL:
-        raise needs_replace(claimed.spot, claimed.older)
+        raise OutputError(f"{place} holds another result ({claimed.older}): give another folder")
     return claimed
 
 
