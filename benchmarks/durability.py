@@ -111,7 +111,7 @@ def kills() -> Row:
         counts["lost older results"] += had_older and found == "nothing"
     assert run("out", "--replace") == 0
     counts["hidden folders that the next run left"] = len(list(Path().glob(".out*")))
-    counts["notes of the user lost"] = Path("notes.txt").read_text() != "thoughts"
+    counts["notes of the user lost"] = int(Path("notes.txt").read_text() != "thoughts")
     return row("kills", KILLS, counts, innocent=("killed", "done before"))
 
 
