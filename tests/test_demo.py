@@ -63,6 +63,7 @@ def test_grey_0_is_black_and_grey_16_is_white():
     assert images[1].unique().tolist() == [1.0]
 
 
+@pytest.mark.slow
 def test_the_checkpoint_is_small_and_right_about_the_held_out_digits(digits: Digits):
     network = build_network()
     load_weights(network, CHECKPOINT)

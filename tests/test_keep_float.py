@@ -105,6 +105,7 @@ def test_the_report_names_what_was_asked_for_and_its_company():
     assert "behind layers in float" in text.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_a_layer_that_8_bits_hurt_is_better_kept_in_float():
     module, scheme = network(outlier=3000.0), "w8a8-per-tensor"
 
@@ -152,6 +153,7 @@ def test_the_recipe_that_is_written_repeats_the_run(tmp_path):
     assert again.content == result.content
 
 
+@pytest.mark.slow
 def test_the_callers_layers_go_before_the_recipes():
     recipe = Recipe(keep_float=["8"])
 

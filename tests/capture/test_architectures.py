@@ -85,6 +85,7 @@ def test_unknown_ops_are_opaque_nodes_called_after_their_layer(name):
     assert {layer: opaque[layer].__name__.split(".")[0] for layer in UNKNOWN[name]} == UNKNOWN[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("zoo.")])
 def test_the_zoo_has_no_opaque_nodes(name):
     assert not [node.name for node in captured(name).source if node.op == "opaque"]

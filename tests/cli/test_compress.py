@@ -63,6 +63,7 @@ def test_people_are_told_where_the_files_lie(place: Path, capsys: pytest.Capture
     assert "out/report.html" in out
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(place: Path) -> None:
     first, again = compressed("a", "--seed", 3), compressed("b", "--seed", 3)
 
@@ -70,6 +71,7 @@ def test_the_same_seed_gives_the_same_bytes(place: Path) -> None:
     assert first != compressed("c", "--seed", 4)  # other random weights
 
 
+@pytest.mark.slow
 def test_the_recipe_that_was_written_repeats_the_file(place: Path) -> None:
     settings = ("--seed", 5, "--limit", 7, "--io", "int8", "--calibrator", "moving-average")
     first = compressed("a", *settings, "--scheme", "w8a8-per-tensor")
@@ -165,6 +167,7 @@ def test_nothing_of_the_users_is_taken_for_an_output_place(
     assert sorted(Path().rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_weights_are_loaded(place: Path, capsys: pytest.CaptureFixture) -> None:
     import tiny_networks  # written by the fixture
 
@@ -179,6 +182,7 @@ def test_weights_are_loaded(place: Path, capsys: pytest.CaptureFixture) -> None:
     assert with_weights != compressed("c", "--seed", 1, "--recipe", "plain")
 
 
+@pytest.mark.slow
 def test_random_weights_of_a_zoo_network_are_told(
     place: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -71,6 +71,7 @@ def test_people_are_told_cause_layer_figures_and_remedy(
     assert "Tried" not in out
 
 
+@pytest.mark.slow
 def test_a_sound_network_is_healthy(clinic: Path, capsys: pytest.CaptureFixture) -> None:
     assert intaglio("doctor", *SOUND, *PHOTOGRAPHS, "--json") == 0
     assert printed_json(capsys) == {"healthy": True, "findings": []}
@@ -79,6 +80,7 @@ def test_a_sound_network_is_healthy(clinic: Path, capsys: pytest.CaptureFixture)
     assert "Healthy" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_images_on_another_scale_are_told_with_the_option_that_helps(
     clinic: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -92,6 +94,7 @@ def test_images_on_another_scale_are_told_with_the_option_that_helps(
     assert finding["points"] > 0
 
 
+@pytest.mark.slow
 def test_without_images_weights_are_judged_and_that_is_said(
     clinic: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -102,6 +105,7 @@ def test_without_images_weights_are_judged_and_that_is_said(
     assert printed_json(capsys)["findings"][0]["cause"] == "dead-channels"
 
 
+@pytest.mark.slow
 def test_apply_gives_the_points_that_the_remedy_regains(
     clinic: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -122,6 +126,7 @@ def test_eval_is_not_read_where_no_remedy_is_tried(
     assert "--eval was not read" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_same_command_prints_the_same(clinic: Path, capsys: pytest.CaptureFixture) -> None:
     wished = ("doctor", *ILL, *PHOTOGRAPHS, "--limit", "8", "--seed", "3", "--json")
     assert intaglio(*wished) == 0

@@ -34,6 +34,7 @@ def test_an_ordinary_network_has_no_hazard(place: Path, capsys: pytest.CaptureFi
     assert inspected(capsys, *CLASSIFIER)["hazards"] == []
 
 
+@pytest.mark.slow
 def test_an_unknown_op_is_named_once_by_layer(place: Path, capsys: pytest.CaptureFixture) -> None:
     hazards = inspected(capsys, "tiny_networks:with_sine", *SHAPE)["hazards"]
 

@@ -30,6 +30,7 @@ def test_layers_are_kept_and_the_result_is_checked_once_more(
     assert report["check"]["border_values"] > 0
 
 
+@pytest.mark.slow
 def test_the_recipe_that_was_written_keeps_them_too(
     place: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -67,6 +67,7 @@ def test_a_wish_without_a_search_is_one_line(place: Path, capsys: pytest.Capture
     assert "'plain'" in said
 
 
+@pytest.mark.slow
 def test_a_wish_that_the_minutes_cannot_meet_keeps_the_best_with_a_warning(
     place: Path, capsys: pytest.CaptureFixture
 ) -> None:

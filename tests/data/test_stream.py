@@ -161,6 +161,7 @@ def test_the_content_tells_the_format_not_the_name(tmp_path: Path) -> None:
 # Memory and threads
 
 
+@pytest.mark.slow
 def test_decoding_is_never_more_than_two_batches_ahead() -> None:
     dataset, opened = counted(60)
     stream = batches(dataset, Preprocess(), SHAPE, batch_size=5)

@@ -42,6 +42,7 @@ def test_every_value_of_the_file_equals_the_twin(name, target):
     assert result.report.integer.logits_sqnr_db is None or result.report.integer.logits_sqnr_db > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(REFUSED))
 def test_what_has_no_exact_integer_form_is_refused_by_layer(name):
     network = captured(name)
@@ -53,6 +54,7 @@ def test_what_has_no_exact_integer_form_is_refused_by_layer(name):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_from_a_module_it_is_the_file_of_the_module_captured():
     network = captured("squeezenet")
     data = images(network.input_shape, 8)

@@ -77,6 +77,7 @@ def test_compress_makes_a_file_that_is_its_twin(scheme: str, target: str, captur
     assert report.scheme.split()[0] == scheme.removesuffix("-per-tensor")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [LITERT, LITERT_REFERENCE], ids=lambda target: target.name)
 def test_a_mixture_of_8_4_and_2_bits_is_one_partition_and_its_twin(
     target: Target, graph: Graph

@@ -79,6 +79,7 @@ def test_activations_have_their_usual_names(activation, shown):
     assert f"add = add(x, x) {{activation={shown}}} -> [N,3]" in text(sketch.done())
 
 
+@pytest.mark.slow
 def test_opaque_calls_show_the_call_and_its_arguments():
     sketch = Sketch(3)
     sketch.constant("c", torch.tensor(2.0))

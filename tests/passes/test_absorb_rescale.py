@@ -189,6 +189,7 @@ def test_a_layer_with_an_activation_or_other_readers_does_not_take_the_factor_ba
     assert absorb_rescale(shared.done("half", "conv")) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "additions"),
     [

@@ -31,6 +31,7 @@ NETWORKS = [
 REWRITTEN = {"hard_swish", "hard_sigmoid", "silu", "affine"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_function_stays_and_every_node_is_of_a_kind_that_the_file_holds(name):
     graph = captured(name).graph

@@ -28,6 +28,7 @@ def transposed(channels=4, size=(5, 6), kernel=(3, 3), groups=1, **attrs) -> Gra
     return sketch.done()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(PAIR, PAIR, st.data(), st.sampled_from([1, 2, 4]), PAIR)
 def test_the_result_is_torchs(kernel, stride, data, groups, size):

@@ -115,6 +115,7 @@ def test_weights_lie_on_their_grids_and_stay_there(scheme):
         assert torch.equal(integers * spread_scale(params, weight.ndim), weight)
 
 
+@pytest.mark.slow
 def test_it_beats_nearest_rounding_on_images_that_it_never_saw():
     state, context = calibrated("w3a4", images=random_images(64))
     unseen = random_images(64, seed=9)

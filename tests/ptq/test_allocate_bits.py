@@ -54,6 +54,7 @@ def network(layers: int, seed: int = 0):
     return costs, penalties
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(LAYERS, st.integers(0, 200))
 def test_the_choice_is_as_good_as_the_best_of_all(layers, budget):

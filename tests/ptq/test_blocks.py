@@ -41,6 +41,7 @@ def test_blocks_hold_every_computed_node_once_and_read_only_earlier_ones(network
     assert set(graph.outputs) <= made
 
 
+@pytest.mark.slow
 def test_the_residual_blocks_of_a_resnet_are_found_whole(networks):
     blocks = find_blocks(networks["resnet20_cifar10"])
 

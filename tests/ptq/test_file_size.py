@@ -34,6 +34,7 @@ def sizes(graph, bits: int, keep_float=()) -> tuple[int, int]:
     return file_size_bytes(graph, widths), len(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", ["mobilenet_v1_tf(width=0.25)", "mobilenet_v2_tf", "mobilenet_v3_small"]
 )

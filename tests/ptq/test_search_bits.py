@@ -121,6 +121,7 @@ def test_a_size_that_no_choice_fits_is_refused_with_the_least_one(network):
         AllocateBits(max_size_bytes=least - 1)(state, context)
 
 
+@pytest.mark.slow
 def test_without_a_size_the_file_is_as_large_as_with_w4a8(network):
     state, context = network
     w4a8, _ = calibrated("w4a8", module=wide(), images=context.images)
@@ -149,6 +150,7 @@ def test_plan_and_scales_say_the_same_and_two_bits_use_all_four_levels(network):
     assert state.plan.weights[pointwise[0]].bits == 8
 
 
+@pytest.mark.slow
 def test_the_rounded_network_s_file_and_twin_agree_on_every_bit(network):
     state, context = network
 

@@ -65,6 +65,9 @@ def points(drawing):
     return len(re.findall(r'class="point[ "]', drawing))
 
 
+pytestmark = pytest.mark.slow  # a browser is started
+
+
 @pytest.fixture(scope="module")
 def ranges(compressed):
     return weight_ranges(compressed.graph)
@@ -122,7 +125,6 @@ def test_no_request_leaves_the_page(opened, visit):
     assert page_requests(opened.network_log) == []
 
 
-@pytest.mark.slow
 def test_choosing_a_layer_redraws_and_a_heading_sorts_both_ways(visit, page, report, ranges):
     script = (
         READ
@@ -166,7 +168,6 @@ def test_choosing_a_layer_redraws_and_a_heading_sorts_both_ways(visit, page, rep
     assert seen["resources"] == []
 
 
-@pytest.mark.slow
 def test_names_that_are_markup_stay_text(visit, report, ranges):
     first, second, *others = report.layers
     layers = [first, replace(second, name=NASTY, source="<b>bold</b> " + NASTY), *others]
@@ -198,7 +199,6 @@ def test_names_that_are_markup_stay_text(visit, report, ranges):
     assert "img" not in {tag for tag, _ in Elements(result.dom).found}
 
 
-@pytest.mark.slow
 def test_missing_figures_sort_behind_and_exact_ones_are_drawn(visit, report, ranges):
     sqnrs = [math.inf, None, 12.5, -4.0]
     layers = [replace(row, sqnr_db=sqnr) for row, sqnr in zip(report.layers, sqnrs, strict=False)]
@@ -223,7 +223,6 @@ def test_missing_figures_sort_behind_and_exact_ones_are_drawn(visit, report, ran
     assert re.search(r">no noise at all<", result.dom)
 
 
-@pytest.mark.slow
 def test_a_page_without_layers_opens_quietly(visit, report):
     result = visit(render_html(replace(report, layers=[]), {}))
 

@@ -111,6 +111,7 @@ def test_a_crash_of_the_runtime_is_told_in_one_line() -> None:
     assert "the file is damaged, or asks for what the runtime cannot do" in message
 
 
+@pytest.mark.slow
 def test_a_file_that_takes_too_long_is_ended() -> None:
     began = time.monotonic()
     image = np.zeros((1, 128, 128, 128), np.float32)
