@@ -30,6 +30,11 @@ def one_line(message: str) -> str:
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in message)
 
 
+def cause(error: Exception) -> str:
+    """Return the kind and the words of somebody else's error, without line breaks."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def _escaped(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from intaglio.calibrate.calibrator import CALIBRATORS
 from intaglio.complaint import first_complaint
 from intaglio.errors import RequestError, UnknownName
+from intaglio.host.files import require_plain_file
 from intaglio.ptq import STEPS, make_step
 from intaglio.ptq.steps import NUMBERS, STRUCTURE
 from intaglio.registry import Registry
@@ -215,11 +215,7 @@ def _toml(value: object) -> str:
 
 
 def _read_toml(path: Path) -> Mapping[str, object]:
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise ValueError("it is not a file")
-    if facts.st_size > LARGEST_BYTES:
-        raise ValueError(f"it has {facts.st_size} bytes, more than {LARGEST_BYTES}")
+    require_plain_file(path, LARGEST_BYTES)
     text = path.read_text(encoding="utf-8")
     # tomllib takes time and memory with the square of a dotted key's parts
     if any(QUOTED.sub("", line).count(".") > MOST_DOTS for line in text.splitlines()):

@@ -11,7 +11,7 @@ from typing import Any
 
 from intaglio.encodings_file import encodings_from_dict, encodings_to_dict
 from intaglio.encodings_fit import refuse_grids
-from intaglio.errors import RequestError, WeightsError
+from intaglio.errors import RequestError, WeightsError, cause
 from intaglio.host.files import MARK, SUMS, write_file
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.hidden import is_unfinished
@@ -135,7 +135,7 @@ def _load_graph(stem: Path) -> Graph:
     try:
         infer_shapes(graph)
     except Exception as error:  # torch raises what it likes where settings do not fit shapes
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        said = cause(error)[:300]
         raise WeightsError(f"{stem}.json: its layers do not fit each other: {said}") from error
     for node in graph:
         if node.shape != stored[node.name]:

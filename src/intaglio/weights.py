@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from intaglio.errors import NonFiniteError, WeightsError
+from intaglio.errors import NonFiniteError, WeightsError, cause
 from intaglio.host.archive import DamagedArchive, check_contents, open_archive
 from intaglio.host.plain_pickle import check_pickle
 
@@ -55,7 +55,7 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
             for key, tensor in before.items():
                 wanted[key].copy_(tensor)  # state_dict() shares memory with the network
         raise WeightsError(
-            f"the network refuses the weights in '{path}': {_one_line(error)}"
+            f"the network refuses the weights in '{path}': {cause(error)}"
         ) from error
 
 
@@ -69,7 +69,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file:
             start = file.read(8)
     except OSError as error:
-        raise WeightsError(f"cannot read the weights '{path}': {_one_line(error)}") from error
+        raise WeightsError(f"cannot read the weights '{path}': {cause(error)}") from error
     if not start:
         raise WeightsError(f"the weights file '{path}' is empty")
     if path.suffix.lower() == ".safetensors":
@@ -82,7 +82,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(
-            f"the weights file '{path}' is truncated or not safetensors: {_one_line(error)};"
+            f"the weights file '{path}' is truncated or not safetensors: {cause(error)};"
             " fetch or write it again"
         ) from error
     return tensors
@@ -238,7 +238,3 @@ def _check_finite(key: str, tensor: Tensor, path: Path) -> None:
         f"NaN or infinity in {count} of {tensor.numel()} values of '{name}' of {where}, weights"
         f" '{path}' (read as {tensor.dtype}): train or export the network again"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -31,8 +31,9 @@ from intaglio.capture.plain_parts import (
     without_code,
 )
 from intaglio.capture.plain_tensors import check_tensors
-from intaglio.errors import WeightsError
+from intaglio.errors import WeightsError, cause
 from intaglio.host.archive import DamagedArchive, open_archive
+from intaglio.host.strict_json import refuse_constant, unique_keys
 
 PROGRAM = "models/model.json"
 EXAMPLES = "data/sample_inputs/model.pt"
@@ -89,7 +90,7 @@ def program_input(program: ExportedProgram) -> tuple[int | None, tuple[int, ...]
                 batch = value.shape[0]
                 return batch if type(batch) is int else None, tuple(int(s) for s in value.shape[1:])
     except Exception as error:  # of torch, for a size that is a formula without a value
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        reason = cause(error)[:200]
         raise WeightsError(f"the exported program's input has no fixed size ({reason})") from error
     raise WeightsError("the exported program has no input tensor [N, C, H, W]: export one that has")
 
@@ -134,17 +135,7 @@ def _plain_json(content: bytes) -> Any:
     """Return what a part of JSON holds; a key that is there twice is an error."""
     if len(content) > LARGEST_PROGRAM_BYTES:
         raise ValueError(f"a part of JSON of more than {LARGEST_PROGRAM_BYTES} bytes")
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a key of a part of JSON is there twice")
-        return found
-
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} in a part of JSON")
-
-    return json.loads(content, object_pairs_hook=once, parse_constant=refuse)
+    return json.loads(content, object_pairs_hook=unique_keys, parse_constant=refuse_constant)
 
 
 def _repacked(parts: Mapping[str, bytes]) -> io.BytesIO:

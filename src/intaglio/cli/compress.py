@@ -90,8 +90,16 @@ def compress(
         )
 
     with whole_folder(place) as folder:
-        request = _opened(data, evaluation, most, settled=settled, wishes=wishes, weights=weights)
-        result = _made(replace(request, skip_bad=skip_bad_images), find, as_json=as_json)
+        request = _opened(
+            data,
+            evaluation,
+            most,
+            settled=settled,
+            wishes=wishes,
+            weights=weights,
+            skip_bad=skip_bad_images,
+        )
+        result = _made(request, find, as_json=as_json)
         result.write_into(folder)
     _show(result, shown, as_json=as_json)
 
@@ -116,7 +124,7 @@ class _Request:
     evaluation: Dataset | None
     wishes: Options
     weights: str | None
-    skip_bad: bool = False
+    skip_bad: bool
 
     def images(self, dataset: Dataset, network: Network) -> Images:
         return Images(dataset, network.preprocess, network.input_shape, self.skip_bad)
@@ -130,6 +138,7 @@ def _opened(
     settled: Settings,
     wishes: Options,
     weights: str | None,
+    skip_bad: bool,
 ) -> _Request:
     """Return the request with its data sets looked through; no image is opened yet."""
     calibration = calibration_data(
@@ -146,6 +155,7 @@ def _opened(
         evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
         wishes=wishes,
         weights=weights,
+        skip_bad=skip_bad,
     )
 
 

@@ -13,7 +13,7 @@ import torch
 from intaglio.capture import capture, graph_of_program
 from intaglio.capture.saved_program import load_program, program_input
 from intaglio.data.preprocess import Preprocess, check_input_shape, parse_preprocess
-from intaglio.errors import CaptureError, IntaglioError, RequestError, WeightsError
+from intaglio.errors import CaptureError, IntaglioError, RequestError, WeightsError, cause
 from intaglio.ir.graph import Graph
 from intaglio.weights import load_weights
 from intaglio.zoo import ZOO
@@ -144,7 +144,7 @@ def _saved_program(
                 " export it with dynamic_shapes for axis 0"
             ) from error
         except Exception as error:  # of torch, whatever arguments a damaged file gives a call
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            reason = cause(error)[:200]
             raise WeightsError(
                 f"the program '{text}' is damaged: it cannot be computed ({reason}): save it again"
             ) from error

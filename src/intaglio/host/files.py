@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def write_file(path: Path, content: bytes | str) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def require_plain_file(path: Path, largest_bytes: int) -> None:
+    """Pass a file that can be read whole: no pipe or device, which would be waited for.
+
+    Raises:
+        OSError: If it cannot be looked at.
+        ValueError: If it is no file, or larger than `largest_bytes`.
+    """
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise ValueError("it is not a file")
+    if facts.st_size > largest_bytes:
+        raise ValueError(f"it has {facts.st_size} bytes, more than {largest_bytes}")
 
 
 def sync_folder(folder: Path) -> None:

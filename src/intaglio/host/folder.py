@@ -165,7 +165,7 @@ def _move_in(fresh: Path, spot: Spot) -> None:
 
 @contextmanager
 def _told(path: Path | str) -> Iterator[None]:
-    """Turn errors of the file system, and names that it cannot have, into OutputError."""
+    """Turn errors of the file system into OutputError."""
     try:
         yield
     except OSError as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-import stat
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from intaglio.host.files import require_plain_file
 
 LARGEST_WHOLE = 2**63 - 1
 LARGEST_BYTES = 2**24
@@ -25,11 +26,7 @@ def read_json(path: Path, largest_bytes: int = LARGEST_BYTES) -> Any:
             deeply, or has a key twice, NaN, an infinity, a number beyond float64 or int64, or half
             a surrogate pair, which no text holds.
     """
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise ValueError("it is not a file")
-    if facts.st_size > largest_bytes:
-        raise ValueError(f"it has {facts.st_size} bytes, more than {largest_bytes}")
+    require_plain_file(path, largest_bytes)
     return parse_json(path.read_bytes())
 
 
@@ -42,10 +39,10 @@ def parse_json(content: bytes) -> Any:
     try:
         value = json.loads(
             text,
-            parse_constant=_refuse,
+            parse_constant=refuse_constant,
             parse_float=_finite,
             parse_int=_whole,
-            object_pairs_hook=_object,
+            object_pairs_hook=unique_keys,
         )
         if SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -56,7 +53,8 @@ def parse_json(content: bytes) -> Any:
     return value
 
 
-def _refuse(constant: str) -> None:
+def refuse_constant(constant: str) -> None:
+    """Raise ValueError: for NaN and infinities, as `parse_constant` of json."""
     raise ValueError(f"{constant} is not a number of JSON")
 
 
@@ -73,7 +71,8 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; raise ValueError if a key is there twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         counts = Counter(name for name, _ in pairs)

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from intaglio.errors import GraphError, IntaglioError, OutputError, WeightsError
+from intaglio.errors import GraphError, IntaglioError, OutputError, WeightsError, cause
 from intaglio.host.files import write_file
 from intaglio.host.strict_json import read_json
 from intaglio.ir.graph import BATCH, Graph, Node
@@ -110,7 +110,7 @@ def load_graph(path_stem: Path | str) -> Graph:
 def _damaged(path: Path, error: Exception) -> WeightsError:
     if isinstance(error, FileNotFoundError):
         return WeightsError(f"there is no graph file '{path}'")
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    reason = cause(error)[:300]
     return WeightsError(f"the graph file '{path}' is damaged: {reason}; write it again")
 
 

@@ -26,7 +26,7 @@ RANKS = {"conv2d": 4, "conv_transpose2d": 4, "linear": 2}
 def check_weights(graph: Graph) -> None:
     """Raise GraphError unless each node's weights are there, finite, and of the shapes it needs."""
     for node in graph:
-        weights = {role: graph.params[key] for role, key in node.params.items()}
+        weights = graph.params_of(node)
         missing = sorted(NEEDED.get(node.op, set()) - set(weights))
         if missing:
             raise GraphError(f"node '{node.name}' ({node.op}) has no {missing[0]}")

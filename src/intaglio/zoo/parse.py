@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from intaglio.data.preprocess import Preprocess
-from intaglio.errors import RequestError, UnknownName
+from intaglio.errors import RequestError, UnknownName, cause
 from intaglio.zoo.catalog import ZOO
 
 _NAME_AND_ARGUMENTS = re.compile(r"(?P<name>[^()]+)(?:\((?P<arguments>.*)\))?", re.DOTALL)
@@ -193,7 +193,7 @@ def _imported_module(module_name: str, asked_as: str) -> ModuleType:
                 f"no module '{module_name}' for the model '{asked_as}' on the Python path or in the"
                 f" current directory {os.getcwd()}"
             ) from error
-        raise RequestError(f"importing '{module_name}' failed: {_one_line(error)}") from error
+        raise RequestError(f"importing '{module_name}' failed: {cause(error)}") from error
 
 
 def _call(factory: Callable[..., object], request: ModelRequest, seed: int) -> nn.Module:
@@ -204,7 +204,7 @@ def _call(factory: Callable[..., object], request: ModelRequest, seed: int) -> n
     except RequestError:
         raise
     except Exception as error:  # the user's code may raise anything
-        raise RequestError(f"building '{request}' failed: {_one_line(error)}") from error
+        raise RequestError(f"building '{request}' failed: {cause(error)}") from error
     if not isinstance(module, nn.Module):
         raise RequestError(
             f"'{request}' gave a {type(module).__name__}, not an nn.Module: name a factory that"
@@ -235,7 +235,3 @@ def _unknown_dotted_name(name: str) -> UnknownName:
         f"unknown model '{name}': neither in the zoo ({', '.join(ZOO)}) nor package.module:factory;"
         f" did you mean {head}:{tail}?"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
