@@ -27,10 +27,10 @@ from torch import Tensor, nn
 
 import intaglio
 from benchmarks.places import REPOSITORY, write_result
-from intaglio.export.tflite.exposed import expose_tensors
-from intaglio.export.tflite.layout import to_file
 from intaglio.ir.graph import Node
-from intaglio.run.integer.twin import Twin
+from intaglio.run.twin import Twin
+from intaglio.runtimes.litert.format.layout import to_file
+from intaglio.runtimes.litert.interpreter.exposed import expose_tensors
 
 SUITE, PYTHON = "bookworm", "311"
 PACKAGES = "python3,libpython3.11,libstdc++6,libgomp1,libatomic1"

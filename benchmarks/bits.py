@@ -15,7 +15,7 @@ import intaglio
 from benchmarks.networks import ALL, Subject
 from benchmarks.places import write_result
 from intaglio.data.images import batches, draw, open_dataset
-from intaglio.export.tflite.check import check_file
+from intaglio.runtimes.litert.check import check_file
 
 IMAGES = {"litert": 64, "litert-reference": 8}
 

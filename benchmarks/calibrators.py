@@ -26,11 +26,11 @@ from benchmarks.measured import Row, judged_at, measured
 from benchmarks.networks import RESNET20, V1_025, V2, Subject
 from benchmarks.places import write_result
 from intaglio.calibrate import CALIBRATORS, make_plan, observe_ranges
-from intaglio.capture import capture
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.lower import lower
+from intaglio.read.module.export import capture
 from intaglio.run.float import run_float
-from intaglio.targets import LITERT
+from intaglio.runtimes import LITERT
+from intaglio.runtimes.litert.lower.lower import lower
 
 IMAGES = 128
 NONE = "none"

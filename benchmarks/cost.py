@@ -24,12 +24,12 @@ from benchmarks.paired import interleaved, ratio
 from benchmarks.places import DATA, write_result
 from intaglio.calibrate import choose_encodings, make_plan, observe_ranges
 from intaglio.calibrate.minmax import MinMax
-from intaglio.export.tflite.runtime import open_interpreter
-from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import Graph
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.lower import lower
-from intaglio.targets import LITERT
+from intaglio.runtimes import LITERT
+from intaglio.runtimes.litert.file.write import write_tflite
+from intaglio.runtimes.litert.interpreter.runtime import open_interpreter
+from intaglio.runtimes.litert.lower.lower import lower
 
 IMAGES = 128
 ROUNDS = 7
@@ -62,7 +62,7 @@ def bare_forwards(module: nn.Module, images: Tensor) -> Callable[[], None]:
 
 def calibration_rows(module: nn.Module, images: Tensor, threads: int) -> list[dict[str, Any]]:
     """Calibrating and writing, without and with capturing the module, against bare forwards."""
-    captured = intaglio.capture(module, images[:1])
+    captured = intaglio.read(module, images[:1])
 
     def quantize(graph: Graph) -> bytes:
         canonicalize(graph)
@@ -74,7 +74,7 @@ def calibration_rows(module: nn.Module, images: Tensor, threads: int) -> list[di
     work: dict[str, Callable[[], object]] = {
         "bare": bare_forwards(module, images),
         "quantize": lambda: quantize(captured.copy()),
-        "capture": lambda: quantize(intaglio.capture(module, images[:1])),
+        "capture": lambda: quantize(intaglio.read(module, images[:1])),
     }
     seconds = interleaved(work, ROUNDS)
     labels = {

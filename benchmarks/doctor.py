@@ -22,13 +22,13 @@ from torch import Tensor
 
 from benchmarks.networks import V1_025, V1_075, V2, Subject
 from benchmarks.places import IMAGENET, write_result
-from intaglio.capture import capture
+from intaglio.data.held import HeldImages
 from intaglio.data.images import batches, draw, open_dataset
 from intaglio.doctor import Diagnosis, diagnose
-from intaglio.doctor.apply import Trial, apply_remedies
 from intaglio.doctor.finding import Treatment
-from intaglio.held_images import HeldImages
-from intaglio.targets import LITERT
+from intaglio.job.remedies import Trial, apply_remedies
+from intaglio.read.module.export import capture
+from intaglio.runtimes import LITERT
 
 PER_TENSOR = patients.PER_TENSOR
 SEEDS = range(3)

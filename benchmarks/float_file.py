@@ -8,8 +8,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from intaglio.export.tflite.builder import FILE_IDENTIFIER
-from intaglio.result import Result
+from intaglio.job.result import Result
+from intaglio.runtimes.litert.format.builder import FILE_IDENTIFIER
 
 INT8, FLOAT32 = schema.TensorType.INT8, schema.TensorType.FLOAT32
 

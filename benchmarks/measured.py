@@ -10,23 +10,23 @@ from typing import Any
 import torch
 
 from benchmarks.networks import Subject
-from intaglio.capture import capture
 from intaglio.data.images import batches, draw, open_dataset
 from intaglio.errors import UnsupportedByTarget
-from intaglio.export.tflite.check import check_file
-from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import Graph
-from intaglio.judge import Judge
+from intaglio.job.quantize import Prepared, quantize_network
+from intaglio.job.recorder import Recorder
+from intaglio.methods.steps.state import State
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
-from intaglio.passes.lower import lower
-from intaglio.ptq.state import State
-from intaglio.quantization import Prepared, quantize_network
-from intaglio.recipe import Recipe
-from intaglio.recorder import Recorder
-from intaglio.run.integer import Twin, build_twin
-from intaglio.settings import Settings
-from intaglio.targets import LITERT
+from intaglio.read.module.export import capture
+from intaglio.recipe.recipe import Recipe
+from intaglio.recipe.settings import Settings
+from intaglio.run.twin import Twin, build_twin
+from intaglio.runtimes import LITERT
+from intaglio.runtimes.litert.check import check_file
+from intaglio.runtimes.litert.file.write import write_tflite
+from intaglio.runtimes.litert.lower.lower import lower
+from intaglio.tasks.judge import Judge
 
 CHECKED = 8
 """Images on which file and twin are compared bit for bit."""

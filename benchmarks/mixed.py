@@ -23,16 +23,16 @@ from benchmarks.ladder import ALL, DEAD, JUDGED
 from benchmarks.measured import Place, judged, judged_at, lowered, written
 from benchmarks.networks import V2
 from benchmarks.places import write_result
-from intaglio.options import Options
-from intaglio.ptq.search_bits import Harms, chosen_bits, with_bits
-from intaglio.ptq.second_order import RoundSecondOrder
-from intaglio.ptq.sensitivity import layer_sensitivity, possible_bits
-from intaglio.ptq.state import Context, State
-from intaglio.quantization import quantize_network
-from intaglio.recipe import Recipe
-from intaglio.recorder import Recorder
-from intaglio.run.integer import build_twin
-from intaglio.settings import settle
+from intaglio.job.quantize import quantize_network
+from intaglio.job.recorder import Recorder
+from intaglio.methods.bits.search_bits import Harms, chosen_bits, with_bits
+from intaglio.methods.bits.sensitivity import layer_sensitivity, possible_bits
+from intaglio.methods.rounding.second_order import RoundSecondOrder
+from intaglio.methods.steps.state import Context, State
+from intaglio.recipe.options import Options
+from intaglio.recipe.recipe import Recipe
+from intaglio.recipe.settings import settle
+from intaglio.run.twin import build_twin
 
 IMAGES = 1000
 ASKED_BYTES = 2_050_000

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from benchmarks.places import DATA, IMAGENET, WEIGHTS
 from intaglio.data.images import batches, draw, open_dataset
 from intaglio.data.preprocess import Preprocess, parse_preprocess
-from intaglio.weights import load_weights
-from intaglio.zoo.parse import build_model, parse_model
+from intaglio.read.named import build_model, parse_model
+from intaglio.store.weights import load_weights
 
 
 @dataclass(frozen=True)

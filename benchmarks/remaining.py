@@ -18,14 +18,14 @@ from benchmarks.ladder import DEAD
 from benchmarks.measured import lowered
 from benchmarks.networks import V2
 from benchmarks.places import write_result
-from intaglio.capture import capture
-from intaglio.ptq.sensitivity import layer_sensitivity, value_sensitivity
-from intaglio.ptq.state import Context
-from intaglio.quantization import quantize_network
-from intaglio.recipe import Recipe
-from intaglio.recorder import Recorder
-from intaglio.settings import Settings
-from intaglio.targets import LITERT
+from intaglio.job.quantize import quantize_network
+from intaglio.job.recorder import Recorder
+from intaglio.methods.bits.sensitivity import layer_sensitivity, value_sensitivity
+from intaglio.methods.steps.state import Context
+from intaglio.read.module.export import capture
+from intaglio.recipe.recipe import Recipe
+from intaglio.recipe.settings import Settings
+from intaglio.runtimes import LITERT
 
 IMAGES = 256
 SHOWN = 8

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from architectures.catalogue import architectures, images
 
 import intaglio
+from architectures.catalogue import architectures, images
 from benchmarks.machine import machine
-from intaglio.recipe import Recipe
+from intaglio.recipe.recipe import Recipe
 
 NETWORKS = (
     "zoo.mobilenet_v1",

@@ -10,12 +10,12 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
-from intaglio.export.tflite.write import TFLITE_OPS
 from intaglio.ops import OPS
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.graph_pass import PASSES
-from intaglio.passes.lower import lower
-from intaglio.run.integer.site import KERNELS
+from intaglio.run.site import KERNELS
+from intaglio.runtimes.litert.file.write import TFLITE_OPS
+from intaglio.runtimes.litert.lower.lower import lower
 
 PAGE = Path(__file__).parent / "ops.md"
 FILLED_BY = (canonicalize, lower)  # importing them is what files the passes

@@ -23,8 +23,8 @@ from intaglio.demo.digits import (
     build_network,
     load_digits,
 )
-from intaglio.weights import load_weights
-from intaglio.zoo.parse import build_model, parse_model
+from intaglio.read.named import build_model, parse_model
+from intaglio.store.weights import load_weights
 
 pytest.importorskip("sklearn", reason="the demo's digits are scikit-learn's")
 

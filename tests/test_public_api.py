@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 import intaglio
 from architectures import images
+from intaglio.job.compress import CHECK_IMAGES
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.lower import lower
-from intaglio.pipeline import CHECK_IMAGES
+from intaglio.runtimes.litert.lower.lower import lower
 
 SHAPE = (1, 3, 10, 10)
 X = images(SHAPE, 9)

@@ -16,14 +16,14 @@ from torch import nn
 
 from benchmarks.fuzz.formats import CHECKSUMS, Format, digest_of
 from benchmarks.fuzz.mutations import of_archive, of_bytes, of_toml
-from intaglio.cli.network import find_network
 from intaglio.data.dataset import FileSource, Item
 from intaglio.data.decode import decode
 from intaglio.data.images import open_dataset
 from intaglio.ir.graph import Graph
-from intaglio.recipe import Recipe, find_recipe, to_toml
-from intaglio.weights import load_weights
-from intaglio.zoo.parse import parse_model
+from intaglio.read.named import parse_model
+from intaglio.read.source import find_network
+from intaglio.recipe.recipe import Recipe, find_recipe, to_toml
+from intaglio.store.weights import load_weights
 
 CLASSES = 3
 

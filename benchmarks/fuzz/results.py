@@ -22,13 +22,13 @@ from intaglio.cli.images import Images
 from intaglio.cli.saved import open_saved
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
-from intaglio.export.tflite.isolated import isolated
-from intaglio.export.tflite.network import as_network
 from intaglio.host.files import SUMS
 from intaglio.host.sums import write_sums
+from intaglio.job.result import load
 from intaglio.numerics.encodings import Encodings
-from intaglio.result import load
-from intaglio.targets import LITERT
+from intaglio.runtimes import LITERT
+from intaglio.runtimes.litert.file.network import as_network
+from intaglio.runtimes.litert.interpreter.isolated import isolated
 
 MODEL = "model.tflite"
 FILES_OF_A_CHILD, TIME_LIMIT_S = 100, 60.0

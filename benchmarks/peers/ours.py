@@ -21,8 +21,8 @@ import torch
 from benchmarks.peers.environment import PeerError
 from benchmarks.peers.exchange import CALIBRATION_IMAGES, NETWORK, SEED
 from benchmarks.places import REPOSITORY
-from intaglio.export.tflite.runtime import open_interpreter, run_file
-from intaglio.targets import TARGETS
+from intaglio.runtimes import TARGETS
+from intaglio.runtimes.litert.interpreter.runtime import open_interpreter, run_file
 
 TOOL = "intaglio"
 TARGET = "litert"

@@ -7,12 +7,12 @@ again = intaglio.load("out/")
 """
 
 from intaglio import zoo
-from intaglio.capture import capture
+from intaglio.job.compress import compress
+from intaglio.job.result import Result, load
 from intaglio.numerics.encodings import Encodings
-from intaglio.options import Options, Provenance
-from intaglio.pipeline import compress
+from intaglio.read.module.export import capture
+from intaglio.recipe.options import Options, Provenance
 from intaglio.report.record import Report
-from intaglio.result import Result, load
 
 __all__ = [
     "Encodings",

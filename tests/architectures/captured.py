@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from architectures.catalogue import architectures
-from intaglio.capture import capture
 from intaglio.ir.graph import Graph
-from intaglio.zoo.parse import build_model, parse_model
+from intaglio.read.module.export import capture
+from intaglio.read.named import build_model, parse_model
 
 
 @dataclass(frozen=True)

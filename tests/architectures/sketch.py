@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from intaglio.ir.graph import BATCH, Graph, Node
-from intaglio.ir.verify import verify
+from intaglio.ops.verify import verify
 from intaglio.run.float import infer_shapes
 
 CONVOLUTION = {"stride": (1, 1), "dilation": (1, 1), "groups": 1, "activation": None}

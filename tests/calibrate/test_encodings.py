@@ -18,8 +18,8 @@ from intaglio.calibrate.loop import Ranges
 from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import INT8_WEIGHT, INT8_WEIGHT_PER_TENSOR
-from intaglio.run.integer.weights import BIAS_LIMIT, integer_bias, integer_weight
-from intaglio.targets import LITERT, LITERT_REFERENCE
+from intaglio.run.weights import BIAS_LIMIT, integer_bias, integer_weight
+from intaglio.runtimes import LITERT, LITERT_REFERENCE
 
 SHAPE = (4, 6, 6)
 

@@ -12,7 +12,7 @@ from intaglio.calibrate.plan import observed_values
 from intaglio.errors import RequestError, UnknownName
 from intaglio.ir.graph import Graph
 from intaglio.ir.text import text
-from intaglio.targets import LITERT
+from intaglio.runtimes import LITERT
 
 
 def chain() -> Sketch:

@@ -19,7 +19,7 @@ from intaglio.errors import DataError, NonFiniteError
 from intaglio.ir.graph import Graph
 from intaglio.numerics.spec import QuantSpec
 from intaglio.run.float import run_float
-from intaglio.targets import LITERT
+from intaglio.runtimes import LITERT
 
 SHAPE = (3, 8, 8)
 X = images((1, *SHAPE), 10)

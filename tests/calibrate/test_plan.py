@@ -11,8 +11,8 @@ from intaglio.calibrate.plan import constant_range, observed_values
 from intaglio.errors import UnknownName
 from intaglio.ir.graph import Graph
 from intaglio.ops.moving import SHARING
-from intaglio.passes.lower_shapes import separate_grids
-from intaglio.targets import LITERT, LITERT_REFERENCE
+from intaglio.runtimes import LITERT, LITERT_REFERENCE
+from intaglio.runtimes.litert.lower.lower_shapes import separate_grids
 
 SHAPE = (4, 8, 8)
 MOVES = {

@@ -11,7 +11,7 @@ from intaglio.calibrate.encodings import trial_encodings
 from intaglio.calibrate.weight_bits import SMALL_LAYER
 from intaglio.errors import UnknownName, UnsupportedByTarget
 from intaglio.ir.graph import Graph
-from intaglio.targets import LITERT
+from intaglio.runtimes import LITERT
 
 SHAPE = (128, 4, 4)
 DEPLOYABLE = ("w8a8", "w4a8", "w2a8", "mixed")

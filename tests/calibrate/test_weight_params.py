@@ -8,9 +8,9 @@ import torch
 from intaglio.calibrate.encodings import weight_params
 from intaglio.ir.graph import Node
 from intaglio.numerics.spec import INT8_WEIGHT, INT8_WEIGHT_PER_TENSOR, QuantSpec, per_tensor
-from intaglio.run.integer import build_twin
+from intaglio.run.twin import build_twin
 from intaglio.targets.target import Target
-from run.integer.harness import TARGETS, Network
+from runtimes.litert.ops.harness import TARGETS, Network
 
 CONV2D = {
     "stride": (1, 1),

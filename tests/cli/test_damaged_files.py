@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from cli.tiny import CALIBRATION, intaglio
-from export.tflite.small_files import edited, patched
-from intaglio.export.tflite.verify import LARGEST_BYTES
 from intaglio.host.sums import write_sums
+from intaglio.runtimes.litert.format.verify import LARGEST_BYTES
+from runtimes.litert.small_files import edited, patched
 
 
 def one_line(captured: pytest.CaptureFixture) -> str:

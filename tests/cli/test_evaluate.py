@@ -9,9 +9,9 @@ import torch
 
 import intaglio as package
 from cli.tiny import CALIBRATION, CLASSIFIER, intaglio, printed_json, write_images
-from intaglio.export.tflite.network import as_network
-from intaglio.export.tflite.runner import InProcess
-from intaglio.targets import LITERT
+from intaglio.runtimes import LITERT
+from intaglio.runtimes.litert.file.network import as_network
+from intaglio.runtimes.litert.interpreter.runner import InProcess
 
 
 def test_evaluate_agrees_with_the_report_of_compress(

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from cli.tiny import intaglio, printed_json
-from intaglio.capture import capture
 from intaglio.cli.models import count_macs
 from intaglio.cost import macs as graph_cost
+from intaglio.read.module.export import capture
 from intaglio.zoo import ZOO, names
 
 

@@ -8,9 +8,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from architectures import captured_zoo
-from intaglio.capture import capture
 from intaglio.cost.macs import count_macs, count_params, total_params
 from intaglio.passes.canonicalize import canonicalize
+from intaglio.read.module.export import capture
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from generated_images import MakeImage, noise
+
+from data.generated_images import MakeImage, noise
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from generated_images import jpeg_bytes, noise
 
+from data.generated_images import jpeg_bytes, noise
 from intaglio.data.dataset import FileSource, Item
 from intaglio.data.decode import UnreadableImage, decode
 from intaglio.data.images import open_dataset

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from generated_images import MakeImage
 
+from data.generated_images import MakeImage
 from intaglio.data.guard import forbid_images
 from intaglio.data.images import batches, open_dataset
 from intaglio.data.labels import class_names

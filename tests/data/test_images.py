@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from generated_images import MakeImage, jpeg_bytes
 
+from data.generated_images import MakeImage, jpeg_bytes
 from intaglio.data.dataset import FileSource
 from intaglio.data.images import Dataset, Item, check_labels, draw, open_dataset
 from intaglio.errors import DataError, RequestError

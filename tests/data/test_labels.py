@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from generated_images import MakeImage
 
+from data.generated_images import MakeImage
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
 from intaglio.errors import DataError

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from generated_images import MakeImage, jpeg_bytes, noise
 from PIL import Image, ImageFile
 
+from data.generated_images import MakeImage, jpeg_bytes, noise
 from intaglio.data.images import Batch, Dataset, Item, batches, draw, open_dataset
 from intaglio.data.preprocess import Preprocess, apply
 from intaglio.errors import DataError, IntaglioError, RequestError

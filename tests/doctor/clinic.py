@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from doctor.patients import SIZE, Healthy, healthy, photographs
-from intaglio.capture import capture
 from intaglio.data.preprocess import Preprocess
 from intaglio.doctor import Diagnosis, diagnose
 from intaglio.ir.graph import Graph
-from intaglio.targets import TARGETS
+from intaglio.read.module.export import capture
+from intaglio.runtimes import TARGETS
 
 SEEDS = (0, 1, 2)
 COUNT = 32

@@ -10,9 +10,9 @@ import torch
 
 from doctor import patients
 from doctor.clinic import LITERT, SEEDS, captured, examined, named, sound_images, verdict_on
-from intaglio.capture import capture
 from intaglio.doctor import CAUSES, diagnose
 from intaglio.errors import DataError, NonFiniteError
+from intaglio.read.module.export import capture
 
 Patient = Callable[[int], patients.Healthy]
 

@@ -7,8 +7,8 @@ import pytest
 import intaglio
 from architectures import architectures, captured, images
 from intaglio.errors import UnsupportedByTarget
-from intaglio.pipeline import compress_graph
-from intaglio.targets import TARGETS
+from intaglio.job.compress import compress_graph
+from intaglio.runtimes import TARGETS
 
 REFUSED = {
     "nasnet": "average pool",

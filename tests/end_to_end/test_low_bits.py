@@ -16,16 +16,16 @@ from intaglio.calibrate import (
     observe_ranges,
     trial_encodings,
 )
-from intaglio.export.tflite.check import check_file, require_match
-from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import Graph
+from intaglio.job.compress import compress_graph
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.lower import lower
-from intaglio.pipeline import compress_graph
-from intaglio.recipe import Recipe
+from intaglio.recipe.recipe import Recipe
 from intaglio.run.float import run_float
-from intaglio.run.integer import build_twin
-from intaglio.targets import LITERT, LITERT_REFERENCE
+from intaglio.run.twin import build_twin
+from intaglio.runtimes import LITERT, LITERT_REFERENCE
+from intaglio.runtimes.litert.check import check_file, require_match
+from intaglio.runtimes.litert.file.write import write_tflite
+from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.targets.target import Target
 from intaglio.zoo.mobilenet_v2 import mobilenet_v2
 

@@ -10,7 +10,7 @@ from intaglio.errors import GraphError
 from intaglio.ir.edit import bypass, chains, insert_after, insert_before, redirect, replace
 from intaglio.ir.graph import Node
 from intaglio.ir.text import text
-from intaglio.ir.verify import verify
+from intaglio.ops.verify import verify
 
 
 def chain():

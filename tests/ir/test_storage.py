@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from architectures import images
-from intaglio.capture import capture
-from intaglio.ir.save import load_graph, save_graph
 from intaglio.ir.storage import ALIGNMENT, settled, settled_all
+from intaglio.read.module.export import capture
 from intaglio.run.float import run_float
+from intaglio.store.graph import load_graph, save_graph
 
 SHAPES = [(), (0,), (7,), (8, 3, 3, 3), (8, 1, 3, 3), (8, 16, 1, 1), (5, 6)]
 LAST = torch.channels_last

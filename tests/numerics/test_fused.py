@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from intaglio.numerics.fused import fused_multiply_add
-from run.integer.processors import nearest_float32
+from runtimes.litert.ops.processors import nearest_float32
 
 
 def test_the_exact_result_lies_between_the_bounds_and_they_are_mostly_one() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from same_function import assert_same_function, nodes, ops
 
 from architectures import captured, images
 from architectures.sketch import Sketch
 from intaglio.ir.graph import Graph
 from intaglio.passes.absorb_rescale import absorb_rescale
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.lower import lower
+from intaglio.runtimes.litert.lower.lower import lower
+from passes.same_function import assert_same_function, nodes, ops
 
 SHAPE = (4, 6, 6)
 X = images((1, *SHAPE), 2)

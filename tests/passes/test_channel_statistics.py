@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from trained import mobilenet_v2
 
 from architectures import captured_zoo, images
 from architectures.sketch import Sketch
@@ -17,8 +16,9 @@ from intaglio.passes.channel_statistics import (
     post_activation,
     value_moments,
 )
-from intaglio.passes.lower import lower
 from intaglio.run.float import run_float
+from intaglio.runtimes.litert.lower.lower import lower
+from passes.trained import mobilenet_v2
 
 
 def doubles(*numbers: float) -> torch.Tensor:

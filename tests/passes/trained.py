@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from intaglio.capture import capture
 from intaglio.data.images import batches, draw, open_dataset
 from intaglio.data.preprocess import parse_preprocess
 from intaglio.ir.graph import Graph
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.weights import load_weights
-from intaglio.zoo.parse import build_model, parse_model
+from intaglio.read.module.export import capture
+from intaglio.read.named import build_model, parse_model
+from intaglio.store.weights import load_weights
 
 
 @dataclass(frozen=True)

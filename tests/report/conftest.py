@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from intaglio.capture import capture
 from intaglio.ir.graph import Graph
 from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import INT8_ACTIVATION, INT8_WEIGHT, QuantParams
 from intaglio.passes.canonicalize import canonicalize
+from intaglio.read.module.export import capture
 from intaglio.report import (
     CheckResult,
     DataSource,
@@ -32,8 +32,8 @@ from intaglio.report import (
     output_sqnr_db,
 )
 from intaglio.run.float import run_float
-from intaglio.run.integer import Twin, build_twin
-from intaglio.targets.litert import LITERT
+from intaglio.run.twin import Twin, build_twin
+from intaglio.runtimes.litert.litert import LITERT
 
 CHROMIUM = Path("/usr/bin/chromium")
 # the last one keeps the browser's own housekeeping from reaching anyone

@@ -10,16 +10,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from intaglio.capture import capture
 from intaglio.errors import NonFiniteError
 from intaglio.ir.edit import insert_after, redirect
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import INT8_WEIGHT, QuantParams, per_tensor
+from intaglio.read.module.export import capture
 from intaglio.report import measure_layers, output_sqnr_db, weight_ranges
 from intaglio.run.float import run_float
-from intaglio.run.integer import build_twin
-from intaglio.targets.litert import LITERT
+from intaglio.run.twin import build_twin
+from intaglio.runtimes.litert.litert import LITERT
 
 
 def one_weight(*, weight=1.0, source="head"):

@@ -6,8 +6,8 @@ import pytest
 
 from intaglio.errors import UnknownName
 from intaglio.numerics.scheme import parse_scheme
-from intaglio.targets import LITERT, LITERT_REFERENCE, TARGETS, Target
-from intaglio.targets.target import known_scheme
+from intaglio.runtimes import LITERT, LITERT_REFERENCE, TARGETS
+from intaglio.targets.target import Target, known_scheme
 
 INT8_ALONE = Target("board", "its runtime", "reference", "a board")
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from intaglio.calibrate.fit_operands import fit_operands
 from intaglio.calibrate.loop import Ranges
-from intaglio.calibrate.nudge import nudge_scales
 from intaglio.calibrate.plan import Plan
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.convolution import WEIGHTED
-from intaglio.run.integer.weights import bias_limit
+from intaglio.run.weights import bias_limit
+from intaglio.runtimes.litert.scales.fit_operands import fit_operands
+from intaglio.runtimes.litert.scales.nudge import nudge_scales
 from intaglio.targets.target import Target
 
 BIAS_STEPS = 2**20
@@ -33,7 +33,7 @@ def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -
     """Return the encodings for ranges that calibration saw.
 
     A group's range is the union of its members' ranges. Scales are moved by a few ulp where the
-    target's kernels would differ between processors (calibrate/nudge.py).
+    target's kernels would differ between processors (runtimes/litert/scales/nudge.py).
     """
     grids: dict[str, QuantParams] = dict(plan.fixed)
     for group in plan.groups:

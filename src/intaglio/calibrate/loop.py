@@ -15,7 +15,7 @@ from intaglio.errors import DataError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.spec import QuantSpec
 from intaglio.run.float import run_float
-from intaglio.run.integer.twin import IMAGES_AT_ONCE
+from intaglio.run.twin import IMAGES_AT_ONCE
 
 Ranges = dict[str, tuple[Tensor, Tensor]]
 """Value to (low, high), [] float32 each."""

@@ -1,9 +1,9 @@
 """How many bits each layer's weight gets, and its integer grid.
 
-A file holds 4 and 2 bits in layers that are matrix products (targets/low_bits.py); the rest of a
-network, about a fiftieth of a MobileNet's weights, stays at 8. So do small layers: all those of a
-MobileNetV2 together are 25 kB, and they carry a good part of the error. A simulated scheme gives
-its bits to every layer.
+A file holds 4 and 2 bits in layers that are matrix products (runtimes/litert/low_bits.py); the rest
+of a network, about a fiftieth of a MobileNet's weights, stays at 8. So do small layers: all those
+of a MobileNetV2 together are 25 kB, and they carry a good part of the error. A simulated scheme
+gives its bits to every layer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.scheme import DEPLOYABLE_WEIGHT_BITS, Scheme
 from intaglio.numerics.spec import QuantSpec
 from intaglio.ops.convolution import WEIGHTED
-from intaglio.targets.low_bits import runs_as_matrix
+from intaglio.runtimes.litert.low_bits import runs_as_matrix
 from intaglio.targets.target import Target
 
 SMALL_LAYER = 10_000

@@ -16,13 +16,13 @@ from intaglio.cli.screen import print_json, print_line
 from intaglio.data.dataset import draw
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
-from intaglio.export.tflite.check import CheckCounts, check_file
-from intaglio.export.tflite.isolated import isolated
-from intaglio.export.tflite.layout import file_shape
-from intaglio.export.tflite.network import input_shape
-from intaglio.progress import told
+from intaglio.host.progress import told
+from intaglio.job.result import Result
 from intaglio.report.summary import border_text
-from intaglio.result import Result
+from intaglio.runtimes.litert.check import CheckCounts, check_file
+from intaglio.runtimes.litert.file.network import input_shape
+from intaglio.runtimes.litert.format.layout import file_shape
+from intaglio.runtimes.litert.interpreter.isolated import isolated
 
 
 def check(

@@ -11,7 +11,6 @@ from pathlib import Path
 from intaglio.cli import options
 from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
-from intaglio.cli.network import PROGRAM_ENDING, Network, find_network
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.quiet import silence_greeting
 from intaglio.cli.request import (
@@ -28,14 +27,15 @@ from intaglio.data.labels import class_names
 from intaglio.data.preprocess import Preprocess, describe
 from intaglio.errors import IntaglioError, RequestError
 from intaglio.host.folder import claim_place, whole_folder
+from intaglio.host.memory import peak_mb
+from intaglio.host.progress import Progress
 from intaglio.ir.graph import Graph
-from intaglio.memory import peak_mb
-from intaglio.options import Options, Provenance
-from intaglio.pipeline import compress_graph
-from intaglio.progress import Progress
+from intaglio.job.compress import compress_graph
+from intaglio.job.result import Result
+from intaglio.read.source import PROGRAM_ENDING, Network, find_network
+from intaglio.recipe.options import Options, Provenance
+from intaglio.recipe.settings import Settings
 from intaglio.report import Step, print_report
-from intaglio.result import Result
-from intaglio.settings import Settings
 
 
 def compress(

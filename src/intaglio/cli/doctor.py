@@ -10,7 +10,6 @@ import typer
 from intaglio.cli import options
 from intaglio.cli.compress import class_count
 from intaglio.cli.images import Images
-from intaglio.cli.network import Network, find_network
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.quiet import silence_greeting
 from intaglio.cli.request import NO_DATA
@@ -18,13 +17,14 @@ from intaglio.cli.screen import print_json, print_line
 from intaglio.data.dataset import Dataset, check_labels
 from intaglio.data.images import draw, open_dataset
 from intaglio.doctor import Diagnosis, Finding, diagnose
-from intaglio.doctor.apply import Trial, apply_remedies, hold_for_trials
 from intaglio.errors import RequestError
+from intaglio.host.progress import Progress, told
 from intaglio.ir.graph import Graph
-from intaglio.progress import Progress, told
-from intaglio.settings import DEFAULT_SCHEME, DEFAULT_SEED, DEFAULT_TARGET
-from intaglio.targets import TARGETS, Target
-from intaglio.targets.target import known_scheme
+from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
+from intaglio.read.source import Network, find_network
+from intaglio.recipe.settings import DEFAULT_SCHEME, DEFAULT_SEED, DEFAULT_TARGET
+from intaglio.runtimes import TARGETS
+from intaglio.targets.target import Target, known_scheme
 
 USUAL_LIMIT = 128
 """Images looked at where --limit is left out: half a minute for a MobileNet."""

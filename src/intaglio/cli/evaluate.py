@@ -9,19 +9,19 @@ from torch import Tensor
 
 from intaglio.cli import options
 from intaglio.cli.images import Images
-from intaglio.cli.network import parse_input_shape
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import open_saved
 from intaglio.cli.screen import print_json, print_line
 from intaglio.data.dataset import Dataset, check_labels
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
-from intaglio.evaluate import Accuracy, Network, accuracy
-from intaglio.export.tflite.isolated import isolated
-from intaglio.export.tflite.network import FileNetwork, as_network
-from intaglio.progress import told
-from intaglio.settings import DEFAULT_TARGET
-from intaglio.targets import TARGETS
+from intaglio.host.progress import told
+from intaglio.read.source import parse_input_shape
+from intaglio.recipe.settings import DEFAULT_TARGET
+from intaglio.runtimes import TARGETS
+from intaglio.runtimes.litert.file.network import FileNetwork, as_network
+from intaglio.runtimes.litert.interpreter.isolated import isolated
+from intaglio.tasks.classify import Accuracy, Network, accuracy
 
 BACKGROUND_CLASSES = 1001
 """TensorFlow's ImageNet classifiers: class 0 is the background, and all others are one further."""

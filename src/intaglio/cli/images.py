@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from intaglio.batches import BATCH_SIZE
+from intaglio.data.batches import BATCH_SIZE
 from intaglio.data.dataset import Dataset
 from intaglio.data.images import Batch, batches
 from intaglio.data.preprocess import Preprocess

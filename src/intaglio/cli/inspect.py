@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 from intaglio.cli import options
-from intaglio.cli.network import find_network
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import load_told
 from intaglio.cli.screen import print_json, print_line, print_table
+from intaglio.doctor.inspection import Inspection, inspect_graph
 from intaglio.errors import RequestError
 from intaglio.host.files import MARK
-from intaglio.inspection import Inspection, inspect_graph
 from intaglio.ir.graph import BATCH, Graph
-from intaglio.settings import DEFAULT_SCHEME, DEFAULT_TARGET
-from intaglio.targets import TARGETS
+from intaglio.read.source import find_network
+from intaglio.recipe.settings import DEFAULT_SCHEME, DEFAULT_TARGET
+from intaglio.runtimes import TARGETS
 from intaglio.targets.target import known_scheme
 from intaglio.zoo import ZOO
 

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from intaglio.progress import Progress
+from intaglio.host.progress import Progress
 
 SECONDS_BETWEEN_LINES = 10.0
 

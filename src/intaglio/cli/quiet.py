@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from intaglio.export.tflite.builder import TfliteBuilder
-from intaglio.export.tflite.runtime import open_interpreter
-from intaglio.targets import LITERT
+from intaglio.runtimes import LITERT
+from intaglio.runtimes.litert.format.builder import TfliteBuilder
+from intaglio.runtimes.litert.interpreter.runtime import open_interpreter
 
 
 def silence_greeting() -> None:

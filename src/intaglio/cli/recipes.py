@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from intaglio.cli import options
 from intaglio.cli.screen import print_json, print_table
-from intaglio.recipe import RECIPES
+from intaglio.recipe.recipe import RECIPES
 
 
 def recipes(as_json: options.AsJson = False) -> None:

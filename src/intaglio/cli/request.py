@@ -10,9 +10,9 @@ from intaglio.cli.options import LARGEST_SEED
 from intaglio.data.dataset import Dataset, draw
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
-from intaglio.options import Options
-from intaglio.recipe import Recipe, find_recipe
-from intaglio.settings import DEFAULT_RECIPE, Settings, settle
+from intaglio.recipe.options import Options
+from intaglio.recipe.recipe import Recipe, find_recipe
+from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
 
 NO_DATA = "none"
 DEVICES = ("cpu", "cuda", "mps", "xpu")

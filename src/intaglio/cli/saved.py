@@ -9,10 +9,10 @@ from pathlib import Path
 from intaglio.cli.failures import tell_note
 from intaglio.data.preprocess import Preprocess, parse_preprocess
 from intaglio.errors import RequestError
-from intaglio.export.tflite.network import stored_preprocess
-from intaglio.export.tflite.verify import LARGEST_BYTES, verify
 from intaglio.host.files import MARK
-from intaglio.result import FILE_NAME, Result, load
+from intaglio.job.result import FILE_NAME, Result, load
+from intaglio.runtimes.litert.file.network import stored_preprocess
+from intaglio.runtimes.litert.format.verify import LARGEST_BYTES, verify
 
 FILE_ENDING = ".tflite"
 

@@ -14,13 +14,13 @@ import torch
 
 from intaglio.demo.digits import LABELS, MODEL, PREPROCESS, Digits, build_network, load_digits
 from intaglio.errors import OutputError, RequestError
-from intaglio.export.tflite.check import CheckCounts, check_file
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.place import Place
-from intaglio.options import Options, Provenance
-from intaglio.pipeline import compress
-from intaglio.result import Result, load
-from intaglio.weights import load_weights
+from intaglio.job.compress import compress
+from intaglio.job.result import Result, load
+from intaglio.recipe.options import Options, Provenance
+from intaglio.runtimes.litert.check import CheckCounts, check_file
+from intaglio.store.weights import load_weights
 
 CHECKPOINT = Path(__file__).parent / "digits.safetensors"
 PLACE = Path("demo-out")

@@ -10,7 +10,7 @@ from torch import Tensor
 from intaglio.doctor.alone import Change
 from intaglio.doctor.case import Case, add_db
 from intaglio.doctor.finding import COARSE_BIAS, OVERFLOW, Finding, Treatment
-from intaglio.run.integer.weights import bias_limit
+from intaglio.run.weights import bias_limit
 
 COARSE = 1.0
 """Bias step over the output's step: from here on a bias is off by up to half an output step.

@@ -13,12 +13,12 @@ from intaglio.calibrate.plan import Plan
 from intaglio.doctor.alone import Baseline, Change, sqnr_alone
 from intaglio.doctor.evidence import Evidence
 from intaglio.ir.graph import Graph, Node
+from intaglio.methods.structure.fold_dead_channels import fold_dead_channels
 from intaglio.numerics.affine import fake_quantize, params_from_range
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.normal import Normal
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.convolution import WEIGHTED
-from intaglio.passes.fold_dead_channels import fold_dead_channels
 
 AUDIBLE_DB = 40.0
 """SQNR of the outputs, with one thing alone quantized, below which that thing is heard.

@@ -25,7 +25,7 @@ REMEDY = (
 def find_dead_channels(case: Case) -> Iterator[Finding]:
     """Find layers whose dead channels cost the others their grid.
 
-    A channel is dead by what its batch norm remembers (passes/fold_dead_channels.py). It does harm
+    A channel is dead by what its batch norm remembers (fold_dead_channels.py). It does harm
     where the weight has one scale and the dead rows are the largest, or where the channel moves on
     the images after all and is the largest of the layer's value. With a scale for each channel a
     row of its own harms nobody: then only the second counts.

@@ -23,12 +23,12 @@ from intaglio.doctor.preprocessing import find_wrong_preprocessing
 from intaglio.doctor.saturation import find_saturation
 from intaglio.doctor.unequal_ranges import find_unequal_ranges
 from intaglio.errors import DataError
-from intaglio.export.tflite.write import write_tflite
 from intaglio.ir.graph import Graph
+from intaglio.methods.steps.state import State
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
-from intaglio.passes.lower import lower
-from intaglio.ptq.state import State
+from intaglio.runtimes.litert.file.write import write_tflite
+from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.targets.target import Target
 
 IMAGES_IN_REPORT = 2

@@ -20,7 +20,7 @@ from intaglio.doctor.input_images import InputSeen
 from intaglio.errors import NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.run.float import channels_last, run_float
-from intaglio.run.integer.twin import IMAGES_AT_ONCE
+from intaglio.run.twin import IMAGES_AT_ONCE
 
 KEPT_IMAGES = 8
 """Images on which harm is measured: enough for its order, few enough to hold all their values."""

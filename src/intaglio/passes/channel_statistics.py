@@ -17,7 +17,7 @@ from intaglio.numerics.normal import Normal, clipped_mean, clipped_variance
 from intaglio.ops.convolution import WEIGHTED
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channels import keeps_constants, reads_channels, scales_along
-from intaglio.passes.lower import lower
+from intaglio.runtimes.litert.lower.lower import lower
 
 Moments = dict[str, Normal]
 """By value."""

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 
 from intaglio.ir.graph import Graph
-from intaglio.ir.verify import verify
+from intaglio.ops.verify import verify
 from intaglio.registry import Registry
 
 Pass = Callable[[Graph], int]

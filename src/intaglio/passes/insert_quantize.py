@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from intaglio.ir.edit import insert_after
 from intaglio.ir.graph import Graph, Node
-from intaglio.ir.verify import verify
+from intaglio.ops.verify import verify
 
 
 def insert_quantize(graph: Graph, floats: Collection[str]) -> int:

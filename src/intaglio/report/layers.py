@@ -16,7 +16,7 @@ from intaglio.numerics.spec import QuantParams
 from intaglio.ops.convolution import WEIGHTED
 from intaglio.report.parts import Layer
 from intaglio.run.float import run_float
-from intaglio.run.integer.twin import IMAGES_AT_ONCE, Twin
+from intaglio.run.twin import IMAGES_AT_ONCE, Twin
 
 NOT_MEASURED = "no image was measured"
 NOT_IN_FLOAT = "made for the target: the float network has no such value"

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from intaglio.complaint import first_complaint
 from intaglio.errors import IntaglioError, RequestError
+from intaglio.host.complaint import first_complaint
 
 T = TypeVar("T")
 

@@ -1,7 +1,1 @@
-"""Runtimes that intaglio writes for."""
-
-from intaglio.targets.litert import LITERT
-from intaglio.targets.litert_reference import LITERT_REFERENCE
-from intaglio.targets.target import TARGETS, Target
-
-__all__ = ["LITERT", "LITERT_REFERENCE", "TARGETS", "Target"]
+"""What a runtime is to the rest of the code."""

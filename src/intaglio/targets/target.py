@@ -13,7 +13,7 @@ INT8_SCHEMES = ("w8a8", f"w8a8{PER_TENSOR}")
 PACKED_SCHEMES = tuple(
     scheme + suffix for suffix in ("", PER_TENSOR) for scheme in ("w8a8", "w4a8", "w2a8", "mixed")
 )
-"""What LiteRT holds: its FULLY_CONNECTED takes int4 and int2 weights (targets/low_bits.py)."""
+"""What LiteRT holds: its FULLY_CONNECTED takes int4 and int2 weights."""
 
 
 @dataclass(frozen=True)

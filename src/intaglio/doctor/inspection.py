@@ -1,0 +1,183 @@
+"""What a network is made of, and what will be hard to quantize in it, without any image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from intaglio.calibrate import make_plan, trial_encodings
+from intaglio.cost.macs import count_macs, count_params, total_params
+from intaglio.errors import UnsupportedByTarget
+from intaglio.ir.graph import Graph, Node
+from intaglio.passes.canonicalize import canonicalize
+from intaglio.report.layers import weight_ranges
+from intaglio.runtimes.litert.lower.lower import lower
+from intaglio.runtimes.litert.ops.writing import TFLITE_OPS, Writing
+from intaglio.targets.target import Target
+
+UNEQUAL = 100.0
+"""Ratio of the widest channel's range to the median from which a layer is named."""
+
+DEAD_SHARE = 0.01
+"""A channel is called dead when its variance is below this share of the batch norm's epsilon."""
+
+NOT_LAYERS = ("input", "constant")
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer.
+
+    Attributes:
+        name: The value's name in the graph.
+        op: What makes it.
+        shape: Of the value; the first entry is -1 for the batch.
+        macs: Multiply-accumulates for one image.
+        params: Learned weights.
+        source: The layer's name in the user's module; empty where it has none.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    macs: int
+    params: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A network looked through.
+
+    Attributes:
+        layers: In the order in which they run.
+        params, macs: Of the whole network; a weight that is shared counts once.
+        hazards: Sentences, each naming a layer and what will be hard there.
+    """
+
+    layers: tuple[LayerCost, ...]
+    params: int
+    macs: int
+    hazards: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "layers": [{**asdict(layer), "shape": list(layer.shape)} for layer in self.layers],
+            "params": self.params,
+            "macs": self.macs,
+            "hazards": list(self.hazards),
+        }
+
+
+def inspect_graph(graph: Graph, target: Target, scheme: str) -> Inspection:
+    """Return what a graph holds; it may be as captured, or as a saved result keeps it.
+
+    Raises:
+        UnknownName: If there is no such scheme.
+    """
+    macs, params = count_macs(graph), count_params(graph)
+    layers = tuple(
+        LayerCost(node.name, node.op, node.shape, macs[node.name], params[node.name], node.source)
+        for node in graph
+        if node.op not in NOT_LAYERS
+    )
+    hazards = tuple(_hazards(graph, target, scheme))
+    return Inspection(layers, total_params(graph), sum(macs.values()), hazards)
+
+
+def _hazards(graph: Graph, target: Target, scheme: str) -> Iterator[str]:
+    yield from unknown_ops(graph)
+    yield from dead_channels(graph)
+    folded = graph.copy()
+    canonicalize(folded)
+    yield from unequal_channels(folded)
+    yield from separate_hard_swishes(folded)
+    yield from refused_layers(folded, target, scheme)
+
+
+def unknown_ops(graph: Graph) -> Iterator[str]:
+    """Name each layer whose op intaglio does not know."""
+    for node in graph:
+        if node.op == "opaque":
+            yield (
+                f"layer '{_layer(node)}' calls {node.attrs['call']}, which has no integer form:"
+                " compress refuses it; replace it in the network"
+            )
+
+
+def dead_channels(graph: Graph) -> Iterator[str]:
+    """Name each batch norm with channels that never vary: epsilon alone decides their factor.
+
+    Such a factor gamma / sqrt(eps) is large and blows up the range of a folded weight.
+    """
+    for node in graph:
+        if node.op == "batch_norm":
+            dead = graph.param(node, "var") < DEAD_SHARE * node.attrs["eps"]
+            if bool(dead.any()):
+                yield (
+                    f"layer '{_layer(node)}' has {int(dead.sum())} of {dead.numel()} channels with"
+                    " a variance near 0 (dead channels): folding it makes weights large there"
+                )
+
+
+def unequal_channels(graph: Graph) -> Iterator[str]:
+    """Name each layer of a folded graph in which one channel's range dwarfs the others'."""
+    for name, (lows, highs) in weight_ranges(graph).items():
+        widths = torch.maximum(torch.tensor(lows).abs(), torch.tensor(highs).abs())  # [C_out]
+        ratio = _ratio(widths)
+        if ratio > UNEQUAL:
+            yield (
+                f"layer '{_layer(graph[name])}' has a channel whose weights reach {ratio:,.0f}"
+                " times as far as the median channel's: one scale for the whole weight would lose"
+                " the rest"
+            )
+
+
+def separate_hard_swishes(graph: Graph) -> Iterator[str]:
+    """Count the hard-swishes: none can be fused into the layer before it."""
+    found = [node for node in graph if node.op == "hard_swish"]
+    if found:
+        yield (
+            f"{len(found)} hard-swish activations (first '{_layer(found[0])}') cannot be fused:"
+            " each becomes an add and a multiplication with 8-bit values between them"
+        )
+
+
+def refused_layers(folded: Graph, target: Target, scheme: str) -> Iterator[str]:
+    """Name each layer that the target cannot hold, found by writing a file with made-up ranges.
+
+    What depends on ranges, such as scales that cannot be matched, only `compress` can find.
+    """
+    graph = folded.copy()
+    try:
+        lower(graph)
+        plan = make_plan(graph, target, scheme)
+        writing = Writing(graph, trial_encodings(graph, plan, target), target)
+    except UnsupportedByTarget as error:
+        yield str(error)
+        return
+    for node in graph:
+        try:
+            if node.op in TFLITE_OPS:
+                TFLITE_OPS[node.op](node, writing)
+                continue
+            if node.op not in ("input", "opaque"):  # opaque ones were named before
+                yield f"layer '{_layer(node)}' ({node.op}) has no integer form for {target.name}"
+        except UnsupportedByTarget as error:
+            yield str(error)
+        if node.name in plan.activations:
+            writing.output(node)
+
+
+def _ratio(widths: Tensor) -> float:
+    alive = widths[widths > 0]
+    return float(alive.max() / alive.median()) if len(alive) else 0.0
+
+
+def _layer(node: Node) -> str:
+    return node.source or node.name

@@ -1,1 +1,0 @@
-"""Writing .tflite files, and running them to compare every tensor with the twin."""

@@ -1,0 +1,154 @@
+"""What a run ends with, and how its report is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from typing import Any
+
+from torch import Tensor
+
+from intaglio.cost.macs import count_macs, total_params
+from intaglio.data.batches import labelled_batches
+from intaglio.data.preprocess import describe
+from intaglio.errors import RequestError
+from intaglio.ir.graph import Graph
+from intaglio.job.recorder import Recorder
+from intaglio.methods.steps.state import State
+from intaglio.recipe.options import Options, Provenance
+from intaglio.recipe.recipe import Recipe
+from intaglio.recipe.settings import Settings
+from intaglio.report.parts import Attempt
+from intaglio.report.record import CheckResult, DataSource, FloatSide, IntegerSide, Report
+from intaglio.run.float import run_float
+from intaglio.run.twin import Twin
+from intaglio.runtimes.litert.check import CheckCounts
+from intaglio.targets.target import Target
+from intaglio.tasks.classify import Comparison, compare
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A network in integers and how it came to be.
+
+    Attributes:
+        state: The network.
+        settings: What made it; behind a search, its recipe spelled out.
+        checked: Batches on which file and twin are to be compared.
+        images: How many images were used.
+        attempts: What a search tried.
+        warnings: What the user should know of it.
+    """
+
+    state: State
+    settings: Settings
+    checked: Sequence[Tensor]
+    images: int
+    attempts: list[Attempt] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def first_report(
+    captured: Graph, outcome: Outcome, counts: CheckCounts, options: Options
+) -> Report:
+    """Return the report of a run without the figures of its layers and its evaluation."""
+    where, settings, target = options.provenance, outcome.settings, outcome.settings.target
+    params = total_params(captured)
+    granularity = "per-tensor" if settings.scheme.endswith("-per-tensor") else "per-channel"
+    skipped = len(where.skipped)
+    return Report(
+        intaglio=metadata.version("intaglio"),
+        model=where.model,
+        target=target.name,
+        runtime=target.runtime,
+        scheme=f"{settings.scheme.removesuffix('-per-tensor')} {granularity}",
+        data=DataSource(where.data or "tensors", outcome.images, settings.seed, skipped),
+        preprocess=describe(where.preprocess) if where.preprocess else {},  # type: ignore[arg-type]
+        float=FloatSide(4 * params, sum(count_macs(captured).values()), params),
+        integer=IntegerSide(),
+        check=_checked(counts, target),
+        attempts=outcome.attempts,
+        warnings=[*outcome.warnings, *_warnings(counts, target, where)],
+    )
+
+
+def _checked(counts: CheckCounts, target: Target) -> CheckResult:
+    return CheckResult(
+        counts.images,
+        counts.values_compared,
+        counts.mismatches,
+        target.runtime,
+        border_values=counts.border_values or None,
+        border_equal=counts.border_equal if counts.border_values else None,
+    )
+
+
+def _warnings(counts: CheckCounts, target: Target, where: Provenance) -> list[str]:
+    found = []
+    if target.delegated and (counts.partitions != 1 or counts.builtin):
+        ops = ", ".join(sorted(set(counts.builtin)))
+        outside = f"{len(counts.builtin)} ops ({ops}) run outside the delegate, in"
+        found.append(
+            f"{outside if ops else 'the delegate runs the network in'} {counts.partitions}"
+            " partitions: exact, but slower"
+        )
+    skipped = where.skipped
+    if skipped:
+        found.append(f"{len(skipped)} unreadable images were passed over, first {skipped[0]}")
+    return found
+
+
+def evaluated(
+    report: Report, captured: Graph, twin: Twin, *, recorder: Recorder, evaluate: Any
+) -> Report:
+    """Return the report with the accuracy of both networks on labelled images, read once."""
+    shape = captured[captured.inputs[0]].shape[1:]
+
+    def work() -> Comparison:
+        return compare(
+            lambda images: run_float(captured, images)[0],
+            lambda images: _single(twin(images)),
+            labelled_batches(evaluate, shape),
+            seen=recorder.progress.advance,
+        )
+
+    found = recorder.step("evaluate", work)
+    first, second = found.first, found.second
+    return replace(
+        report,
+        float=replace(report.float, top1=first.top1, top5=first.top5, n=first.n),
+        integer=replace(
+            report.integer,
+            top1=second.top1,
+            top5=second.top5,
+            n=second.n,
+            agreement=found.agreement,
+        ),
+    )
+
+
+def _single(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
+    if isinstance(outputs, Tensor):
+        return outputs
+    raise RequestError(
+        f"accuracy needs a classifier with one output, this network has {len(outputs)}:"
+        " leave --eval out"
+    )
+
+
+def used_recipe(settings: Settings, where: Provenance) -> Recipe:
+    """Return the recipe that repeats the run, everything settled spelled out."""
+    ran: dict[str, str | int | float | bool | None] = {"model": where.model, "data": where.data}
+    return settings.recipe.model_copy(
+        update={
+            "calibrator": settings.calibrator,
+            "target": settings.target.name,
+            "scheme": settings.scheme,
+            "io": settings.io,
+            "seed": settings.seed,
+            "keep_float": list(settings.keep_float) or None,
+            "limit": where.images,
+            "ran": ran,
+        }
+    )

@@ -1,0 +1,169 @@
+"""From the captured network to integers: what a recipe says, done in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from intaglio.calibrate import (
+    CALIBRATORS,
+    choose_encodings,
+    make_plan,
+    observe_ranges,
+    trial_encodings,
+)
+from intaglio.calibrate.plan import Plan
+from intaglio.host.progress import told
+from intaglio.ir.graph import Graph
+from intaglio.job.recorder import Recorder
+from intaglio.methods import make_step
+from intaglio.methods.steps.state import Context, State, Step
+from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE
+from intaglio.numerics.normal import Normal
+from intaglio.passes.canonicalize import canonicalize
+from intaglio.passes.channel_statistics import channel_statistics
+from intaglio.recipe.settings import Settings
+from intaglio.runtimes.litert.file.write import write_tflite
+from intaglio.runtimes.litert.lower.lower import lower
+
+BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A network before any recipe: lowered, with what its batch norms told.
+
+    Attributes:
+        graph: Lowered float graph.
+        statistics: By layer, before its activation.
+    """
+
+    graph: Graph
+    statistics: Mapping[str, Normal]
+
+
+def prepare_network(captured: Graph, settings: Settings, recorder: Recorder) -> Prepared:
+    """Return the lowered network, once it is certain that the target holds it.
+
+    Raises:
+        UnsupportedByTarget: If it does not; names the layer. No image has been opened then.
+    """
+    graph, target = captured.copy(), settings.target
+    recorder.step("fold and fuse", lambda: canonicalize(graph))
+    recorder.step("lower", lambda: lower(graph))
+    trial = graph.copy()
+    plan = plan_of(trial, settings)
+    write_tflite(trial, trial_encodings(trial, plan, target), target)
+    return Prepared(graph, channel_statistics(captured))
+
+
+def plan_of(graph: Graph, settings: Settings) -> Plan:
+    """Return the plan of a lowered graph; borders of float islands are put into the graph."""
+    return make_plan(
+        graph,
+        settings.target,
+        settings.scheme,
+        keep_float=settings.keep_float,
+        weight_bits=settings.weight_bits,
+    )
+
+
+def quantize_network(
+    prepared: Prepared, settings: Settings, images: Tensor, recorder: Recorder, *, device: str
+) -> State:
+    """Return the network in integers, all steps of the settings' recipe done.
+
+    Args:
+        images: [N, C, H, W] float32, for calibration and every step.
+        device: Where the float network runs while calibrating.
+    """
+    context = Context(images, settings.target, settings.seed, progress=recorder.progress)
+    state = State(prepared.graph, prepared.graph.copy(), prepared.statistics)
+    state = run_steps(state, context, settings, recorder, phase=STRUCTURE)
+    graph = state.graph.copy()
+    plan = plan_of(graph, settings)
+    batches = torch.split(images, BATCH)
+    state = calibrated(
+        state.replace(graph=graph, reference=graph, plan=plan),
+        settings,
+        batches,
+        recorder,
+        total=len(images),
+        device=device,
+    )
+    return run_steps(state, context, settings, recorder, phase=NUMBERS)
+
+
+def calibrated(
+    state: State,
+    settings: Settings,
+    batches: Iterable[Tensor],
+    recorder: Recorder,
+    *,
+    total: int | None,
+    device: str,
+) -> State:
+    """Return the planned state with encodings for the ranges that the images give."""
+    graph, plan = state.graph, state.planned
+
+    def observed() -> Any:
+        return observe_ranges(
+            graph,
+            plan,
+            told(batches, recorder.progress.advance),
+            calibrator=CALIBRATORS[settings.calibrator],
+            device=device,
+        )
+
+    ranges = recorder.step("calibrate", observed, total, changed=lambda made: None)
+    encodings = recorder.step(
+        "encode", lambda: choose_encodings(graph, plan, ranges, settings.target)
+    )
+    return state.replace(encodings=encodings)
+
+
+def run_steps(
+    state: State, context: Context, settings: Settings, recorder: Recorder, *, phase: str
+) -> State:
+    """Return the state after those steps of the recipe that belong to a phase, in their order."""
+    for wish in settings.recipe.steps:
+        kind = STEPS[str(wish["name"])]
+        if kind.phase == phase:
+            step = make_step(dict(wish))
+            before = state
+            state = recorder.step(
+                kind.name,
+                _bound(step, before, context),
+                len(state.graph.nodes),
+                changed=lambda after, before=before: changes(before, after),  # type: ignore[misc]
+            )
+    return state
+
+
+def _bound(step: Step, state: State, context: Context) -> Callable[[], State]:
+    return lambda: step(state, context)
+
+
+def changes(before: State, after: State) -> dict[str, int]:
+    """Return how many layers have other weights, biases, weight bits or activation grids."""
+    found = {"weights": 0, "biases": 0, "weight_bits": 0, "activation_grids": 0}
+    for node in after.graph:
+        if node.name not in before.graph.nodes:
+            continue
+        old = before.graph[node.name]
+        for role, what in (("weight", "weights"), ("bias", "biases")):
+            if role in node.params and role in old.params:
+                same = torch.equal(after.graph.param(node, role), before.graph.param(old, role))
+                found[what] += not same
+    if before.encodings and after.encodings:
+        for name, grid in after.encodings.weights.items():
+            earlier = before.encodings.weights.get(name)
+            found["weight_bits"] += earlier is not None and earlier.spec.bits != grid.spec.bits
+        for name, grid in after.encodings.activations.items():
+            earlier = before.encodings.activations.get(name)
+            found["activation_grids"] += earlier is not None and not earlier.same_grid(grid)
+    return {what: count for what, count in found.items() if count}

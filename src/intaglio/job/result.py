@@ -1,0 +1,170 @@
+"""The result of compressing a network: file, twin and report; saved and loaded as a folder."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from intaglio.errors import RequestError, WeightsError, cause
+from intaglio.host.files import MARK, SUMS, write_file
+from intaglio.host.folder import claim_place, whole_folder
+from intaglio.host.hidden import is_unfinished
+from intaglio.host.strict_json import read_json
+from intaglio.host.sums import verify_sums
+from intaglio.ir.graph import Graph
+from intaglio.numerics.encodings import Encodings
+from intaglio.recipe.recipe import Recipe, find_recipe, to_toml
+from intaglio.report.html import render_html
+from intaglio.report.layers import weight_ranges
+from intaglio.report.record import Report
+from intaglio.run.float import infer_shapes
+from intaglio.run.twin import Twin, build_twin
+from intaglio.runtimes import TARGETS
+from intaglio.store.encodings import encodings_from_dict, encodings_to_dict
+from intaglio.store.encodings_fit import refuse_grids
+from intaglio.store.graph import load_graph, save_graph
+from intaglio.targets.target import Target
+
+FILE_NAME = "model.tflite"
+GRAPH_NAME = "graph"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What `compress` returns and `load` reads back.
+
+    Attributes:
+        graph: The float graph, node for node as the file holds it.
+        encodings: The grid of every value.
+        target: The runtime.
+        report: What was done and measured.
+        content: The bytes of model.tflite.
+        recipe: What was really run.
+        io: "float" or "int8", what the file takes and gives.
+    """
+
+    graph: Graph
+    encodings: Encodings
+    target: Target
+    report: Report
+    content: bytes
+    recipe: Recipe
+    io: str = "float"
+
+    @cached_property
+    def twin(self) -> Twin:
+        """The integer network in Python, equal to the file bit for bit."""
+        return build_twin(self.graph, self.encodings, self.target)
+
+    def save(self, place: str | Path, *, replace: bool = False) -> None:
+        """Write the result as a folder, whole or not at all, with a SHA256SUMS of its files.
+
+        Args:
+            place: Where nothing is, or an empty folder.
+            replace: Whether an older result may be there, which is then replaced as a whole.
+
+        Raises:
+            OutputError: If the place cannot be written, or holds anything else; nothing there has
+                then changed.
+        """
+        with whole_folder(claim_place(place, replace=replace)) as folder:
+            self.write_into(folder)
+
+    def write_into(self, folder: Path) -> None:
+        """Write the result's files into a folder that exists."""
+        write_file(folder / FILE_NAME, self.content)
+        write_file(folder / MARK, self.report.to_json())
+        write_file(folder / "report.html", render_html(self.report, weight_ranges(self.graph)))
+        encodings = encodings_to_dict(self.encodings)
+        write_file(folder / "encodings.json", json.dumps(encodings, indent=1) + "\n")
+        write_file(folder / "recipe.toml", to_toml(self.recipe))
+        save_graph(self.graph, folder / GRAPH_NAME)
+
+
+def load(place: str | Path) -> Result:
+    """Return the result that `Result.save` wrote, its files verified by their SHA256SUMS.
+
+    Warns:
+        UserWarning: If it is of a version that wrote no SHA256SUMS.
+
+    Raises:
+        RequestError: If the folder is not a result, or a file in it is damaged; names the file.
+    """
+    folder = Path(place)
+    _verify(folder)
+    report = Report.from_dict(_read_json(folder / MARK))
+    encodings = encodings_from_dict(
+        _read_json(folder / "encodings.json"), str(folder / "encodings.json")
+    )
+    graph = _load_graph(folder / GRAPH_NAME)
+    kept_float = {kept.name for kept in report.kept_float}
+    _refuse_misfits(graph, encodings, kept_float, folder / "encodings.json")
+    recipe = find_recipe(str(folder / "recipe.toml"))
+    try:
+        content = (folder / FILE_NAME).read_bytes()
+    except OSError as error:
+        raise RequestError(f"{folder / FILE_NAME}: cannot be read: {error.strerror}") from error
+    target = TARGETS[report.target]
+    return Result(graph, encodings, target, report, content, recipe, recipe.io or "float")
+
+
+def _verify(folder: Path) -> None:
+    if (folder / MARK).is_file() and verify_sums(folder):
+        return
+    if is_unfinished(folder):
+        raise RequestError(
+            f"the result {folder} is incomplete: a run was stopped while it put its files there;"
+            " run it again"
+        )
+    if not (folder / MARK).is_file():
+        raise RequestError(f"{folder} is not a result of intaglio: it has no {MARK}")
+    warnings.warn(
+        f"the result {folder} has no {SUMS}: it is of an older version, and whether it is as it was"
+        " written cannot be told",
+        stacklevel=3,
+    )
+
+
+def _load_graph(stem: Path) -> Graph:
+    """Return the stored graph; its shapes must follow from its weights and settings."""
+    graph = load_graph(stem)
+    stored = {node.name: node.shape for node in graph}
+    try:
+        infer_shapes(graph)
+    except Exception as error:  # torch raises what it likes where settings do not fit shapes
+        said = cause(error)[:300]
+        raise WeightsError(f"{stem}.json: its layers do not fit each other: {said}") from error
+    for node in graph:
+        if node.shape != stored[node.name]:
+            raise WeightsError(
+                f"{stem}.json: '{node.name}' is stored with shape"
+                f" {stored[node.name]}, its weights make {node.shape}: the file is damaged"
+            )
+    return graph
+
+
+def _refuse_misfits(graph: Graph, encodings: Encodings, kept_float: set[str], where: Path) -> None:
+    """Raise RequestError unless there is a grid for each value and each weight, and no other."""
+    values = {node.name for node in graph} - kept_float
+    layers = {name for name in values if "weight" in graph[name].params}
+    for wanted, found in ((values, encodings.activations), (layers, encodings.weights)):
+        wrong = sorted(wanted.symmetric_difference(found))
+        if wrong:
+            what = "has no grid for" if wrong[0] in wanted else "names, unlike the graph,"
+            name = wrong[0]
+            raise RequestError(f"{where}: {what} '{name}': it is damaged or of another result")
+    refuse_grids(graph, encodings, where)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path}: cannot be read as JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise RequestError(f"{path}: holds {type(content).__name__}, not an object")
+    return content

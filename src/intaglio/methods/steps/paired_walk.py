@@ -1,0 +1,251 @@
+"""The float network and the twin side by side, layer by layer, over all tuning images at once.
+
+Methods that tune layer after layer need, at each layer, what comes in from the float network and
+what comes in from the integer one whose earlier layers are already final. Going through the network
+once, all images at each node, gives both for the cost of two forward passes.
+
+Memory: the values that still have a reader are held for every image, float32 and int8, within
+`memory_mb`. Early layers with large values see fewer images then (MobileNetV2 at 224 x 224: 8 MB an
+image), which have many positions; where values get smaller more images are let in, through the
+layers that are final already.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from intaglio.ir.graph import Graph, Node
+from intaglio.methods.steps.held_values import FLOAT_BYTES, INTEGER_BYTES, centered, stored
+from intaglio.methods.steps.state import Context, State
+from intaglio.numerics.accumulate import exact_float32
+from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.spec import QuantParams
+from intaglio.run.float import channels_last, in_layout, run_node
+from intaglio.run.site import Kernel
+from intaglio.run.twin import IMAGES_AT_ONCE, prepare, quantize_input
+
+WORTHWHILE = 1.25
+"""By how much the number of images must grow for them to be let in: they cost a run each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer with weights, and what comes in on both sides, before its integer kernel is made.
+
+    Attributes:
+        node: The layer.
+        weight, bias: Of the float network; the bias is zeros where the layer has none.
+        floats: Pieces [n, ...] of its input in the float network.
+        integers: The same pieces in the twin: integer minus zero point, as int16 would hold it.
+        input_scale: Real units per integer step of that input.
+        params: Grid of the weight.
+    """
+
+    node: Node
+    weight: Tensor
+    bias: Tensor
+    floats: list[Tensor]
+    integers: list[Tensor]
+    zero: int
+    input_scale: Tensor
+    params: QuantParams
+
+    def quantized_inputs(self) -> Sequence[Tensor]:
+        """Yield the twin's input, real values, piece by piece."""
+        return [self.quantized(index) for index in range(len(self.integers))]
+
+    def quantized(self, index: int) -> Tensor:
+        """Return one piece of the twin's input as real values."""
+        return self.integers[index].float().sub_(self.zero).mul_(self.input_scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What a tuner makes of a layer: real weights on the grid `params`, and a bias."""
+
+    weight: Tensor
+    bias: Tensor
+    params: QuantParams
+
+
+Tuner = Callable[[Layer], Tuned | None]
+"""Called for each layer with weights in order; None leaves it."""
+
+
+def tune_layers(state: State, context: Context, tuner: Tuner) -> State:
+    """Return the state in which every layer was tuned, each behind the tuned ones before it."""
+    graph, encodings = state.graph.copy(), state.encoded
+    weights = dict(encodings.weights)
+    walk = _Walk(state.reference, graph, context)
+    for node in graph:
+        if node.op == "input":
+            walk.begin(node, encodings)
+            continue
+        walk.admit(node, encodings)
+        if node.name in weights and node.inputs[0] in encodings.activations:
+            tuned = tuner(walk.layer(node, encodings))
+            if tuned is not None:
+                graph.set_param(node, "weight", tuned.weight)
+                graph.set_param(node, "bias", tuned.bias)
+                weights[node.name] = tuned.params
+                encodings = Encodings(encodings.activations, dict(weights))
+        walk.advance(node, encodings)
+        context.progress.advance(1)
+    return state.replace(graph=graph, encodings=encodings)
+
+
+class _Walk:
+    """Values of both networks that still have a reader."""
+
+    def __init__(self, reference: Graph, graph: Graph, context: Context) -> None:
+        self.reference, self.graph = channels_last(reference), graph
+        self.target, self.images = context.target, context.images
+        self.fitting = images_within(graph, context.memory_mb)
+        self.count = min(len(self.images), min(self.fitting.values()))
+        self.floats: dict[str, list[Tensor]] = {}
+        self.integers: dict[str, list[Tensor]] = {}
+        self.last_reader = {name: node.name for node in graph for name in node.inputs}
+
+    def begin(self, node: Node, encodings: Encodings) -> None:
+        """Take in the images, on both sides."""
+        pieces = torch.split(self.images[: self.count], IMAGES_AT_ONCE)
+        pairs = [self._given(node, piece, encodings) for piece in pieces]
+        self.floats[node.name] = [first for first, _ in pairs]
+        self.integers[node.name] = [second for _, second in pairs]
+
+    def admit(self, node: Node, encodings: Encodings) -> None:
+        """Let in more images where enough of them fit from this node on."""
+        count = min(len(self.images), self.fitting[node.name])
+        if count < self.count * WORTHWHILE:
+            return
+        before = list(itertools.takewhile(lambda other: other.name != node.name, self.graph))
+        kernels = {
+            other.name: prepare(self.graph, other, encodings, self.target)
+            for other in before
+            if other.op != "input"
+        }
+        for piece in torch.split(self.images[self.count : count], IMAGES_AT_ONCE):
+            floats, integers = self._behind(piece, before, kernels, encodings)
+            for name in self.floats:
+                self.floats[name].append(floats[name])
+                self.integers[name].append(integers[name])
+        self.count = count
+
+    def _behind(
+        self, piece: Tensor, nodes: list[Node], kernels: Mapping[str, Kernel], encodings: Encodings
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return what the nodes make of a piece of images, as far as somebody still reads it."""
+        floats: dict[str, Tensor] = {}
+        integers: dict[str, Tensor] = {}
+        for node in nodes:
+            if node.op == "input":
+                floats[node.name], integers[node.name] = self._given(node, piece, encodings)
+                continue
+            floats[node.name] = self._float(node, [floats[name] for name in node.inputs])
+            inputs = [integers[name] for name in node.inputs]
+            integers[node.name] = _integer(node, kernels[node.name], inputs, encodings)
+            for name in (*node.inputs, node.name):
+                if self._is_done(name, node) and name not in self.floats:
+                    floats.pop(name, None)
+                    integers.pop(name, None)
+        return floats, integers
+
+    def layer(self, node: Node, encodings: Encodings) -> Layer:
+        source = node.inputs[0]
+        grid = encodings.activations[source]
+        original = self.reference[node.name]
+        weight = self.reference.param(original, "weight")
+        params = encodings.weights[node.name]
+        bias = self.reference.param(original, "bias", torch.zeros(node.channels))
+        return Layer(
+            node,
+            weight,
+            bias,
+            self.floats[source],
+            self.integers[source],
+            grid.zero,
+            grid.scale,
+            params,
+        )
+
+    def advance(self, node: Node, encodings: Encodings) -> None:
+        """Make the node's value on both sides, free what nobody reads any more."""
+        self.floats[node.name] = [
+            self._float(node, inputs) for inputs in self._pieces(self.floats, node.inputs)
+        ]
+        kernel = prepare(self.graph, node, encodings, self.target)
+        self.integers[node.name] = [
+            _integer(node, kernel, inputs, encodings)
+            for inputs in self._pieces(self.integers, node.inputs)
+        ]
+        for name in (*node.inputs, node.name):
+            if self._is_done(name, node):
+                self.floats.pop(name, None)
+                self.integers.pop(name, None)
+
+    def _given(self, node: Node, piece: Tensor, encodings: Encodings) -> tuple[Tensor, Tensor]:
+        """Return images as the float network and as the twin takes them."""
+        grid = encodings.activations.get(node.name)
+        real = in_layout(piece)
+        if grid is None:
+            return real, real  # read by layers that stay float
+        return real, stored(quantize_input(piece, grid, self.target), grid)
+
+    def _float(self, node: Node, inputs: list[Tensor]) -> Tensor:
+        with torch.inference_mode(), exact_float32():
+            return run_node(self.reference, self.reference[node.name], inputs)
+
+    def _pieces(self, values: dict[str, list[Tensor]], names: list[str]) -> list[list[Tensor]]:
+        count = math.ceil(self.count / IMAGES_AT_ONCE)
+        return [[values[name][index] for name in names] for index in range(count)]
+
+    def _is_done(self, name: str, node: Node) -> bool:
+        return self.last_reader.get(name, node.name) == node.name
+
+
+def _integer(node: Node, kernel: Kernel, inputs: list[Tensor], encodings: Encodings) -> Tensor:
+    """Return what a kernel of the twin makes of stored values, as it is stored."""
+    pairs = zip(inputs, node.inputs, strict=True)
+    with torch.inference_mode(), exact_float32():
+        value = kernel([centered(held, encodings.activations.get(name)) for held, name in pairs])
+    return stored(value, encodings.activations.get(node.name))
+
+
+def images_within(graph: Graph, memory_mb: int) -> dict[str, int]:
+    """Return how many images' values fit the memory from each node on; whole pieces, at least one.
+
+    It never falls from one node to the next.
+    """
+    live, most = live_values(graph), 0
+    found = {}
+    for node in reversed(list(graph)):
+        most = max(most, live[node.name])
+        images = int(memory_mb * 1e6 // (most * (FLOAT_BYTES + INTEGER_BYTES)))
+        found[node.name] = max(images // IMAGES_AT_ONCE, 1) * IMAGES_AT_ONCE
+    return found
+
+
+def largest_live_values(graph: Graph) -> int:
+    """Return the most numbers that are held at once for one image."""
+    return max(live_values(graph).values())
+
+
+def live_values(graph: Graph) -> dict[str, int]:
+    """Return how many numbers are held at once for one image while each node is computed."""
+    last_reader = {name: node.name for node in graph for name in node.inputs}
+    sizes = {node.name: math.prod(node.shape[1:]) for node in graph}
+    live: set[str] = set()
+    found = {}
+    for node in graph:
+        live.add(node.name)
+        found[node.name] = sum(sizes[name] for name in live)
+        for name in (*node.inputs, node.name):
+            if last_reader.get(name, node.name) == node.name:
+                live.discard(name)
+    return found

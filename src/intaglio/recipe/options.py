@@ -1,0 +1,60 @@
+"""What a user may choose when compressing a network, and where things came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from intaglio.data.preprocess import Preprocess
+from intaglio.host.progress import Progress, Silent
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the network and the images came from; written into the report and the file.
+
+    Attributes:
+        model: As the user named it.
+        data: Folder or manifest of the calibration images; "" for tensors given in Python.
+        images: How many images the data holds, for progress; None where unknown.
+        preprocess: What is done to every image before the network; None where nothing is known.
+        labels: Names of the classes, in order; () where unknown.
+        skipped: Names of unreadable images passed over on request; filled while they are read.
+    """
+
+    model: str = "model"
+    data: str = ""
+    images: int | None = None
+    preprocess: Preprocess | None = None
+    labels: tuple[str, ...] = ()
+    skipped: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of `compress`. None is: what the recipe says, else the default named here.
+
+    Attributes:
+        scheme: "w8a8" (weights per channel; the default), "w4a8", "w2a8" or "mixed", each with
+            "-per-tensor" behind it where a weight is to have one scale.
+        calibrator: Name of the calibrator of activations; default "minmax".
+        io: "float" (the default): the file takes and gives float32; "int8": integers.
+        seed: Of every random choice; default 0.
+        keep_float: Layers that stay float32, as the user's module names them; a block's name means
+            all layers in it. Default: none.
+        max_drop: Points of accuracy that a search may lose; default 1.0.
+        minutes: What a search may take; default 10.
+        device: Where the float network runs while calibrating ("cpu", "cuda").
+        provenance: Where things came from.
+        progress: Told how far the work is.
+    """
+
+    scheme: str | None = None
+    calibrator: str | None = None
+    io: str | None = None
+    seed: int | None = None
+    keep_float: tuple[str, ...] = ()
+    max_drop: float | None = None
+    minutes: float | None = None
+    device: str = "cpu"
+    provenance: Provenance = field(default_factory=Provenance)
+    progress: Progress = field(default_factory=Silent)

@@ -1,0 +1,163 @@
+"""The check: run the file in its own interpreter, compare every quantized tensor with the twin.
+
+Layers kept in float are computed in the runtime's own float32 arithmetic, whose last bits nobody
+promises. At every border from float to integers the twin therefore goes on with the runtime's own
+integers: each integer region is compared given the runtime's inputs to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intaglio.errors import MismatchError, RequestError
+from intaglio.ir.graph import Node
+from intaglio.run.twin import Twin, quantize_input
+from intaglio.runtimes.litert.format.builder import Array
+from intaglio.runtimes.litert.format.layout import from_file, to_file
+from intaglio.runtimes.litert.interpreter.exposed import expose_tensors
+from intaglio.runtimes.litert.interpreter.runner import InProcess, Runner, Runtime
+
+
+@dataclass
+class CheckCounts:
+    """What a check found.
+
+    Attributes:
+        images: How many were run.
+        values_compared: Integers compared, over all tensors and images.
+        mismatches: How many differed.
+        worst: Layer to number of mismatches, for those that have any, in the graph's order.
+        partitions: Delegate nodes in the execution plan of the file.
+        builtin: Names of the ops that the delegate did not take, in the file's order.
+        border_values: Integers taken over from the runtime where layers in float end; they are not
+            among the values compared.
+        border_equal: How many of them the twin's own float32 arithmetic gives too.
+    """
+
+    images: int = 0
+    values_compared: int = 0
+    mismatches: int = 0
+    worst: dict[str, int] = field(default_factory=dict)
+    partitions: int = 0
+    builtin: list[str] = field(default_factory=list)
+    border_values: int = 0
+    border_equal: int = 0
+
+
+def check_file(
+    data: bytes, twin: Twin, batches: Iterable[Tensor], *, runtime: Runtime | None = None
+) -> CheckCounts:
+    """Compare a file with its twin on images, tensor by tensor, value by value.
+
+    The shipped bytes are run for the outputs, and a copy with every tensor exposed for the rest.
+
+    Args:
+        data: The file.
+        batches: float32 [N, C, H, W] each, as the float network wants them.
+        runtime: What runs it: `isolated` for a file that was read from a disk and has passed
+            `verify`; None: this process, for a file that it has written.
+
+    Raises:
+        RequestError: If the runtime cannot load or run it, or it has not the twin's outputs.
+    """
+    opener = runtime or InProcess(twin.target)
+    shipped, exposed = opener.open(data), opener.open(expose_tensors(data))
+    _require_outputs(shipped, twin)
+    counts = CheckCounts()
+    counts.partitions, counts.builtin = shipped.opened.partitions, [*shipped.opened.builtin]
+    for batch in batches:
+        for image in batch.split(1):  # type: ignore[no-untyped-call]
+            _check_image(shipped, exposed, twin, image, counts)
+    return counts
+
+
+def require_match(counts: CheckCounts, twin: Twin) -> None:
+    """Raise MismatchError, naming the first layer, when anything differed."""
+    if counts.mismatches:
+        first = next(iter(counts.worst))
+        raise MismatchError(
+            f"{counts.mismatches} of {counts.values_compared} values differ between the file and"
+            f" its twin on {twin.target.runtime}, first in layer '{first}'"
+            f" ({counts.worst[first]} values): please report the network; the file was not written"
+        )
+
+
+def _require_outputs(shipped: Runner, twin: Twin) -> None:
+    given, expected = len(shipped.opened.outputs), len(twin.graph.outputs)
+    if given != expected:
+        raise RequestError(f"the file has {given} outputs, its twin {expected}: not a pair")
+
+
+def _check_image(
+    shipped: Runner, exposed: Runner, twin: Twin, image: Tensor, counts: CheckCounts
+) -> None:
+    values: dict[str, Tensor] = {}
+
+    given = _file_input(shipped, twin, image)
+    seen = _by_name(exposed, given)
+
+    def tap(node: Node, value: Tensor) -> None:
+        is_integer = node.name in twin.encodings.activations
+        if is_integer and node.op not in ("constant", "quantize"):
+            values[node.name] = twin.raw(node.name, value)
+
+    def at_border(node: Node, value: Tensor) -> Tensor:
+        if node.op != "quantize":
+            return value
+        return _taken_over(twin, node, value, seen.get(node.name), counts)
+
+    outputs = twin.run(image, tap, at_border)
+    for name, expected in values.items():
+        if name in seen:
+            _compare(name, to_file(expected), seen[name], counts)
+    for name, value, found in zip(twin.graph.outputs, outputs, shipped.run(given), strict=True):
+        expected = twin.raw(name, value)
+        if name not in twin.encodings.activations or twin.graph[name].op == "quantize":
+            continue  # in float, or taken from the runtime
+        if found.dtype == np.float32:
+            params = twin.encodings.activations[name]
+            expected = (expected - params.zero).float() * params.scale
+        _compare(name, to_file(expected), found, counts)
+    counts.images += 1
+
+
+def _taken_over(
+    twin: Twin, node: Node, value: Tensor, found: Array | None, counts: CheckCounts
+) -> Tensor:
+    """Return the runtime's integers at a border, in the twin's own form; count them."""
+    if found is None or found.shape != to_file(value).shape:
+        _compare(node.name, to_file(value), np.zeros(0), counts)  # a file of another network
+        return value
+    zero = twin.encodings.activations[node.name].zero
+    theirs = torch.from_numpy(from_file(found).astype(np.float32) - zero)
+    counts.border_values += value.numel()
+    counts.border_equal += int((theirs == value).sum())
+    if theirs.ndim == 4:
+        return theirs.contiguous(memory_format=torch.channels_last)
+    return theirs.contiguous()
+
+
+def _file_input(runner: Runner, twin: Twin, image: Tensor) -> Array:
+    if runner.opened.inputs[0].dtype == "float32":
+        return to_file(image)
+    name = twin.graph.inputs[0]
+    params = twin.encodings.activations[name]
+    return to_file(twin.raw(name, quantize_input(image, params, twin.target))).astype(np.int8)
+
+
+def _by_name(runner: Runner, given: Array) -> dict[str, Array]:
+    arrays = runner.run(given)
+    return {end.name: array for end, array in zip(runner.opened.outputs, arrays, strict=True)}
+
+
+def _compare(name: str, expected: Array, found: Array, counts: CheckCounts) -> None:
+    wrong = int((expected != found).sum()) if expected.shape == found.shape else expected.size
+    counts.values_compared += expected.size
+    counts.mismatches += wrong
+    if wrong:
+        counts.worst[name] = counts.worst.get(name, 0) + wrong

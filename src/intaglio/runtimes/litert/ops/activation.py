@@ -1,0 +1,180 @@
+"""Integer activation functions: tables of 256 entries, and leaky ReLU.
+
+SIGMOID and TANH, for every integer q of the input's grid:
+    x = f32(f32(q - z_x) s_x), y = f32(function(x))
+    xnnpack    q_y = rint(f32(f32(y f32(1 / s_y)) + z_y))    x86-64; ARM fuses the multiply-add, and
+                                                             scales are chosen so that both agree
+    reference  q_y = round_away(f32(y f32(1 / s_y))) + z_y   sigmoid in float32: 1 / (1 + exp(-x))
+LEAKY_RELU, with d = q_x - z_x and r = f32(s_x / s_y):
+    xnnpack    m = rint(256 r) where d >= 0, rint(256 f32(r slope)) below
+               q_y = ((d m + 128) >> 8) + z_y
+    reference  double_rounding(d, r) + z_y where d >= 0
+               sign(slope) double_rounding(d, |f32(f32(s_x slope) / s_y)|) + z_y below
+
+Kernels: XNNPACK's x8-lut, made by its reference unary ops, and qs8-vlrelu; LiteRT's activations.cc;
+ai-edge-litert 2.3.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from intaglio.numerics.requantize import double_rounding, fixed_point_multiplier
+from intaglio.numerics.spec import QuantParams
+from intaglio.run.site import (
+    Kernel,
+    Site,
+    as_float,
+    centered_range,
+    integer_kernel,
+    refuse_beyond_float32,
+)
+
+Reals = npt.NDArray[np.float32]
+LEAKY_RATIO_LIMITS = (2.0**-8, 2.0**7)
+"""Smallest and largest multiplier of XNNPACK's leaky ReLU; negative ones end 1/256 before."""
+SIGMOID_ENDS = 100.0
+"""XNNPACK's sigmoid is 0 or 1 beyond this."""
+PRESCRIBED = {"sigmoid": (np.float32(1 / 256), -128), "tanh": (np.float32(1 / 128), 0)}
+"""Scale and zero point of the result that the reference kernels insist on."""
+
+
+@integer_kernel("sigmoid")
+def prepare_sigmoid(site: Site) -> Kernel:
+    """1 / (1 + exp(-x))."""
+    return _prepare_table(site, reference_sigmoid if site.is_reference else xnnpack_sigmoid)
+
+
+@integer_kernel("tanh")
+def prepare_tanh(site: Site) -> Kernel:
+    """The hyperbolic tangent."""
+    return _prepare_table(site, float32_tanh)
+
+
+def _prepare_table(site: Site, function: Callable[[Reals], Reals]) -> Kernel:
+    output = site.output
+    refuse_beyond_float32(site, _inverse(output))
+    reals = function(table_arguments(site.inputs[0]))
+    if not site.is_reference:
+        bounds = centered_range(output)
+        return look_up(site.inputs[0], xnnpack_steps(reals, output) - output.zero, bounds)
+    _require_prescribed(site)
+    steps = (reals * _inverse(output)).astype(np.float64)
+    rounded = np.sign(steps) * np.floor(np.abs(steps) + 0.5)
+    return look_up(site.inputs[0], rounded, centered_range(output))
+
+
+def look_up(x: QuantParams, results: npt.NDArray[Any], bounds: tuple[int, int]) -> Kernel:
+    """Return the kernel that replaces each integer of a grid, in order, by its (clamped) result.
+
+    Args:
+        x: The grid of the input.
+        results: One centered integer for each integer of `x`, in order.
+        bounds: Lowest and highest centered integer of the output.
+    """
+    table = torch.from_numpy(results.clip(*bounds).astype(np.float32))
+    low = centered_range(x)[0]
+    return lambda inputs: table[(inputs[0] - low).to(torch.int32)]
+
+
+def table_arguments(x: QuantParams) -> Reals:
+    """Return the float32 real of every integer of a grid, in order, as the kernels compute it."""
+    low, high = centered_range(x)
+    return np.arange(low, high + 1, dtype=np.float32) * x.step
+
+
+def xnnpack_sigmoid(x: Reals) -> Reals:
+    """Return e / (1 + e), e = exp(x) in float64, rounded to float32; 0 and 1 beyond +-100."""
+    return float64_sigmoid(x).astype(np.float32)
+
+
+def float64_sigmoid(x: Reals) -> npt.NDArray[np.float64]:
+    """Return XNNPACK's sigmoid before its last rounding."""
+    exponential = np.exp(x.astype(np.float64).clip(-SIGMOID_ENDS, SIGMOID_ENDS))
+    y: npt.NDArray[np.float64] = exponential / (1.0 + exponential)
+    return np.where(x > SIGMOID_ENDS, 1.0, np.where(x < -SIGMOID_ENDS, 0.0, y))
+
+
+def reference_sigmoid(x: Reals) -> Reals:
+    """Return 1 / (1 + exp(-x)) in float32, every step rounded."""
+    with np.errstate(over="ignore"):
+        exponential = np.exp(-x.astype(np.float64)).astype(np.float32)
+    return np.float32(1) / (np.float32(1) + exponential)
+
+
+def float32_tanh(x: Reals) -> Reals:
+    """Return tanh(x), computed in float64 and rounded to float32."""
+    return np.tanh(x.astype(np.float64)).astype(np.float32)
+
+
+def xnnpack_steps(reals: Reals, output: QuantParams) -> Reals:
+    """Return the integers of a table, zero point included, not clamped, as x86-64 computes them."""
+    integers: Reals = np.rint(reals * _inverse(output) + np.float32(output.zero))
+    return integers
+
+
+def _inverse(output: QuantParams) -> np.float32:
+    return np.float32(np.float32(1) / output.step)
+
+
+def _require_prescribed(site: Site) -> None:
+    scale, zero_point = PRESCRIBED[site.node.op]
+    fewer = 8 - site.output.spec.bits  # in simulated schemes
+    scale, zero_point = scale * np.float32(2**fewer), zero_point >> fewer
+    if (site.output.step, site.output.zero) != (scale, zero_point):
+        raise site.refuse(
+            f"its result is on the grid of other values, and the kernel insists on scale {scale:g}"
+            f" and zero point {zero_point}",
+            "Keep its result out of concatenations, slices and pools",
+        )
+
+
+@integer_kernel("leaky_relu")
+def prepare_leaky_relu(site: Site) -> Kernel:
+    """x where x >= 0, slope * x below."""
+    low, high = (
+        bound - site.output.zero for bound in (site.output.spec.qmin, site.output.spec.qmax)
+    )
+    ratio, slope = site.inputs[0].step / site.output.step, np.float32(site.node.attrs["slope"])
+    if site.is_reference:
+        scaled = np.float32(np.float32(site.inputs[0].step * slope) / site.output.step)
+        refuse_beyond_float32(site, ratio, scaled)
+        above = fixed_point_multiplier(float(ratio))
+        below, sign = fixed_point_multiplier(abs(float(scaled))), int(np.sign(slope))
+
+        def reference(inputs: Sequence[Tensor]) -> Tensor:
+            x = inputs[0].to(torch.int64)
+            negative = sign * double_rounding(x, *below)
+            return as_float(
+                torch.where(x >= 0, double_rounding(x, *above), negative).clamp_(low, high)
+            )
+
+        return reference
+    _refuse_leaky_ratios(site, float(ratio), float(np.float32(ratio * slope)))
+    first = float(np.rint(np.float32(256) * ratio))
+    second = float(np.rint(np.float32(256) * np.float32(ratio * slope)))
+
+    def xnnpack(inputs: Sequence[Tensor]) -> Tensor:
+        # |d m + 128| < 2**24 and a division by 256 is exact: floor is the arithmetic shift
+        x = inputs[0]
+        product = torch.where(x >= 0, x * first, x * second)
+        return product.add_(128.0).div_(256.0).floor_().clamp_(low, high)
+
+    return xnnpack
+
+
+def _refuse_leaky_ratios(site: Site, above: float, below: float) -> None:
+    low, high = LEAKY_RATIO_LIMITS
+    if low <= above <= high and (low <= below <= high or low - high <= below <= -low):
+        return
+    raise site.refuse(
+        f"its multipliers are {above:.3g} above zero and {below:.3g} below, outside"
+        f" [{low:.3g}, {high:g}] that the kernel takes",
+        "Use a negative_slope of at least 0.01, or a ReLU where it is smaller",
+    )

@@ -1,0 +1,130 @@
+"""Integer MEAN, MAX_POOL_2D and AVERAGE_POOL_2D.
+
+MEAN, with a the raw sum of n integers (no zero point removed):
+    inv = f32(f32(s_x / s_y) * f32(1 / n)), t = f32(n z_x), zc = f32(z_y - f32(t inv))
+    xnnpack    q_y = rint(f32(f32(f32(a) inv) + zc))      x86-64; ARM fuses the multiply-adds, and
+                                                          scales are chosen so that both agree
+    reference  (m, e) = multiplier of s_x / s_y; k = min(floor(log2 n), 32, 31 + e)
+               q_y = double_rounding(a - n z_x, floor((m << k) / n), e - k) + z_y
+
+AVERAGE_POOL_2D is in no delegate; the built-in kernel, the same on both targets and processors,
+rounds the raw mean a / n half away from zero (reference_integer_ops::AveragePool).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from intaglio.numerics.accumulate import FLOAT32_EXACT
+from intaglio.numerics.requantize import double_rounding, fixed_point_multiplier
+from intaglio.numerics.spec import QuantParams
+from intaglio.run.site import (
+    Kernel,
+    Site,
+    activation_bounds,
+    as_float,
+    integer_kernel,
+    refuse_beyond_float32,
+    refuse_other_grid,
+)
+
+UNEVEN_WINDOWS = (
+    "an average pool whose windows are not all the same: padding or ceil_mode; or with a divisor of"
+    " its own over a large window",
+    "Use padding=0, ceil_mode=False and no divisor_override",
+)
+"""Reason and remedy, for the twin and for the writer."""
+
+
+@integer_kernel("mean")
+def prepare_mean(site: Site) -> Kernel:
+    """Mean over any axes but the batch."""
+    axes, keepdim = site.node.attrs["axes"], site.node.attrs["keepdim"]
+    count = math.prod(site.input_shapes[0][axis] for axis in axes)
+    _refuse_long_sums(site, count)
+    bounds = activation_bounds(site)
+    x, y = site.inputs[0], site.output
+    if site.is_reference:
+        mantissa, exponent = fixed_point_multiplier(float(x.step) / float(y.step))
+        shift = min(math.floor(math.log2(count)), 32, 31 + exponent)
+        folded = (mantissa << shift) // count
+
+        def reference(inputs: Sequence[Tensor]) -> Tensor:
+            total = inputs[0].sum(axes, keepdim=keepdim).to(torch.int64)
+            return as_float(double_rounding(total, folded, exponent - shift).clamp_(*bounds))
+
+        return reference
+    inverse, offset = mean_constants(x, y, count)
+    refuse_beyond_float32(site, inverse, offset)
+    raw = float(count * x.zero)
+
+    def xnnpack(inputs: Sequence[Tensor]) -> Tensor:
+        total = inputs[0].sum(axes, keepdim=keepdim).add_(raw)
+        rounded = total.mul_(float(inverse)).add_(float(offset)).round_()
+        return rounded.sub_(y.zero).clamp_(*bounds)
+
+    return xnnpack
+
+
+def mean_constants(x: QuantParams, y: QuantParams, count: int) -> tuple[np.float32, np.float32]:
+    """Return XNNPACK's (inv, zc) of a mean of `count` values, as x86-64 computes them."""
+    inverse = np.float32(
+        np.float32(x.step / y.step) * np.float32(np.float32(1.0) / np.float32(count))
+    )
+    shifted = np.float32(np.float32(count * x.zero) * inverse)
+    return inverse, np.float32(np.float32(y.zero) - shifted)
+
+
+@integer_kernel("max_pool2d")
+def prepare_max_pool2d(site: Site) -> Kernel:
+    """Maximum over windows; input and output share one grid.
+
+    The delegate leaves pools with gaps between their windows to the built-in kernel.
+    """
+    attrs = site.node.attrs
+    top, bottom, left, right = attrs["padding"]
+    refuse_other_grid(site)
+    gaps = any(step > size for step, size in zip(attrs["stride"], attrs["kernel"], strict=True))
+    bounds = activation_bounds(site, built_in=gaps)
+
+    def kernel(inputs: Sequence[Tensor]) -> Tensor:
+        x = F.pad(inputs[0], (left, right, top, bottom), value=float("-inf"))
+        y = F.max_pool2d(x, attrs["kernel"], attrs["stride"], 0, attrs["dilation"])
+        return y.clamp_(*bounds)
+
+    return kernel
+
+
+@integer_kernel("avg_pool2d")
+def prepare_avg_pool2d(site: Site) -> Kernel:
+    """Mean over whole windows; input and output share one grid.
+
+    Small windows are convolutions already (runtimes/litert/lower/lower_shapes.py).
+    """
+    attrs = site.node.attrs
+    if any(attrs["padding"]) or attrs["ceil_mode"] or attrs["divisor"] is not None:
+        raise site.refuse(*UNEVEN_WINDOWS)
+    refuse_other_grid(site)
+    kernel_size, stride = attrs["kernel"], attrs["stride"]
+    count, zero = math.prod(kernel_size), site.output.zero
+    _refuse_long_sums(site, count)
+    bounds = activation_bounds(site)
+
+    def kernel(inputs: Sequence[Tensor]) -> Tensor:
+        total = F.avg_pool2d(inputs[0], kernel_size, stride, divisor_override=1)
+        raw = total.to(torch.int64) + count * zero
+        mean = raw.sign() * ((raw.abs() + count // 2) // count)
+        return as_float((mean - zero).clamp_(*bounds))
+
+    return kernel
+
+
+def _refuse_long_sums(site: Site, count: int) -> None:
+    if count * 255 >= FLOAT32_EXACT:
+        raise site.refuse(f"the mean of {count} values needs sums beyond 2^24", "Pool in two steps")

@@ -1,0 +1,186 @@
+"""What an op's writer sees: the node, its grids, and the file under construction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from ai_edge_litert import schema_py_generated as schema
+
+from intaglio.errors import UnsupportedByTarget
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.spec import QuantParams, QuantSpec
+from intaglio.registry import Registry
+from intaglio.run.site import FUSED_ACTIVATIONS
+from intaglio.run.weights import integer_bias, integer_weight
+from intaglio.runtimes.litert.format.builder import TfliteBuilder
+from intaglio.runtimes.litert.format.layout import file_shape
+from intaglio.runtimes.litert.format.packing import pack_integers
+from intaglio.targets.target import Target
+
+INT32 = QuantSpec(bits=32, symmetric=True)
+ACTIVATIONS = {
+    "NONE": schema.ActivationFunctionType.NONE,
+    "RELU": schema.ActivationFunctionType.RELU,
+    "RELU6": schema.ActivationFunctionType.RELU6,
+    "RELU_N1_TO_1": schema.ActivationFunctionType.RELU_N1_TO_1,
+}
+PADDING = {"SAME": schema.Padding.SAME, "VALID": schema.Padding.VALID}
+
+
+@dataclass
+class Writing:
+    """A graph being written.
+
+    Attributes:
+        graph, encodings, target: What is written, and for whom.
+        build: The file under construction.
+        index: Value name to its tensor in the file.
+        reals: Value name to the float32 tensor that its integers are turned into.
+    """
+
+    graph: Graph
+    encodings: Encodings
+    target: Target
+    build: TfliteBuilder = field(default_factory=TfliteBuilder)
+    index: dict[str, int] = field(default_factory=dict)
+    reals: dict[str, int] = field(default_factory=dict)
+
+    def grid(self, name: str) -> QuantParams:
+        """Return the grid of a value."""
+        return self.encodings.activations[name]
+
+    def is_float(self, name: str) -> bool:
+        """Whether a value stays float32."""
+        return name not in self.encodings.activations
+
+    def inputs(self, node: Node) -> list[int]:
+        """Return the tensors that a node reads; float32 ones where its own value is float32."""
+        if self.is_float(node.name):
+            return [self.real(name) for name in node.inputs]
+        return [self.index[name] for name in node.inputs]
+
+    def real(self, name: str) -> int:
+        """Return the float32 tensor of a value; one DEQUANTIZE serves all that read it."""
+        if self.is_float(name):
+            return self.index[name]
+        if name not in self.reals:
+            shape = file_shape(self.graph[name].shape)
+            self.reals[name] = self.build.tensor(f"{name}.float", shape, "float32")
+            made = [self.reals[name]]
+            self.build.operator("DEQUANTIZE", [self.index[name]], made, version=2)
+        return self.reals[name]
+
+    def output(self, node: Node) -> int:
+        """Add the tensor that a node makes; return its index."""
+        self.index[node.name] = self._tensor(node, node.name, file_shape(node.shape))
+        return self.index[node.name]
+
+    def scratch(self, node: Node, suffix: str, shape: tuple[int, ...]) -> int:
+        """Add a tensor between a node's input and its result, on its grid; return its index."""
+        return self._tensor(node, f"{node.name}.{suffix}", shape)
+
+    def _tensor(self, node: Node, name: str, shape: tuple[int, ...]) -> int:
+        if self.is_float(node.name):
+            return self.build.tensor(name, shape, "float32")
+        return self.build.tensor(name, shape, "int8", self.grid(node.name))
+
+    def weight(self, node: Node, order: tuple[int, ...], axis: int) -> int:
+        """Store a layer's integer weight with its axes in `order`, scales along `axis`.
+
+        The weight of a layer in float is stored as it is.
+        """
+        if self.is_float(node.name):
+            real = self.graph.param(node, "weight").permute(order).contiguous().numpy()
+            return self.build.stored(f"{node.name}.weight", real)
+        params = self.encodings.weights[node.name]
+        integers = integer_weight(self.graph.param(node, "weight"), params)
+        array = integers.permute(order).contiguous().numpy().astype(np.int8)
+        return self.build.stored(f"{node.name}.weight", array, params, axis)
+
+    def weight_bits(self, node: Node) -> int:
+        """Return the width of a layer's weight; 32 where the layer stays in float."""
+        return 32 if self.is_float(node.name) else self.encodings.weights[node.name].spec.bits
+
+    def packed_weight(self, node: Node) -> int:
+        """Store a layer's weight of 4 or 2 bits as [C_out, C_in].
+
+        The file has a scale for every row, equal ones where the weight has one scale: XNNPACK takes
+        no other int2 weights.
+        """
+        params = self.encodings.weights[node.name]
+        integers = integer_weight(self.graph.param(node, "weight"), params).flatten(1)
+        rows = replace(params.spec, axis=0)
+        scale = params.scale.expand(len(integers))
+        grid = QuantParams(scale, torch.zeros_like(scale, dtype=torch.int32), rows)
+        data = pack_integers(integers.numpy(), rows.bits)
+        shape = tuple(integers.shape)
+        return self.build.packed(f"{node.name}.weight", shape, data, grid, bits=rows.bits)
+
+    def bias(self, node: Node, channels: int) -> int:
+        """Store a layer's int32 bias (zeros where it has none), step s_x * s_w.
+
+        The bias of a layer in float is stored as it is.
+        """
+        if self.is_float(node.name):
+            real = self.graph.param(node, "bias", torch.zeros(channels)).contiguous().numpy()
+            return self.build.stored(f"{node.name}.bias", real)
+        params = self.encodings.weights[node.name]
+        scale = self.grid(node.inputs[0]).scale
+        if "bias" in node.params:
+            integers = integer_bias(self.graph.param(node, "bias"), scale, params.scale)
+        else:
+            integers = torch.zeros(channels, dtype=torch.int64)
+        step = scale * params.scale
+        grid = QuantParams(step, torch.zeros_like(step, dtype=torch.int32), INT32)
+        return self.build.stored(f"{node.name}.bias", integers.numpy().astype(np.int32), grid)
+
+    def integers(self, name: str, values: list[int]) -> int:
+        """Store a list of int32 (axes, paddings, shapes); return its index."""
+        return self.build.stored(name, np.asarray(values, np.int32))
+
+    def refuse(self, node: Node, reason: str, try_instead: str) -> UnsupportedByTarget:
+        """Return the error that says the file cannot hold this node, by the user's layer."""
+        layer = node.source or node.name
+        return UnsupportedByTarget(
+            layer, node.op, self.target.name, reason=reason, try_instead=try_instead
+        )
+
+    def refuse_integers(self, node: Node) -> None:
+        """Raise UnsupportedByTarget unless the node, which has no integer form, stays in float."""
+        if not self.is_float(node.name):
+            raise self.refuse(
+                node,
+                "there is no integer form of it",
+                f"Keep it in float (--keep-float {node.source or node.name})",
+            )
+
+
+Writer = Callable[[Node, Writing], None]
+TFLITE_OPS: Registry[Writer] = Registry("tflite writer")
+
+
+def tflite_op(op: str) -> Callable[[Writer], Writer]:
+    """Return a decorator that files a function as the writer of `op`."""
+    return TFLITE_OPS.register(op)
+
+
+def options(kind: str, **values: Any) -> Any:
+    """Return an options object of the schema ("Conv2DOptions") with its fields set."""
+    made = getattr(schema, f"{kind}T")()
+    for name, value in values.items():
+        if not hasattr(made, name):
+            raise AttributeError(f"{kind} has no field {name}")
+        setattr(made, name, value)
+    return made
+
+
+def activation_word(node: Node) -> int:
+    """Return the schema's number for a node's fused activation; NONE where saturation does it."""
+    activation = node.attrs.get("activation")
+    word = "NONE" if activation is None else FUSED_ACTIVATIONS.get(activation, "NONE")
+    return int(ACTIVATIONS[word])

@@ -1,0 +1,84 @@
+"""Scales of sums' operands within what the target's kernel takes.
+
+XNNPACK's ADD and SUB take an operand whose scale is between 1/1024 and 256 times the sum's. An
+operand whose whole range is less than a quarter of the sum's step (an epsilon, a branch that is
+still almost silent) lies below, and one that is zero on all images, whose scale means nothing,
+anywhere. A sum whose whole range is less than its operand's step (a gate that its activation keeps
+almost shut) has the operand above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from intaglio.calibrate.loop import Ranges
+from intaglio.calibrate.plan import Plan
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.spec import QuantParams
+from intaglio.runtimes.litert.ops.elementwise import SUM_RATIO_LIMITS
+from intaglio.targets.target import Target
+
+MARGIN = 1.01
+"""Scales are moved by some ulp afterwards (runtimes/litert/scales/nudge.py)."""
+
+
+def fit_operands(
+    graph: Graph, plan: Plan, grids: Mapping[str, QuantParams], ranges: Ranges, target: Target
+) -> tuple[Plan, dict[str, QuantParams]]:
+    """Return plan and grids with operands' scales moved to where their sums can be computed.
+
+    A scale is raised where it is too small for the sum that alone reads the operand: the operand
+    keeps a step far below the sum's. It is moved within the limits, either way, where the operand
+    was zero on all images. An operand whose grid was derived from another's gets one of its own
+    then. A sum's scale is raised where it is too small for an operand's: within the operand's step,
+    finer ones say nothing. What is left outside the limits, the kernel refuses by name.
+    """
+    found, derived = dict(grids), dict(plan.derived)
+    low, high = SUM_RATIO_LIMITS[target.arithmetic]
+    alone = {group[0] for group in plan.groups if len(group) == 1} - set(plan.fixed)
+    for node in graph:
+        if node.op not in ("add", "sub") or node.name not in found:
+            continue
+        operands = [_grid(name, found, derived) for name in _heard(node, ranges)]
+        step = max([float(grid.step) for grid in operands], default=0.0) / high
+        if node.name in alone and step >= float(found[node.name].step):
+            found[node.name] = _with_scale(found[node.name], step * MARGIN)
+        step = float(found[node.name].step)
+        for name in alone.intersection(node.inputs):
+            grid = _grid(name, found, derived)
+            ratio = float(grid.step) / step
+            if _is_silent(name, ranges) and not low <= ratio < high:
+                found[name] = _with_scale(grid, step * min(max(ratio, 2 * low), high / 2))
+            elif ratio < low and _serves_only(graph, name, node):
+                found[name] = _with_scale(grid, step * low * MARGIN)
+                derived.pop(name, None)
+    return replace(plan, derived=derived), found
+
+
+def _grid(
+    name: str, grids: Mapping[str, QuantParams], derived: Mapping[str, tuple[str, float]]
+) -> QuantParams:
+    if name not in derived:
+        return grids[name]
+    source, factor = derived[name]
+    grid = _grid(source, grids, derived)
+    return _with_scale(grid, float(grid.step) * factor)
+
+
+def _is_silent(name: str, ranges: Ranges) -> bool:
+    return name in ranges and not any(bool(bound) for bound in ranges[name])
+
+
+def _heard(node: Node, ranges: Ranges) -> list[str]:
+    return [name for name in node.inputs if not _is_silent(name, ranges)]
+
+
+def _serves_only(graph: Graph, name: str, node: Node) -> bool:
+    return name not in graph.outputs and graph.readers(name) == [node]
+
+
+def _with_scale(grid: QuantParams, scale: float) -> QuantParams:
+    return QuantParams(torch.tensor(scale, dtype=torch.float32), grid.zero_point, grid.spec)

@@ -1,0 +1,279 @@
+"""Second-order rounding: on the grid, never worse than nearest, exact in closed-form cases."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intaglio.methods.rounding.input_moments import InputMoments, Moments, input_moments
+from intaglio.methods.rounding.round_columns import (
+    best_scales,
+    descended,
+    inverse_factor,
+    refitted_scales,
+    second_order,
+)
+from intaglio.methods.rounding.second_order import (
+    RIDGES,
+    UNKNOWN,
+    RoundSecondOrder,
+    chosen_damping,
+    chosen_ridge,
+    corrected_target,
+    result_error,
+)
+from intaglio.methods.steps.paired_walk import Layer, tune_layers
+from intaglio.numerics.spec import QuantSpec
+from intaglio.run.twin import build_twin
+from intaglio.run.weights import integer_weight
+from methods.quantized import calibrated, random_images, separable
+
+SPEC = QuantSpec(bits=4, symmetric=True, axis=0, narrow=True)
+
+
+def problem(seed: int, *, groups: int = 1, rows: int = 3, columns: int = 6):
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randn(groups, rows, columns, generator=generator, dtype=torch.float64)
+    factors = torch.randn(groups, columns, columns, generator=generator, dtype=torch.float64)
+    hessian = factors @ factors.mT + 0.05 * torch.eye(columns, dtype=torch.float64)
+    return target, hessian, target.abs().amax(2) / SPEC.qmax
+
+
+def cost(integers, target, hessian, scales):
+    error = integers * scales.unsqueeze(2) - target
+    return ((error @ hessian) * error).sum(2)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 3))
+def test_descent_never_raises_the_objective_and_ends_below_nearest(seed, groups):
+    target, hessian, scales = problem(seed, groups=groups)
+    nearest = (target / scales.unsqueeze(2)).round().clamp(SPEC.qmin, SPEC.qmax)
+
+    better = descended(nearest, target, hessian, scales, SPEC, sweeps=5)
+
+    at_start, at_end = (cost(q, target, hessian, scales) for q in (nearest, better))
+    assert bool((at_end <= at_start + 1e-9).all())
+    assert bool((better == better.round()).all())
+    assert int(better.min()) >= SPEC.qmin
+    assert int(better.max()) <= SPEC.qmax
+
+
+def test_the_factor_of_the_inverse_is_upper_triangular_and_its_square_inverts():
+    _, hessian, _ = problem(7, groups=2)
+
+    found = inverse_factor(hessian)
+
+    assert torch.equal(found, found.triu())
+    torch.testing.assert_close(found.mT @ found @ hessian, torch.eye(6).double().expand(2, 6, 6))
+
+
+def test_a_diagonal_hessian_gives_nearest_rounding():
+    target, _, scales = problem(0)
+    hessian = torch.diag(torch.linspace(0.5, 3.0, 6, dtype=torch.float64)).unsqueeze(0)
+
+    found = second_order(target, hessian, scales, SPEC)
+
+    assert torch.equal(found, (target / scales.unsqueeze(2)).round().clamp(-7, 7))
+
+
+def test_two_equal_inputs_share_their_errors():
+    target = torch.tensor([[[0.4, 0.4]]], dtype=torch.float64)
+    same = torch.ones(1, 2, 2, dtype=torch.float64) + 1e-6 * torch.eye(2, dtype=torch.float64)
+    one = torch.ones(1, 1, dtype=torch.float64)
+
+    found = second_order(target, same, one, SPEC)
+
+    assert found.sum() == 1.0  # 0.8 together: nearest rounding would give 0 and 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_with_descent_it_comes_near_the_best_of_all_integers(seed):
+    target, hessian, scales = problem(seed, rows=1, columns=4)
+    spec = QuantSpec(bits=2, symmetric=True, axis=0)
+    scales = scales * SPEC.qmax  # about one step a weight
+    every = torch.tensor(
+        list(itertools.product(range(spec.qmin, spec.qmax + 1), repeat=4)), dtype=torch.float64
+    )
+    costs = cost(
+        every.unsqueeze(0), target.expand(1, len(every), 4), hessian, scales.expand(1, len(every))
+    )
+
+    found = second_order(target, hessian, scales, spec)
+    found = descended(found, target, hessian, scales, spec, sweeps=10)
+
+    nearest = (target / scales.unsqueeze(2)).round().clamp(spec.qmin, spec.qmax)
+    reached = float(cost(found, target, hessian, scales))
+    assert float(costs.min()) <= reached + 1e-9
+    assert reached <= float(cost(nearest, target, hessian, scales)) + 1e-9
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6))
+def test_the_refitted_scale_is_the_best_for_its_integers(seed):
+    target, hessian, scales = problem(seed)
+    integers = (target / scales.unsqueeze(2)).round()
+
+    found = refitted_scales(integers, target, hessian, scales)
+
+    least = cost(integers, target, hessian, found)
+    for factor in (0.9, 0.99, 1.01, 1.1):
+        assert bool((least <= cost(integers, target, hessian, found * factor) + 1e-9).all())
+
+
+def test_scales_are_never_worse_than_covering_the_largest_weight():
+    target, hessian, scales = problem(3, rows=16, columns=40)
+    weights = hessian.diagonal(dim1=1, dim2=2).unsqueeze(1)
+
+    found = best_scales(target, hessian, scales, SPEC)
+
+    def error(s):
+        q = (target / s.unsqueeze(2)).round().clamp(SPEC.qmin, SPEC.qmax)
+        return ((q * s.unsqueeze(2) - target).square() * weights).sum(2)
+
+    assert bool((error(found) <= error(scales) + 1e-12).all())
+
+
+def test_an_exact_prefix_leaves_the_target_alone():
+    target, hessian, _ = problem(1)
+
+    found = corrected_target(target, Moments(hessian, torch.zeros_like(hessian)), 1.0)
+
+    assert torch.equal(found, target)
+
+
+def test_a_prefix_that_halves_its_values_doubles_the_target():
+    # x = 2 x^q: D = E[(x - x^q) x^q'] = H, and t = w + w H (H + 0)^-1 = 2 w
+    target, hessian, _ = problem(2)
+
+    found = corrected_target(target, Moments(hessian, hessian), 0.0)
+
+    torch.testing.assert_close(found, 2.0 * target)
+
+
+def test_the_error_of_a_result_is_that_of_its_rows():
+    generator = torch.Generator().manual_seed(3)
+    real = torch.randn(1, 50, 6, generator=generator, dtype=torch.float64)
+    given = real + 0.3 * torch.randn(1, 50, 6, generator=generator, dtype=torch.float64)
+    real, given = (rows - rows.mean(1, keepdim=True) for rows in (real, given))
+    moments = Moments(given.mT @ given / 50, (real - given).mT @ given / 50)
+    rows, first = (torch.randn(1, 3, 6, generator=generator, dtype=torch.float64) for _ in "ab")
+
+    found = result_error(first, rows, moments) - result_error(rows, rows, moments)
+
+    errors = [(given @ w.mT - real @ rows.mT).square().sum() / 50 for w in (first, rows)]
+    assert found == pytest.approx(float(errors[0] - errors[1]))
+
+
+def drawn_moments(count: int, columns: int, seed: int) -> Moments:
+    """Return what `count` rows of a fixed distribution show, with an exact prefix."""
+    mixing = torch.randn(columns, columns, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(seed)
+    rows = (torch.randn(count, columns, generator=generator) @ mixing).double()
+    covariance = (rows.T @ rows / count).unsqueeze(0)
+    return Moments(covariance, torch.zeros_like(covariance))
+
+
+@pytest.mark.parametrize(("count", "least", "most"), [(20_000, 0.01, 0.1), (12, 0.3, 10.0)])
+def test_the_fewer_rows_there_are_the_more_damping_is_chosen(count, least, most):
+    columns = 24
+    fitted, held = drawn_moments(count, columns, 1), drawn_moments(20_000, columns, 2)
+    rows = torch.randn(1, 8, columns, generator=torch.Generator().manual_seed(4)).double()
+    scales = (rows.abs().amax(2) / SPEC.qmax).float()
+
+    found = chosen_damping(rows, scales, SPEC, InputMoments(fitted, fitted, held), 1.0)
+
+    assert least <= found <= most
+
+
+def test_a_true_shift_of_the_prefix_is_followed_and_a_chance_one_is_not():
+    held = drawn_moments(20_000, 24, 2)
+    followed = Moments(held.covariance, 0.2 * held.covariance)
+    noise = torch.randn(1, 24, 24, generator=torch.Generator().manual_seed(5)).double()
+    chance = Moments(held.covariance, noise * held.covariance.abs().mean())
+    rows = torch.randn(1, 8, 24, generator=torch.Generator().manual_seed(4)).double()
+
+    assert chosen_ridge(rows, InputMoments(held, followed, followed)) == min(RIDGES)
+    assert chosen_ridge(rows, InputMoments(held, chance, held)) == max(RIDGES)
+
+
+def test_one_piece_of_images_is_not_parted():
+    state, context = calibrated(images=random_images(4))
+    found = []
+
+    def look(layer: Layer) -> None:
+        found.append(input_moments(layer, torch.Generator()))
+
+    tune_layers(state, context, look)
+
+    assert all(moments.held is None for moments in found)
+    assert chosen_ridge(torch.zeros(1, 1, 1), found[0]) == UNKNOWN
+
+
+def test_moments_are_those_of_all_rows_by_unfolding():
+    state, context = calibrated()
+    checked = []
+
+    def look(layer: Layer) -> None:
+        if layer.node.op != "conv2d":
+            return
+        moments = input_moments(layer, torch.Generator().manual_seed(0)).every
+        attrs = layer.node.attrs
+        top, bottom, left, right = attrs["padding"]
+        x = torch.cat([layer.quantized(i) for i in range(len(layer.floats))])
+        padded = torch.nn.functional.pad(x, (left, right, top, bottom))
+        kernel = tuple(layer.weight.shape[2:])
+        rows = torch.nn.functional.unfold(padded, kernel, attrs["dilation"], 0, attrs["stride"])
+        rows = rows.transpose(1, 2).reshape(-1, rows.shape[1]).double()  # [P, C * kH * kW]
+        size = moments.covariance.shape[1]
+        for group in range(moments.covariance.shape[0]):
+            part = rows[:, group * size : (group + 1) * size]
+            wanted = (part - part.mean(0)).T @ (part - part.mean(0)) / len(part)
+            torch.testing.assert_close(moments.covariance[group], wanted, rtol=1e-3, atol=1e-5)
+        checked.append(layer.node.name)
+
+    tune_layers(state, context, look)
+
+    assert len(checked) == 4
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "w8a8-per-tensor", "w4a4", "w3a3-per-tensor"])
+def test_weights_lie_on_their_grids_and_stay_there(scheme):
+    state, context = calibrated(scheme)
+
+    after = RoundSecondOrder()(state, context)
+
+    for name, params in after.encoded.weights.items():
+        weight = after.graph.param(after.graph[name], "weight")
+        integers = integer_weight(weight, params)
+        axis = params.spec.axis
+        scale = params.scale if axis is None else params.scale.reshape(-1, *[1] * (weight.ndim - 1))
+        assert torch.equal(integers.float() * scale, weight)
+
+
+@pytest.mark.parametrize("scheme", ["w3a8-per-tensor", "w4a4", "w3a3"])
+def test_it_beats_nearest_rounding_on_images_that_it_never_saw(scheme):
+    images = random_images(64)
+    state, context = calibrated(scheme, images=images)
+    unseen = random_images(64, seed=9)
+    real = separable()(unseen).detach()
+
+    after = RoundSecondOrder()(state, context)
+
+    before = build_twin(state.graph, state.encoded, context.target)(unseen)
+    behind = build_twin(after.graph, after.encoded, context.target)(unseen)
+    assert (behind - real).square().mean() < (before - real).square().mean()
+
+
+def test_the_same_seed_gives_the_same_integers():
+    state, context = calibrated("w4a4")
+
+    first, again = (RoundSecondOrder()(state, context) for _ in range(2))
+
+    for name in state.encoded.weights:
+        node = first.graph[name]
+        assert torch.equal(first.graph.param(node, "weight"), again.graph.param(node, "weight"))
