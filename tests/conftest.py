@@ -42,9 +42,9 @@ MARKED = {
     "long": (
         "end_to_end",
         "job/test_compress.py",
-        "methods/bits/test_file_size.py",
         "methods/blocks/test_blocks.py",
         "passes/test_channel_statistics.py",
+        "runtimes/litert/file/test_size.py",
         "runtimes/litert/scales/test_agreement.py",
         "runtimes/litert/scales/test_nudge.py",
         "zoo/test_networks.py",

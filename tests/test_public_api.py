@@ -16,7 +16,7 @@ import intaglio
 from architectures import images
 from intaglio.job.compress import CHECK_IMAGES
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.runtimes.litert.lower.lower import lower
+from intaglio.runtimes import LITERT
 
 SHAPE = (1, 3, 10, 10)
 X = images(SHAPE, 9)
@@ -146,7 +146,8 @@ def test_capture_gives_a_graph_that_steps_can_be_called_on():
 
     assert next(node.op for node in graph) == "input"
     assert canonicalize(graph)["fold_batch_norm"] == 1
-    assert lower(graph)["lower_hard_swish"] == 1
+    lowered = LITERT.lower(graph)
+    assert lowered.changes["lower_hard_swish"] == 1
 
 
 @pytest.mark.slow

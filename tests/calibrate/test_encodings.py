@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from architectures.sketch import Sketch
-from intaglio.calibrate import choose_encodings, make_plan
+from calibrate.planned import plan_of
+from intaglio.calibrate import choose_encodings
 from intaglio.calibrate.encodings import BIAS_STEPS, weight_params
-from intaglio.calibrate.loop import Ranges
 from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import INT8_WEIGHT, INT8_WEIGHT_PER_TENSOR
-from intaglio.run.weights import BIAS_LIMIT, integer_bias, integer_weight
+from intaglio.run.weights import integer_bias, integer_weight
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
+from intaglio.runtimes.litert.low_bits import BIAS_LIMIT
+from intaglio.targets.runtime import Ranges
 
 SHAPE = (4, 6, 6)
 
@@ -29,7 +31,7 @@ def bounds(low: float, high: float) -> tuple[Tensor, Tensor]:
 
 
 def encoded(graph: Graph, ranges: Ranges, target=LITERT_REFERENCE, scheme="w8a8") -> Encodings:
-    return choose_encodings(graph, make_plan(graph, target, scheme), ranges, target)
+    return choose_encodings(graph, plan_of(graph, target, scheme), ranges, target)
 
 
 def grid(encodings: Encodings, name: str) -> tuple[float, int]:
@@ -45,7 +47,9 @@ def layer(weight: Tensor, bias: Tensor | None = None, op: str = "conv2d") -> Gra
 
 
 def scales(graph: Graph, spec=INT8_WEIGHT, input_scale: float = 0.02) -> Tensor:
-    return weight_params(graph, graph["layer"], spec, torch.tensor(input_scale)).scale
+    return weight_params(
+        graph, graph["layer"], spec, torch.tensor(input_scale), target=LITERT
+    ).scale
 
 
 @pytest.mark.parametrize("target", [LITERT, LITERT_REFERENCE])
@@ -141,7 +145,7 @@ def test_a_channel_of_zeros_gets_a_scale_by_its_bias():
     bias = torch.tensor([0.5, 0.0, 0.5])
     graph = layer(weight, bias)
 
-    found = weight_params(graph, graph["layer"], INT8_WEIGHT, torch.tensor(0.02))
+    found = weight_params(graph, graph["layer"], INT8_WEIGHT, torch.tensor(0.02), target=LITERT)
 
     silent, plain = (math.log2(value / 0.02 / BIAS_STEPS) for value in (0.5, 1.0))
     assert found.scale.double().log2().tolist()[:2] == pytest.approx([silent, plain], abs=1e-6)

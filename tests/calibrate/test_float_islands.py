@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from architectures.sketch import Sketch
-from intaglio.calibrate import make_plan
+from calibrate.planned import planned
 from intaglio.calibrate.float_islands import ASKED, BETWEEN, ENTRY, READ, TAIL, float_islands
 from intaglio.calibrate.plan import observed_values
 from intaglio.errors import RequestError, UnknownName
@@ -36,7 +36,7 @@ def named(**sources: str) -> Graph:
 def test_a_layer_is_called_as_the_module_or_as_the_graph_calls_it(name):
     graph = chain().done()
 
-    plan = make_plan(graph, LITERT, "w8a8", keep_float=[name])
+    graph, plan = planned(graph, LITERT, "w8a8", keep_float=[name])
 
     assert plan.kept_float == {"b": ASKED}
     assert set(plan.weights) == {"a", "c"}
@@ -146,7 +146,7 @@ def test_a_concatenation_of_a_float_and_an_integer_value_shares_one_grid():
     sketch.add("joined", "concat", "a", "b", axis=1)
     graph = sketch.done()
 
-    plan = make_plan(graph, LITERT, "w8a8", keep_float=["a"])
+    graph, plan = planned(graph, LITERT, "w8a8", keep_float=["a"])
 
     assert [set(group) for group in plan.groups if len(group) > 1] == [
         {"a.quantize", "b", "joined"}
@@ -156,9 +156,9 @@ def test_a_concatenation_of_a_float_and_an_integer_value_shares_one_grid():
 def test_a_second_plan_of_the_same_graph_is_the_same():
     graph = named(a="same", c="same")
 
-    first = make_plan(graph, LITERT, "w8a8", keep_float=["same"])
+    graph, first = planned(graph, LITERT, "w8a8", keep_float=["same"])
     before = text(graph)
-    second = make_plan(graph, LITERT, "w8a8", keep_float=["same"])
+    graph, second = planned(graph, LITERT, "w8a8", keep_float=["same"])
 
     assert second == first
     assert text(graph) == before
@@ -185,4 +185,4 @@ def test_a_layer_that_is_to_have_some_bits_and_to_be_float_is_refused():
     graph = chain().done()
 
     with pytest.raises(RequestError, match="keep_float and weight_bits both name layer 'b'"):
-        make_plan(graph, LITERT, "w8a8", keep_float=["b"], weight_bits={"b": 4})
+        planned(graph, LITERT, "w8a8", keep_float=["b"], weight_bits={"b": 4})

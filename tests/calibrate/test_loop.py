@@ -12,7 +12,8 @@ from torch import Tensor
 
 from architectures import images
 from architectures.sketch import Sketch
-from intaglio.calibrate import CALIBRATORS, make_plan, observe_ranges
+from calibrate.planned import plan_of
+from intaglio.calibrate import CALIBRATORS, observe_ranges
 from intaglio.calibrate.minmax import MinMax
 from intaglio.calibrate.moving_average import MovingAverage
 from intaglio.errors import DataError, NonFiniteError
@@ -34,7 +35,7 @@ def network() -> Graph:
 
 
 def ranges_of(graph: Graph, batches, calibrator=MinMax):
-    plan = make_plan(graph, LITERT, "w8a8")
+    plan = plan_of(graph, LITERT, "w8a8")
     found = observe_ranges(graph, plan, batches, calibrator=calibrator)
     return {name: (low.item(), high.item()) for name, (low, high) in found.items()}
 
@@ -76,7 +77,7 @@ def test_channels_last_images_give_the_same():
 
 def test_each_value_gets_a_calibrator_for_its_own_grid():
     graph = network()
-    plan = make_plan(graph, LITERT, "w8a8")
+    plan = plan_of(graph, LITERT, "w8a8")
     coarse = QuantSpec(bits=4)
     plan = replace(plan, activations={**plan.activations, "first": coarse})
     asked = []

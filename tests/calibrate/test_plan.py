@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from architectures.sketch import Sketch
-from intaglio.calibrate import make_plan
+from calibrate.planned import planned
 from intaglio.calibrate.plan import constant_range, observed_values
 from intaglio.errors import UnknownName
 from intaglio.ir.graph import Graph
@@ -29,7 +29,7 @@ MOVES = {
 
 
 def plan_of(graph: Graph, scheme: str = "w8a8"):
-    return make_plan(graph, LITERT, scheme)
+    return planned(graph, LITERT, scheme)[1]
 
 
 def ties(graph: Graph) -> set[frozenset[str]]:
@@ -186,7 +186,7 @@ def test_a_softmax_that_something_reads_is_an_integer_layer():
 @pytest.mark.parametrize("scheme", ["w8a16", "fp16", ""])
 def test_a_scheme_that_does_not_exist_is_refused_by_name(target, scheme):
     with pytest.raises(UnknownName, match=f"unknown scheme '{scheme}'.*w8a8"):
-        make_plan(Sketch(*SHAPE).done("x"), target, scheme)
+        planned(Sketch(*SHAPE).done("x"), target, scheme)
 
 
 def test_weights_are_narrow_and_symmetric_per_output_channel():

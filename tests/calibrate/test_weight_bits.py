@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from architectures.sketch import Sketch
-from intaglio.calibrate import low_bit_layers, make_plan
+from calibrate.planned import plan_of
+from intaglio.calibrate import low_bit_layers
 from intaglio.calibrate.encodings import trial_encodings
 from intaglio.calibrate.weight_bits import SMALL_LAYER
 from intaglio.errors import UnknownName, UnsupportedByTarget
@@ -39,16 +40,16 @@ def network() -> Graph:
 
 
 def bits_of(scheme: str, **asked: int) -> dict[str, int]:
-    plan = make_plan(network(), LITERT, scheme, weight_bits=asked)
+    plan = plan_of(network(), LITERT, scheme, weight_bits=asked)
     return {name: spec.bits for name, spec in plan.weights.items()}
 
 
 def test_a_file_can_hold_low_bits_in_pointwise_convolutions_and_linear_layers():
     wide = ["large", "small", "odd", "dilated", "head"]
 
-    assert low_bit_layers(network()) == wide
-    assert low_bit_layers(network(), 2) == wide
-    assert low_bit_layers(network(), 4) == [*wide[:3], "from_even", *wide[3:]]
+    assert low_bit_layers(network(), LITERT) == wide
+    assert low_bit_layers(network(), LITERT, 2) == wide
+    assert low_bit_layers(network(), LITERT, 4) == [*wide[:3], "from_even", *wide[3:]]
 
 
 @pytest.mark.parametrize(("scheme", "bits"), [("w4a8", 4), ("w2a8", 2)])
@@ -71,7 +72,7 @@ def test_a_small_layer_is_one_with_fewer_than_ten_thousand_weights():
     sketch.conv("just_large", "x", 100, kernel=1)
     sketch.conv("just_small", "just_large", 99, kernel=1)
 
-    weights = make_plan(sketch.done(), LITERT, "w4a8").weights
+    weights = plan_of(sketch.done(), LITERT, "w4a8").weights
 
     assert {name: spec.bits for name, spec in weights.items()} == {
         "just_large": 4,
@@ -127,7 +128,7 @@ def test_the_nearest_layers_are_offered():
 def test_a_simulated_scheme_gives_its_bits_to_every_layer_and_value(scheme, weight, value):
     graph = network()
 
-    plan = make_plan(graph, LITERT, scheme)
+    plan = plan_of(graph, LITERT, scheme)
 
     assert {spec.bits for spec in plan.weights.values()} == {weight}
     assert {spec.bits for spec in plan.activations.values()} == {value}
@@ -151,7 +152,7 @@ def test_a_simulated_scheme_takes_any_width_for_any_layer_from_2_to_8():
 def test_weights_are_narrow_and_symmetric_but_two_bits_have_all_four_levels(
     scheme, low, high, suffix
 ):
-    spec = make_plan(network(), LITERT, scheme + suffix).weights["large"]
+    spec = plan_of(network(), LITERT, scheme + suffix).weights["large"]
 
     assert (spec.qmin, spec.qmax, spec.symmetric) == (low, high, True)
     assert spec.axis == (None if suffix else 0)
@@ -164,7 +165,7 @@ def test_prescribed_grids_are_coarser_with_fewer_bits_and_span_the_same(bits):
     sketch.add("turn", "tanh", "x")
     graph = sketch.done("gate", "turn")
 
-    fixed = make_plan(graph, LITERT, f"w8a{bits}").fixed
+    fixed = plan_of(graph, LITERT, f"w8a{bits}").fixed
 
     gate, turn = fixed["gate"], fixed["turn"]
     assert (gate.step * 2**bits, gate.zero) == (1.0, -(2 ** (bits - 1)))
@@ -175,7 +176,7 @@ def test_prescribed_grids_are_coarser_with_fewer_bits_and_span_the_same(bits):
 @pytest.mark.parametrize("scheme", ["w4a8", "w2a8", "w4a4"])
 def test_the_largest_weight_of_a_channel_is_the_largest_integer(scheme):
     graph = network()
-    plan = make_plan(graph, LITERT, scheme)
+    plan = plan_of(graph, LITERT, scheme)
 
     found = trial_encodings(graph, plan, LITERT).weights["large"]
 

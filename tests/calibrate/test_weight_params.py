@@ -9,6 +9,7 @@ from intaglio.calibrate.encodings import weight_params
 from intaglio.ir.graph import Node
 from intaglio.numerics.spec import INT8_WEIGHT, INT8_WEIGHT_PER_TENSOR, QuantSpec, per_tensor
 from intaglio.run.twin import build_twin
+from intaglio.runtimes import LITERT
 from intaglio.targets.target import Target
 from runtimes.litert.ops.harness import TARGETS, Network
 
@@ -35,7 +36,9 @@ def network(input_scale: float, weight: torch.Tensor, bias: torch.Tensor | None)
 def give_scales(made: Network, spec: QuantSpec) -> torch.Tensor:
     """Choose the weight's scales as calibration does; return them."""
     node: Node = made.graph["conv2d"]
-    made.weights["conv2d"] = weight_params(made.graph, node, spec, made.grids["x"].scale)
+    made.weights["conv2d"] = weight_params(
+        made.graph, node, spec, made.grids["x"].scale, target=LITERT
+    )
     return made.weights["conv2d"].scale
 
 

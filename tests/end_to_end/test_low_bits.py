@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import intaglio
+from calibrate.planned import plan_of
 from intaglio.calibrate import (
     CALIBRATORS,
     choose_encodings,
     low_bit_layers,
-    make_plan,
     observe_ranges,
     trial_encodings,
 )
@@ -23,11 +23,12 @@ from intaglio.recipe.recipe import Recipe
 from intaglio.run.float import run_float
 from intaglio.run.twin import build_twin
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.runtimes.litert.check import check_file, require_match
 from intaglio.runtimes.litert.file.write import write_tflite
 from intaglio.runtimes.litert.lower.lower import lower
+from intaglio.targets.runtime import require_match
 from intaglio.targets.target import Target
 from intaglio.zoo.mobilenet_v2 import mobilenet_v2
+from runtimes.litert.checked import check_file
 
 SIZE = 64
 
@@ -82,10 +83,10 @@ def test_compress_makes_a_file_that_is_its_twin(scheme: str, target: str, captur
 def test_a_mixture_of_8_4_and_2_bits_is_one_partition_and_its_twin(
     target: Target, graph: Graph
 ) -> None:
-    low = low_bit_layers(graph)
+    low = low_bit_layers(graph, target)
     assert len(low) == 35  # 16 expansions, 17 projections, the last convolution, the classifier
     chosen = {name: (8, 4, 2)[place % 3] for place, name in enumerate(low)}
-    plan = make_plan(graph, target, "mixed", weight_bits=chosen)
+    plan = plan_of(graph, target, "mixed", weight_bits=chosen)
     ranges = observe_ranges(graph, plan, [images(4)], calibrator=CALIBRATORS["minmax"])
     encodings = choose_encodings(graph, plan, ranges, target)
 
@@ -109,7 +110,7 @@ def test_a_saved_result_with_low_bits_comes_back_with_its_bits_and_its_size(
     loaded = intaglio.load(tmp_path / "result")
 
     assert torch.equal(loaded.twin(images(2)), result.twin(images(2)))
-    require_match(check_file(loaded.content, loaded.twin, [images(1)]), loaded.twin)
+    require_match(check_file(loaded.content, loaded.twin, [images(1)]), loaded.target.runtime)
     found = {layer.name: layer.weight_bits for layer in loaded.report.layers}
     expected = {name: grid.spec.bits for name, grid in result.encodings.weights.items()}
     assert {name: bits for name, bits in found.items() if bits is not None} == expected
@@ -119,7 +120,7 @@ def test_a_saved_result_with_low_bits_comes_back_with_its_bits_and_its_size(
 
 
 def test_half_the_bits_are_half_the_bytes_of_the_layers_that_have_them(graph: Graph) -> None:
-    plans = {scheme: make_plan(graph, LITERT, scheme) for scheme in ("w8a8", "w4a8", "w2a8")}
+    plans = {scheme: plan_of(graph, LITERT, scheme) for scheme in ("w8a8", "w4a8", "w2a8")}
     low = [name for name, spec in plans["w4a8"].weights.items() if spec.bits == 4]
     weights = sum(graph.param(graph[name], "weight").numel() for name in low)
 
@@ -135,7 +136,7 @@ def test_half_the_bits_are_half_the_bytes_of_the_layers_that_have_them(graph: Gr
 
 @pytest.mark.parametrize("scheme", ["w4a4", "w3a3", "w8a4-per-tensor"])
 def test_a_simulated_scheme_runs_in_the_twin_alone(scheme: str, graph: Graph) -> None:
-    plan = make_plan(graph, LITERT, scheme)
+    plan = plan_of(graph, LITERT, scheme)
     ranges = observe_ranges(graph, plan, [images(4)], calibrator=CALIBRATORS["minmax"])
     encodings = choose_encodings(graph, plan, ranges, LITERT)
 

@@ -11,7 +11,7 @@ from architectures import images
 from intaglio.errors import RequestError, UnknownName
 from intaglio.recipe.recipe import Recipe, find_recipe, to_toml
 from intaglio.runtimes import TARGETS
-from intaglio.runtimes.litert.check import check_file
+from runtimes.litert.checked import check_file
 
 SHAPE = (1, 3, 16, 16)
 X = images(SHAPE, 12)

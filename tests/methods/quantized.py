@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from intaglio.calibrate import CALIBRATORS, choose_encodings, make_plan, observe_ranges
+from calibrate.planned import plan_of
+from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
 from intaglio.methods.steps.state import Context, State
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
@@ -52,7 +53,7 @@ def calibrated(
     graph = capture(module or separable(), images[:1])
     canonicalize(graph)
     lower(graph)
-    plan = make_plan(graph, LITERT, scheme)
+    plan = plan_of(graph, LITERT, scheme)
     ranges = observe_ranges(graph, plan, [images], calibrator=CALIBRATORS["minmax"])
     encodings = choose_encodings(graph, plan, ranges, LITERT)
     return State(graph, graph, {}, plan, encodings), Context(images, LITERT)

@@ -27,20 +27,22 @@ def test_a_mixed_scheme_starts_from_8_bits():
 
 
 @pytest.mark.parametrize(
-    ("text", "simulated"),
-    [
-        *((text, False) for text in ("w8a8", "w4a8", "w2a8", "mixed", "w4a8-per-tensor")),
-        *((text, True) for text in ("w4a4", "w3a3", "w8a4", "w2a4", "w3a8", "w5a8", "w8a7")),
-    ],
-)
-def test_only_8_bit_values_with_weights_of_8_4_or_2_bits_can_be_in_a_file(text, simulated):
-    assert parse_scheme(text).is_simulated == simulated
-
-
-@pytest.mark.parametrize(
     "text",
     [
-        *("", "fp16", "w8a16", "w1a8", "w9a8", "w8a9", "w8a1", "8a8", "w8", "a8", "W8A8", " w8a8"),
+        *(
+            "",
+            "fp16",
+            "w8a17",
+            "w1a8",
+            "w17a8",
+            "w8a100",
+            "w8a1",
+            "8a8",
+            "w8",
+            "a8",
+            "W8A8",
+            " w8a8",
+        ),
         *("w8a8 ", "w8a8\n", "w08a8", "w8a8-per-channel", "w8a8-per-tensor-per-tensor", "mixd"),
         *("-per-tensor", "w8a8mixed", "w٤a8"),
     ],

@@ -11,13 +11,10 @@ from intaglio.ir.graph import Node
 from intaglio.numerics.normal import Normal
 from intaglio.ops.convolution import WEIGHTED
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.channel_statistics import (
-    channel_statistics,
-    post_activation,
-    value_moments,
-)
+from intaglio.passes.channel_statistics import post_activation, value_moments
 from intaglio.run.float import run_float
 from intaglio.runtimes.litert.lower.lower import lower
+from passes.statistics import statistics_of
 from passes.trained import mobilenet_v2
 
 
@@ -33,7 +30,7 @@ def test_the_deviation_is_gamma_only_where_the_variance_is_far_above_eps():
     graph.params["norm.var"] = torch.tensor([0.0, 1e-3, 1e9])
     graph.params["norm.weight"] = torch.tensor([2.0, -2.0, 2.0])
 
-    found = channel_statistics(graph)
+    found = statistics_of(graph)
 
     assert list(found) == ["conv"]
     torch.testing.assert_close(found["conv"].std, doubles(0.0, 2**0.5, 2.0), rtol=1e-6, atol=0)
@@ -56,7 +53,7 @@ def test_every_layer_of_the_zoo_that_took_in_a_norm_has_an_entry(model, without_
     graph = captured.copy()
     canonicalize(graph)
 
-    found = channel_statistics(captured)
+    found = statistics_of(captured)
 
     layers = {node.name for node in graph if node.op in WEIGHTED}
     assert len(found) == norms == len(layers) - without_norm
@@ -73,7 +70,7 @@ def test_a_norm_that_no_layer_takes_in_is_known_as_an_affine():
     sketch.conv("conv", "first", 4, activation=(0.0, 6.0))
     sketch.norm("second", "conv")
 
-    assert list(channel_statistics(sketch.done())) == ["first", "second"]
+    assert list(statistics_of(sketch.done())) == ["first", "second"]
 
 
 def test_of_two_norms_in_a_row_each_is_known():
@@ -83,7 +80,7 @@ def test_of_two_norms_in_a_row_each_is_known():
     sketch.norm("second", "first")
     graph = sketch.done()
 
-    found = channel_statistics(graph)
+    found = statistics_of(graph)
 
     assert list(found) == ["conv", "second"]
     assert torch.equal(found["conv"].mean, graph.params["first.bias"].double())
@@ -95,7 +92,7 @@ def test_a_layer_whose_bias_lowering_changes_has_no_entry():
     sketch.norm("norm", "conv")
     sketch.add("gate", "hard_sigmoid", "norm")  # lowering adds its 3 to the bias
 
-    assert channel_statistics(sketch.done()) == {}
+    assert statistics_of(sketch.done()) == {}
 
 
 def test_behind_a_relu_the_moments_are_the_clipped_ones():
@@ -173,7 +170,7 @@ def test_nothing_is_claimed_of_products_and_sigmoids():
 @pytest.mark.slow
 def test_the_moments_of_a_trained_network_are_those_of_its_images(data_pack):
     network = mobilenet_v2(data_pack, images=16)
-    moments = value_moments(network.graph, channel_statistics(network.captured))
+    moments = value_moments(network.graph, statistics_of(network.captured))
     seen: dict[str, torch.Tensor] = {}
 
     def look(node: Node, value: torch.Tensor) -> None:

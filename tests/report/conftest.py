@@ -33,7 +33,7 @@ from intaglio.report import (
 )
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin, build_twin
-from intaglio.runtimes.litert.litert import LITERT
+from intaglio.runtimes import LITERT
 
 CHROMIUM = Path("/usr/bin/chromium")
 # the last one keeps the browser's own housekeeping from reaching anyone

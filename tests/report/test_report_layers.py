@@ -19,7 +19,7 @@ from intaglio.read.module.export import capture
 from intaglio.report import measure_layers, output_sqnr_db, weight_ranges
 from intaglio.run.float import run_float
 from intaglio.run.twin import build_twin
-from intaglio.runtimes.litert.litert import LITERT
+from intaglio.runtimes import LITERT
 
 
 def one_weight(*, weight=1.0, source="head"):

@@ -4,8 +4,9 @@ from intaglio.calibrate import aciq, entropy, minmax, moving_average, mse, perce
 from intaglio.calibrate.calibrator import CALIBRATORS, Calibrator
 from intaglio.calibrate.encodings import choose_encodings, trial_encodings
 from intaglio.calibrate.loop import observe_ranges
-from intaglio.calibrate.plan import Plan, make_plan
+from intaglio.calibrate.plan import make_plan
 from intaglio.calibrate.weight_bits import low_bit_layers
+from intaglio.numerics.plan import Plan
 
 __all__ = [
     "CALIBRATORS",

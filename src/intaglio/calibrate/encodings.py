@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from intaglio.calibrate.loop import Ranges
-from intaglio.calibrate.plan import Plan
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.convolution import WEIGHTED
-from intaglio.run.weights import bias_limit
-from intaglio.runtimes.litert.scales.fit_operands import fit_operands
-from intaglio.runtimes.litert.scales.nudge import nudge_scales
+from intaglio.targets.runtime import Ranges
 from intaglio.targets.target import Target
 
 BIAS_STEPS = 2**20
 """Integer that a channel whose weights are all zero gives its bias (or 1.0 where that is zero too).
 
-It is fine enough for any output grid, and keeps the channel's multiplier small: XNNPACK takes none
-from 256 on, even where nothing is multiplied.
+It is fine enough for any output grid, and keeps the channel's multiplier small: there are kernels
+that take none from 256 on, even where nothing is multiplied.
 """
 BIAS_MARGIN = 2**10
 """How far below the limit a bias stays: its scale and its step are both rounded to float32."""
 
 
-def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -> Encodings:
+def choose_encodings(
+    graph: Graph, plan: Plan, ranges: Ranges, target: Target, *, trial: bool = False
+) -> Encodings:
     """Return the encodings for ranges that calibration saw.
 
-    A group's range is the union of its members' ranges. Scales are moved by a few ulp where the
-    target's kernels would differ between processors (runtimes/litert/scales/nudge.py).
+    A group's range is the union of its members' ranges. The target then moves scales to where its
+    kernels are exact.
+
+    Args:
+        trial: Whether they are for trying what the target can hold: then no scale is moved.
+
+    Raises:
+        UnsupportedByTarget: If the target has no scale for a layer; names it.
     """
     grids: dict[str, QuantParams] = dict(plan.fixed)
     for group in plan.groups:
@@ -44,10 +47,11 @@ def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -
         high = torch.stack([bounds[1] for bounds in seen]).max()
         found = params_from_range(low, high, plan.activations[group[0]])
         grids.update(dict.fromkeys(group, found))
-    plan, grids = fit_operands(graph, plan, grids, ranges, target)
-    grids = nudge_scales(graph, plan, grids, target)
+    plan, grids = target.settle_scales(graph, plan, grids, ranges, trial=trial)
     weights = {
-        name: weight_params(graph, graph[name], spec, grids[graph[name].inputs[0]].scale)
+        name: weight_params(
+            graph, graph[name], spec, grids[graph[name].inputs[0]].scale, target=target
+        )
         for name, spec in plan.weights.items()
     }
     ordered = {node.name: grids[node.name] for node in graph if node.name in grids}
@@ -57,16 +61,17 @@ def choose_encodings(graph: Graph, plan: Plan, ranges: Ranges, target: Target) -
 def trial_encodings(graph: Graph, plan: Plan, target: Target) -> Encodings:
     """Return encodings as if every range were [-1, 1]: for trying what the target can hold."""
     ranges = {name: (torch.tensor(-1.0), torch.tensor(1.0)) for name in plan.activations}
-    # reference arithmetic: its scales need not be moved
-    return choose_encodings(graph, plan, ranges, replace(target, arithmetic="reference"))
+    return choose_encodings(graph, plan, ranges, target, trial=True)
 
 
-def weight_params(graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor) -> QuantParams:
+def weight_params(
+    graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor, *, target: Target
+) -> QuantParams:
     """Return the scales of a weight: its largest magnitudes, raised where the bias needs it.
 
     A bias is int32 with step s_x * s_w. Where weights are tiny beside their bias (a dead channel
     behind a folded batch norm) that integer would overflow; the scale is raised until it stays
-    below 2**30, at 4 bits or fewer below 2**26 (kernels.md, section 7).
+    below the target's limit.
     """
     weight = graph.param(node, "weight")
     axis = WEIGHTED[node.op]
@@ -77,7 +82,7 @@ def weight_params(graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor
     if spec.axis is None:
         bias = bias.max()
     step = input_scale.double()
-    needed = bias / (step * (bias_limit(spec.bits) - BIAS_MARGIN))
+    needed = bias / (step * (target.bias_limit(spec.bits) - BIAS_MARGIN))
     silent = bias.where(bias > 0, 1.0) / (step * BIAS_STEPS)
     scale = silent.where(largest == 0, found.scale.double())
     return QuantParams(torch.maximum(scale, needed).float(), found.zero_point, spec)

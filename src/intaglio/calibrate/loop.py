@@ -10,15 +10,14 @@ from torch import Tensor
 from intaglio.calibrate.calibrator import Calibrator
 from intaglio.calibrate.float_islands import is_float_tail
 from intaglio.calibrate.minmax import MinMax
-from intaglio.calibrate.plan import Plan, constant_range, observed_values
+from intaglio.calibrate.plan import constant_range, observed_values
 from intaglio.errors import DataError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantSpec
 from intaglio.run.float import run_float
 from intaglio.run.twin import IMAGES_AT_ONCE
-
-Ranges = dict[str, tuple[Tensor, Tensor]]
-"""Value to (low, high), [] float32 each."""
+from intaglio.targets.runtime import Ranges
 
 
 def observe_ranges(
@@ -107,7 +106,7 @@ def _moved(graph: Graph, device: str) -> Graph:
 
 
 def _ranges(graph: Graph, plan: Plan, calibrators: Mapping[str, Calibrator]) -> Ranges:
-    ranges: Ranges = {}
+    ranges: dict[str, tuple[Tensor, Tensor]] = {}
     for node in graph:  # in order, so that the layer named is the first that gives NaN
         if node.name in calibrators:
             ranges[node.name] = _finite(node, calibrators[node.name])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -11,77 +10,53 @@ from intaglio.calibrate.float_islands import float_islands
 from intaglio.calibrate.weight_bits import weight_specs
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
-from intaglio.numerics.scheme import parse_scheme
-from intaglio.numerics.spec import QuantParams, QuantSpec, per_tensor
+from intaglio.numerics.plan import Plan
+from intaglio.numerics.scheme import Scheme
+from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.convolution import WEIGHTED
-from intaglio.ops.moving import SHARING, shares_a_grid
+from intaglio.ops.moving import SHARING
 from intaglio.targets.target import Target
-
-FIXED: dict[str, QuantParams] = {
-    "sigmoid": per_tensor(1 / 256, -128),
-    "tanh": per_tensor(1 / 128, 0),
-}
-"""Grids that LiteRT prescribes for a function's result."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be quantized, and how.
-
-    Attributes:
-        activations: Spec by value; a value without an entry stays float32.
-        groups: Sets of values that share one grid; every quantized value is in exactly one.
-        fixed: Grids that are prescribed.
-        derived: A value to (source, factor): its grid is the source's with the scale times factor.
-        weights: Spec by layer.
-        kept_float: Value to the reason why it stays float32.
-    """
-
-    activations: dict[str, QuantSpec]
-    groups: tuple[tuple[str, ...], ...]
-    fixed: dict[str, QuantParams]
-    derived: dict[str, tuple[str, float]]
-    weights: dict[str, QuantSpec]
-    kept_float: dict[str, str]
 
 
 def make_plan(
     graph: Graph,
     target: Target,
-    scheme: str,
+    scheme: Scheme,
     *,
     keep_float: Sequence[str] = (),
     weight_bits: Mapping[str, int] | None = None,
-) -> Plan:
-    """Return the plan for a lowered graph.
+) -> tuple[Graph, Plan]:
+    """Return the graph that is quantized, and its plan.
+
+    The graph is the lowered one that was given, which is not changed, with `quantize` nodes where
+    integer layers read values of layers kept in float (float_islands.py).
 
     Args:
-        scheme: As on the command line; also a simulated one, which no target holds.
-        keep_float: Layers that stay float32, as the user's module names them. Where integer layers
-            read their values, `quantize` nodes are put into the graph (float_islands.py).
+        scheme: Also a simulated one, which the target does not hold.
+        keep_float: Layers that stay float32, as the user's module names them.
         weight_bits: Layer to bits of its weight (8, 4 or 2; 2 to 8 in a simulated scheme), where it
             is not to have the scheme's.
 
     Raises:
-        UnknownName: If there is no such scheme, or no such layer.
+        UnknownName: If there is no such layer.
         RequestError: If no layer with weights is left to quantize, or one is to be float and to
             have some bits.
         UnsupportedByTarget: If a layer cannot have the bits asked for; names the layer.
     """
-    wished = parse_scheme(scheme)
-    spec = QuantSpec(bits=wished.activation_bits)
+    graph = graph.copy()
+    spec = QuantSpec(bits=scheme.activation_bits)
     kept_float = float_islands(graph, keep_float)
     _refuse_both(weight_bits or {}, kept_float)
     integer = [node for node in graph if node.name not in kept_float]
     layers = [node for node in integer if node.op in WEIGHTED]
-    groups = _groups(graph, integer)
+    groups = _groups(graph, integer, target)
     alone = {group[0] for group in groups if len(group) == 1}
-    return Plan(
+    return graph, Plan(
         activations={node.name: spec for node in integer},
         groups=groups,
-        fixed=_fixed(integer, alone, spec),
+        fixed=_fixed(integer, alone, spec, target),
         derived=_derived(integer, alone),
-        weights=weight_specs(graph, layers, wished, target, asked=weight_bits or {}),
+        weights=weight_specs(graph, layers, scheme, target, asked=weight_bits or {}),
         kept_float=kept_float,
     )
 
@@ -95,9 +70,11 @@ def _refuse_both(weight_bits: Mapping[str, int], kept_float: Mapping[str, str]) 
             )
 
 
-def _fixed(integer: list[Node], alone: set[str], spec: QuantSpec) -> dict[str, QuantParams]:
-    found = [node for node in integer if node.op in FIXED and node.name in alone]
-    return {node.name: _fixed_grid(node.op, spec) for node in found}
+def _fixed(
+    integer: list[Node], alone: set[str], spec: QuantSpec, target: Target
+) -> dict[str, QuantParams]:
+    grids = {node.name: target.prescribed(node.op, spec) for node in integer if node.name in alone}
+    return {name: grid for name, grid in grids.items() if grid is not None}
 
 
 def _derived(integer: list[Node], alone: set[str]) -> dict[str, tuple[str, float]]:
@@ -105,13 +82,7 @@ def _derived(integer: list[Node], alone: set[str]) -> dict[str, tuple[str, float
     return {node.name: (node.inputs[0], node.attrs["factor"]) for node in found}
 
 
-def _fixed_grid(op: str, spec: QuantSpec) -> QuantParams:
-    """Return what is prescribed at 8 bits, or as much coarser as there are fewer bits."""
-    grid, fewer = FIXED[op], FIXED[op].spec.bits - spec.bits
-    return per_tensor(float(grid.step) * 2**fewer, grid.zero >> fewer, spec)
-
-
-def _groups(graph: Graph, integer: list[Node]) -> tuple[tuple[str, ...], ...]:
+def _groups(graph: Graph, integer: list[Node], target: Target) -> tuple[tuple[str, ...], ...]:
     """Return the connected components of "shares a grid with", in the graph's order."""
     leader = {node.name: node.name for node in integer}
 
@@ -121,7 +92,7 @@ def _groups(graph: Graph, integer: list[Node]) -> tuple[tuple[str, ...], ...]:
         return name
 
     for node in integer:
-        if shares_a_grid(graph, node):
+        if target.shares(graph, node):
             for name in node.inputs:
                 leader[find(node.name)] = find(name)
     members: dict[str, list[str]] = {}
@@ -132,11 +103,17 @@ def _groups(graph: Graph, integer: list[Node]) -> tuple[tuple[str, ...], ...]:
 
 def observed_values(graph: Graph, plan: Plan) -> set[str]:
     """Return the values whose range must be seen; that of constants and moved values need not."""
-    moved = SHARING - {"concat"}
+    group_of = {name: group for group in plan.groups for name in group}
+
+    def is_moved(node: Node) -> bool:
+        """Whether it holds values of its inputs, on their grid."""
+        return node.op in SHARING and group_of[node.name] is group_of.get(node.inputs[0])
+
     return {
         name
         for name in plan.activations
-        if graph[name].op not in moved | {"constant", "concat"}
+        if graph[name].op not in ("constant", "concat")
+        and not is_moved(graph[name])
         and name not in plan.fixed
         and name not in plan.derived
     }

@@ -1,9 +1,9 @@
 """How many bits each layer's weight gets, and its integer grid.
 
-A file holds 4 and 2 bits in layers that are matrix products (runtimes/litert/low_bits.py); the rest
-of a network, about a fiftieth of a MobileNet's weights, stays at 8. So do small layers: all those
-of a MobileNetV2 together are 25 kB, and they carry a good part of the error. A simulated scheme
-gives its bits to every layer.
+A target says which layers can have fewer than 8 bits (LiteRT: those that are matrix products); the
+rest of a network, about a fiftieth of a MobileNet's weights, stays at 8. So do small layers: all
+those of a MobileNetV2 together are 25 kB, and they carry a good part of the error. A simulated
+scheme gives its bits to every layer.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 
 from intaglio.errors import UnknownName, UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
-from intaglio.numerics.scheme import DEPLOYABLE_WEIGHT_BITS, Scheme
+from intaglio.numerics.scheme import Scheme
 from intaglio.numerics.spec import QuantSpec
 from intaglio.ops.convolution import WEIGHTED
-from intaglio.runtimes.litert.low_bits import runs_as_matrix
 from intaglio.targets.target import Target
 
 SMALL_LAYER = 10_000
@@ -24,15 +23,15 @@ SMALL_LAYER = 10_000
 WIDTHS = range(2, 9)
 
 
-def low_bit_layers(graph: Graph, bits: int = 2) -> list[str]:
-    """Return the layers that a file can hold at `bits` (4 or 2), in the graph's order.
+def low_bit_layers(graph: Graph, target: Target, bits: int = 2) -> list[str]:
+    """Return the layers that the target can hold at `bits`, in the graph's order.
 
-    What can be held at 2 bits can be held at 4. Small layers are among them.
+    Small layers are among them.
     """
     return [
         node.name
         for node in graph
-        if node.op in WEIGHTED and runs_as_matrix(node, graph.param(node, "weight").shape, bits)
+        if node.op in WEIGHTED and target.holds(node, graph.param(node, "weight").shape, bits)
     ]
 
 
@@ -58,11 +57,11 @@ def weight_specs(
     for name, bits in asked.items():
         if name not in by_name:
             raise _no_such_layer(name, list(by_name))
-        if not _can_have(graph, by_name[name], bits, scheme):
+        if not _can_have(graph, by_name[name], bits, scheme, target):
             raise _cannot_have(by_name[name], bits, scheme, target)
     return {
         node.name: weight_spec(
-            node, asked.get(node.name) or _usual_bits(graph, node, scheme), scheme
+            node, asked.get(node.name) or _usual_bits(graph, node, scheme, target), scheme
         )
         for node in layers
     }
@@ -77,19 +76,19 @@ def weight_spec(node: Node, bits: int, scheme: Scheme) -> QuantSpec:
     return QuantSpec(bits=bits, symmetric=True, axis=axis, narrow=bits != 2)
 
 
-def _usual_bits(graph: Graph, node: Node, scheme: Scheme) -> int:
-    if scheme.is_simulated:
+def _usual_bits(graph: Graph, node: Node, scheme: Scheme, target: Target) -> int:
+    if target.simulates(scheme):
         return scheme.weight_bits
     weight = graph.param(node, "weight")
-    if weight.numel() < SMALL_LAYER or not runs_as_matrix(node, weight.shape, scheme.weight_bits):
-        return 8
+    if weight.numel() < SMALL_LAYER or not target.holds(node, weight.shape, scheme.weight_bits):
+        return max(target.weight_bits)
     return scheme.weight_bits
 
 
-def _can_have(graph: Graph, node: Node, bits: int, scheme: Scheme) -> bool:
-    if scheme.is_simulated:
+def _can_have(graph: Graph, node: Node, bits: int, scheme: Scheme, target: Target) -> bool:
+    if target.simulates(scheme):
         return bits in WIDTHS
-    return bits == 8 or runs_as_matrix(node, graph.param(node, "weight").shape, bits)
+    return target.holds(node, graph.param(node, "weight").shape, bits)
 
 
 def _no_such_layer(name: str, layers: list[str]) -> UnknownName:
@@ -101,19 +100,15 @@ def _no_such_layer(name: str, layers: list[str]) -> UnknownName:
 
 
 def _cannot_have(node: Node, bits: int, scheme: Scheme, target: Target) -> UnsupportedByTarget:
-    if scheme.is_simulated:
+    widths = sorted(target.weight_bits, reverse=True)
+    if target.simulates(scheme):
         reason, instead = f"{bits} bits for its weight", "Give it 2 to 8"
-    elif bits not in DEPLOYABLE_WEIGHT_BITS:
-        reason, instead = (
-            f"{bits} bits for its weight, under scheme {scheme.name}",
-            "Give it 8, 4 or 2",
-        )
+    elif bits not in widths:
+        reason = f"{bits} bits for its weight, under scheme {scheme.name}"
+        instead = f"Give it {', '.join(map(str, widths[:-1]))} or {widths[-1]}"
     else:
-        reason = (
-            f"{bits} bits for its weight: it is no pointwise convolution and no linear layer with a"
-            f" multiple of {8 // bits} input channels"
-        )
-        instead = "Leave it at 8 bits"
+        reason = f"{bits} bits for its weight: they are held in {target.low_bit_layers} alone"
+        instead = f"Leave it at {widths[0]} bits"
     return UnsupportedByTarget(
         node.source or node.name, node.op, target.name, reason=reason, try_instead=instead
     )

@@ -19,10 +19,7 @@ from intaglio.errors import RequestError
 from intaglio.host.progress import told
 from intaglio.job.result import Result
 from intaglio.report.summary import border_text
-from intaglio.runtimes.litert.check import CheckCounts, check_file
-from intaglio.runtimes.litert.file.network import input_shape
-from intaglio.runtimes.litert.format.layout import file_shape
-from intaglio.runtimes.litert.interpreter.isolated import isolated
+from intaglio.targets.runtime import CheckCounts
 
 
 def check(
@@ -54,7 +51,7 @@ def check(
             f"{saved.path} is alone: check needs the twin that compress wrote beside it"
             " (report.json, graph.safetensors, ...); give the folder of the result"
         )
-    shape = _input_shape(result, saved.content, saved.path)
+    shape = (1, *result.graph[result.graph.inputs[0]].shape[1:])
     dataset = draw(open_dataset(data), limit, seed or 0)
     images = Images(dataset, saved.preprocess(preprocess), shape, skip_bad_images)
     counts = _compared(saved, result, images, as_json=as_json)
@@ -65,13 +62,10 @@ def check(
 
 
 def _compared(saved: SavedFile, result: Result, images: Images, *, as_json: bool) -> CheckCounts:
-    with (
-        isolated(result.target, where=str(saved.path)) as runtime,
-        shown_progress(as_json=as_json) as progress,
-    ):
+    with shown_progress(as_json=as_json) as progress:
         progress.begin("check", len(images))
         batches = told(images.alone(), progress.advance)
-        counts = check_file(saved.content, result.twin, batches, runtime=runtime)
+        counts = result.target.check(saved.files, result.twin, batches, where=str(saved.path))
         progress.end()
     return counts
 
@@ -82,17 +76,6 @@ def _tell_mismatches(counts: CheckCounts, path: Path) -> None:
         f"{counts.mismatches} of {counts.values_compared} values differ between {path}"
         f" and its twin, first in layer '{first}': the file is not the one that compress wrote"
     )
-
-
-def _input_shape(result: Result, content: bytes, path: Path) -> tuple[int, ...]:
-    """Return (1, C, H, W) of the twin; raise RequestError where the file takes something else."""
-    own = (1, *result.graph[result.graph.inputs[0]].shape[1:])
-    given = input_shape(content)
-    if given != file_shape(own):
-        raise RequestError(
-            f"{path} takes {list(given)}, its twin {list(file_shape(own))}: not a pair"
-        )
-    return own
 
 
 def _content(counts: CheckCounts, result: Result, skipped: int) -> dict[str, Any]:

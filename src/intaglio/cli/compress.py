@@ -12,7 +12,6 @@ from intaglio.cli import options
 from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.quiet import silence_greeting
 from intaglio.cli.request import (
     NO_DATA,
     calibration_data,
@@ -73,7 +72,7 @@ def compress(
         device=known_device(device),
     )
     settled, most = settled_choices(recipe, target, limit, wishes)
-    shown = Path(out or default_place(model, settled.scheme))
+    shown = Path(out or default_place(model, settled.scheme.name))
     place = claim_place(
         shown, replace=replace_older, apart=_read_paths(model, weights, data, evaluation)
     )
@@ -161,7 +160,7 @@ def _opened(
 
 def _made(request: _Request, find: Callable[[], Network], *, as_json: bool) -> Result:
     """Return the result; no failure of the system in it is taken for one of the output place."""
-    silence_greeting()
+    request.settled.target.quiet()
     totals = {"evaluate": len(request.evaluation)} if request.evaluation else {}
     try:
         with shown_progress(as_json=as_json, totals=totals) as progress:
@@ -251,5 +250,5 @@ def _show(result: Result, place: Path, *, as_json: bool) -> None:
         sys.stdout.write(result.report.to_json())
         return
     print_report(result.report, screen())
-    print_line(f"The file: {place / 'model.tflite'}")
+    print_line(f"The file: {place / result.target.file_name}")
     print_line(f"The report: {place / 'report.html'}")

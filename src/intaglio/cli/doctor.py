@@ -11,7 +11,6 @@ from intaglio.cli import options
 from intaglio.cli.compress import class_count
 from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.quiet import silence_greeting
 from intaglio.cli.request import NO_DATA
 from intaglio.cli.screen import print_json, print_line
 from intaglio.data.dataset import Dataset, check_labels
@@ -22,8 +21,8 @@ from intaglio.host.progress import Progress, told
 from intaglio.ir.graph import Graph
 from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
 from intaglio.read.source import Network, find_network
-from intaglio.recipe.settings import DEFAULT_SCHEME, DEFAULT_SEED, DEFAULT_TARGET
-from intaglio.runtimes import TARGETS
+from intaglio.recipe.settings import DEFAULT_SCHEME, DEFAULT_SEED
+from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
 
 USUAL_LIMIT = 128
@@ -64,14 +63,14 @@ def doctor(
     chosen = DEFAULT_SEED if seed is None else seed
     request = _Request(
         target=wanted,
-        scheme=known_scheme(scheme or DEFAULT_SCHEME, wanted),
+        scheme=known_scheme(scheme or DEFAULT_SCHEME, wanted).name,
         calibration=_opened(data, apply, limit or USUAL_LIMIT, chosen),
         evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
         apply=apply,
         skip_bad=skip_bad_images,
         seed=chosen,
     )
-    silence_greeting()
+    wanted.quiet()
     with shown_progress(as_json=as_json) as progress:
         network = find_network(
             model, weights=weights, preprocess=preprocess, input_shape=input_shape, seed=chosen

@@ -17,10 +17,7 @@ from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.host.progress import told
 from intaglio.read.source import parse_input_shape
-from intaglio.recipe.settings import DEFAULT_TARGET
-from intaglio.runtimes import TARGETS
-from intaglio.runtimes.litert.file.network import FileNetwork, as_network
-from intaglio.runtimes.litert.interpreter.isolated import isolated
+from intaglio.targets.runtime import Runner
 from intaglio.tasks.classify import Accuracy, Network, accuracy
 
 BACKGROUND_CLASSES = 1001
@@ -42,12 +39,9 @@ def evaluate(
     as_json: options.AsJson = False,
 ) -> None:
     """Report the top-1 and top-5 accuracy of a .tflite file on its own runtime."""
-    saved = open_saved(file)
-    own = saved.result.target.name if saved.result else DEFAULT_TARGET
-    wanted = TARGETS[target or own]
+    saved = open_saved(file, target)
     dataset = open_dataset(evaluation, need_labels=True)
-    with isolated(wanted, where=str(saved.path)) as runtime:
-        network = as_network(runtime.open(saved.content), str(saved.path))
+    with saved.target.open(saved.files, where=str(saved.path)) as network:
         if parse_input_shape(input_shape) not in (None, network.input_shape):
             raise RequestError(
                 f"{saved.path} takes {list(network.input_shape)}, not --input-shape {input_shape}:"
@@ -55,22 +49,22 @@ def evaluate(
             )
         prepared = saved.preprocess(preprocess)
         images = Images(dataset, prepared, network.input_shape, skip_bad_images)
-        found = _accuracy(network, dataset, images, as_json=as_json)
+        scores = _without_background(network, dataset, str(saved.path))
+        found = _accuracy(scores, images, as_json=as_json)
     content: dict[str, Any] = {
         "top1": round(found.top1, 2),
         "top5": round(found.top5, 2),
         "n": found.n,
-        "runtime": wanted.runtime,
+        "runtime": saved.target.runtime,
     }
     if images.skipped:
         content["skipped"] = len(images.skipped)
     _show(content, str(saved.path), as_json=as_json)
 
 
-def _accuracy(network: FileNetwork, dataset: Dataset, images: Images, *, as_json: bool) -> Accuracy:
-    scores = _without_background(network, dataset)
+def _accuracy(scores: Network, images: Images, *, as_json: bool) -> Accuracy:
     with shown_progress(as_json=as_json) as progress:
-        progress.begin("evaluate", len(dataset))
+        progress.begin("evaluate", len(images))
         found = accuracy(
             scores, told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
         )
@@ -78,21 +72,37 @@ def _accuracy(network: FileNetwork, dataset: Dataset, images: Images, *, as_json
     return found
 
 
-def _without_background(network: FileNetwork, dataset: Dataset) -> Network:
+def _without_background(network: Runner, dataset: Dataset, where: str) -> Network:
     """Return the file's scores for the data set's classes.
 
     Raises:
+        RequestError: If it is no classifier.
         DataError: If a class index is none of the file's.
     """
+    classes = _classes(network, where)
     labels = [item.label for item in dataset.items if item.label is not None]
-    if network.classes != BACKGROUND_CLASSES or max(labels, default=0) >= BACKGROUND_CLASSES - 1:
-        check_labels(dataset, network.classes)
-        return network
+    first = 1
+    if classes != BACKGROUND_CLASSES or max(labels, default=0) >= BACKGROUND_CLASSES - 1:
+        check_labels(dataset, classes)
+        first = 0
 
     def scores(images: Tensor) -> Tensor:
-        return network(images)[:, 1:]
+        found = network(images)[0].flatten(1)
+        if found.shape[1] != classes:
+            raise RequestError(f"the file gives {found.shape[1]} scores and says {classes}")
+        return found[:, first:]
 
     return scores
+
+
+def _classes(network: Runner, where: str) -> int:
+    sizes = [size for shape in network.output_shapes[:1] for size in shape if size != 1]
+    if len(network.output_shapes) != 1 or len(sizes) != 1:
+        raise RequestError(
+            f"{where}: gives {[list(shape) for shape in network.output_shapes]}, not the"
+            " scores of one classifier [1, classes]: accuracy is not defined for it"
+        )
+    return sizes[0]
 
 
 def _show(content: dict[str, Any], path: str, *, as_json: bool) -> None:

@@ -16,9 +16,8 @@ from intaglio.errors import RequestError
 from intaglio.host.files import MARK
 from intaglio.ir.graph import BATCH, Graph
 from intaglio.read.source import find_network
-from intaglio.recipe.settings import DEFAULT_SCHEME, DEFAULT_TARGET
-from intaglio.runtimes import TARGETS
-from intaglio.targets.target import known_scheme
+from intaglio.recipe.settings import DEFAULT_SCHEME
+from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.zoo import ZOO
 
 
@@ -46,7 +45,7 @@ def inspect(
     else:
         wanted = TARGETS[target or DEFAULT_TARGET]
         graph = _captured(model, weights, input_shape, seed or 0, as_json=as_json)
-    found = inspect_graph(graph, wanted, known_scheme(scheme or DEFAULT_SCHEME, wanted))
+    found = inspect_graph(graph, wanted, scheme or DEFAULT_SCHEME)
     if as_json:
         print_json(found.to_dict())
     else:

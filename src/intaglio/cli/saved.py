@@ -1,4 +1,4 @@
-"""What `evaluate` and `check` are given: a saved result, or a .tflite file."""
+"""What `evaluate` and `check` are given: a saved result, or a runtime's file by itself."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from pathlib import Path
 from intaglio.cli.failures import tell_note
 from intaglio.data.preprocess import Preprocess, parse_preprocess
 from intaglio.errors import RequestError
-from intaglio.host.files import MARK
-from intaglio.job.result import FILE_NAME, Result, load
-from intaglio.runtimes.litert.file.network import stored_preprocess
-from intaglio.runtimes.litert.format.verify import LARGEST_BYTES, verify
+from intaglio.host.files import MARK, require_plain_file
+from intaglio.job.result import Result, load
+from intaglio.runtimes import DEFAULT_TARGET, TARGETS
+from intaglio.targets.runtime import About
+from intaglio.targets.target import Target
 
-FILE_ENDING = ".tflite"
+LARGEST_BYTES = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,16 @@ class SavedFile:
 
     Attributes:
         path: Of the file itself.
-        content: Its bytes, which `verify` has passed.
+        files: Its bytes, by the name that its runtime has for it.
+        target: Whose file it is.
+        about: What it says of itself.
         result: The result that it belongs to; None for a file on its own.
     """
 
     path: Path
-    content: bytes
+    files: dict[str, bytes]
+    target: Target
+    about: About
     result: Result | None
 
     def preprocess(self, text: str | None) -> Preprocess:
@@ -37,7 +42,7 @@ class SavedFile:
         Raises:
             RequestError: If neither says anything.
         """
-        stored = stored_preprocess(self.content, str(self.path))
+        stored = self.about.preprocess
         if text is not None:
             return parse_preprocess(text, stored or Preprocess())
         if stored is None:
@@ -62,8 +67,12 @@ def load_told(folder: Path) -> Result:
     return result
 
 
-def open_saved(text: str) -> SavedFile:
+def open_saved(text: str, target: str | None = None) -> SavedFile:
     """Return the file that the command line names by a result's folder, or by itself.
+
+    Args:
+        target: Name of the target whose file it is taken for; None: the result's, or the first
+            whose files end so.
 
     Raises:
         RequestError: If there is none, or it or the result is damaged.
@@ -71,26 +80,40 @@ def open_saved(text: str) -> SavedFile:
     path = Path(text)
     if path.is_dir():
         whole = load_told(path)
-        verify(whole.content, str(path / FILE_NAME))
-        return SavedFile(path / FILE_NAME, whole.content, whole)
-    if path.suffix.lower() != FILE_ENDING:
+        return _saved(path / whole.target.file_name, whole.content, target, whole)
+    if path.suffix.lower() not in _endings():
         raise RequestError(
-            f"{text} is neither the folder of a result nor a {FILE_ENDING} file: give one of them"
+            f"{text} is neither the folder of a result nor a {' or '.join(_endings())} file: give"
+            " one of them"
         )
     content = _read(path)
-    verify(content, text)
     result = load_told(path.parent) if (path.parent / MARK).is_file() else None
-    return SavedFile(path, content, result)
+    return _saved(path, content, target, result)
+
+
+def _saved(path: Path, content: bytes, target: str | None, result: Result | None) -> SavedFile:
+    if target is not None:
+        chosen = TARGETS[target]
+    else:
+        chosen = result.target if result else TARGETS[_endings()[path.suffix.lower()]]
+    files = {chosen.file_name: content}
+    return SavedFile(path, files, chosen, chosen.about(files, where=str(path)), result)
+
+
+def _endings() -> dict[str, str]:
+    """Return how networks' files end, each with the name of the target that is then taken."""
+    found: dict[str, str] = {}
+    for name in (DEFAULT_TARGET, *TARGETS):
+        found.setdefault(Path(TARGETS[name].file_name).suffix, name)
+    return found
 
 
 def _read(path: Path) -> bytes:
     """Return the bytes of a plain file; a pipe or a device is not waited for."""
     try:
-        size = path.stat().st_size
-        if not path.is_file():
-            raise RequestError(f"{path}: is no file: give one")
-        if size > LARGEST_BYTES:
-            raise RequestError(f"{path}: has {size} bytes: the limit is {LARGEST_BYTES}")
+        require_plain_file(path, LARGEST_BYTES)
         return path.read_bytes()
     except OSError as error:
         raise RequestError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RequestError(f"{path}: cannot be read: {error}") from error

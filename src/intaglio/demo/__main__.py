@@ -19,8 +19,8 @@ from intaglio.host.place import Place
 from intaglio.job.compress import compress
 from intaglio.job.result import Result, load
 from intaglio.recipe.options import Options, Provenance
-from intaglio.runtimes.litert.check import CheckCounts, check_file
 from intaglio.store.weights import load_weights
+from intaglio.targets.runtime import CheckCounts
 
 CHECKPOINT = Path(__file__).parent / "digits.safetensors"
 PLACE = Path("demo-out")
@@ -39,12 +39,14 @@ def main(arguments: list[str]) -> int:
         with whole_folder(claimed) as folder:
             compress_digits(digits).write_into(folder)
         result = load(place)  # what follows is of the saved files
-        counts = check_file(result.content, result.twin, [digits.held_out.images[:CHECKED]])
+        counts = result.target.check(result.files, result.twin, [digits.held_out.images[:CHECKED]])
     except RequestError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     seconds = time.perf_counter() - began
-    _say("\n".join([*summary(result, counts), *_places(place), f"Time      {seconds:.0f} s"]))
+    _say(
+        "\n".join([*summary(result, counts), *_places(place, result), f"Time      {seconds:.0f} s"])
+    )
     return 1 if counts.mismatches else 0
 
 
@@ -80,14 +82,14 @@ def compress_digits(digits: Digits) -> Result:
 def summary(result: Result, counts: CheckCounts) -> list[str]:
     """Return what was measured, one line each."""
     real, integer = result.report.float, result.report.integer
-    size = len(result.content)
+    size, name = len(result.content), result.target.file_name
     less = 1.0 - size / real.size_bytes
     return [
         f"Accuracy  float {real.top1:.1f} %, integer {integer.top1:.1f} % on {integer.n} held-out"
         f" digits; both name the same digit for {integer.agreement:.1f} %",
-        f"Size      float {real.size_bytes:,} bytes, model.tflite {size:,} bytes ({less:.0%} less)",
+        f"Size      float {real.size_bytes:,} bytes, {name} {size:,} bytes ({less:.0%} less)",
         f"Check     {counts.values_compared:,} values of {counts.images} held-out digits compared"
-        f" between model.tflite and its twin, {counts.mismatches} differ ({result.target.runtime})",
+        f" between {name} and its twin, {counts.mismatches} differ ({result.target.runtime})",
     ]
 
 
@@ -108,9 +110,9 @@ def _opening(digits: Digits) -> str:
     )
 
 
-def _places(place: Path) -> list[str]:
+def _places(place: Path, result: Result) -> list[str]:
     return [
-        f"Model     {place / 'model.tflite'}",
+        f"Model     {place / result.target.file_name}",
         f"Report    {place / 'report.html'} (open it in a browser), {place / 'report.json'}",
     ]
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from intaglio.doctor.alone import Change
 from intaglio.doctor.case import Case, add_db
 from intaglio.doctor.finding import COARSE_BIAS, OVERFLOW, Finding, Treatment
-from intaglio.run.weights import bias_limit
 
 COARSE = 1.0
 """Bias step over the output's step: from here on a bias is off by up to half an output step.
@@ -40,7 +39,7 @@ def find_overflow(case: Case) -> Iterator[Finding]:
         bias = case.graph.param(node, "bias", torch.zeros(len(step))).double().abs()
         used = (case.rows(layer) > 0) & case.live(layer)
         integers = (bias / step).where(used, 0.0)
-        limit = bias_limit(case.plan.weights[layer].bits)
+        limit = case.target.bias_limit(case.plan.weights[layer].bits)
         if float(integers.max()) <= limit:
             continue
         worst, harm = int(integers.argmax()), case.harm_of(layer)

@@ -9,7 +9,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from intaglio.calibrate.plan import Plan
 from intaglio.doctor.alone import Baseline, Change, sqnr_alone
 from intaglio.doctor.evidence import Evidence
 from intaglio.ir.graph import Graph, Node
@@ -17,8 +16,10 @@ from intaglio.methods.structure.fold_dead_channels import fold_dead_channels
 from intaglio.numerics.affine import fake_quantize, params_from_range
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.normal import Normal
+from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.convolution import WEIGHTED
+from intaglio.targets.target import Target
 
 AUDIBLE_DB = 40.0
 """SQNR of the outputs, with one thing alone quantized, below which that thing is heard.
@@ -42,6 +43,7 @@ class Case:
         captured: As captured, with its batch norms.
         graph: Lowered float graph.
         plan: What is to be quantized.
+        target: For which runtime.
         statistics: From batch norms, by layer, before the activation.
         images: On which harm is measured, [n, C, H, W]; noise where there were no images.
         evidence: What the pass over the images showed; None without images.
@@ -51,6 +53,7 @@ class Case:
     captured: Graph
     graph: Graph
     plan: Plan
+    target: Target
     statistics: Mapping[str, Normal]
     images: Tensor
     evidence: Evidence | None = None

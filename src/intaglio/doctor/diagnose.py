@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from intaglio.calibrate import choose_encodings, make_plan, trial_encodings
-from intaglio.calibrate.plan import Plan
+from intaglio.calibrate import choose_encodings, make_plan
 from intaglio.data.preprocess import Preprocess
 from intaglio.doctor.biases import find_coarse_bias, find_overflow
 from intaglio.doctor.case import Case
@@ -25,11 +24,11 @@ from intaglio.doctor.unequal_ranges import find_unequal_ranges
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
 from intaglio.methods.steps.state import State
+from intaglio.numerics.plan import Plan
+from intaglio.numerics.scheme import Scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
-from intaglio.runtimes.litert.file.write import write_tflite
-from intaglio.runtimes.litert.lower.lower import lower
-from intaglio.targets.target import Target
+from intaglio.targets.target import Target, known_scheme
 
 IMAGES_IN_REPORT = 2
 """Images on which a report's diagnosis measures harm: it must not take long beside compressing."""
@@ -74,18 +73,19 @@ def diagnose(
         NonFiniteError: If an activation is NaN or infinite; names the layer.
         RequestError: If the target does not hold the network or the scheme.
     """
-    graph, statistics = captured.copy(), channel_statistics(captured)
-    canonicalize(graph)
-    lower(graph)
-    plan = _plan(graph, target, scheme)
+    canonical = captured.copy()
+    canonicalize(canonical)
+    graph = target.lower(canonical).graph
+    statistics = channel_statistics(captured, canonical, graph)
+    graph, plan = _planned(graph, target, known_scheme(scheme, target))
     if images is None:
-        case = Case(captured, graph, plan, statistics, _noise(graph, seed))
+        case = Case(captured, graph, plan, target, statistics, _noise(graph, seed))
         return Diagnosis(tuple(_findings(case, preprocess)))
     evidence = observe(captured, graph, images)
     if not evidence.images.count:
         raise DataError("there are no images to look at: the data is empty")
     encodings = choose_encodings(graph, plan, evidence.ranges(graph, plan), target)
-    case = Case(captured, graph, plan, statistics, evidence.kept, evidence, encodings)
+    case = Case(captured, graph, plan, target, statistics, evidence.kept, evidence, encodings)
     return Diagnosis(tuple(_findings(case, preprocess)))
 
 
@@ -94,6 +94,7 @@ def findings_for_report(
     state: State,
     images: Tensor,
     *,
+    target: Target,
     total: int,
     preprocess: Preprocess | None = None,
 ) -> list[Finding]:
@@ -103,13 +104,23 @@ def findings_for_report(
         captured: As `capture` made it.
         state: The network, planned and calibrated, whatever steps were done.
         images: A few of the calibration images, [N, C, H, W], N >= 1.
+        target: The runtime.
         total: How many calibration images there were.
         preprocess: What was done to the images.
     """
     graph = state.reference
     evidence = observe(captured, graph, [images])
     judged = evidence.kept[:IMAGES_IN_REPORT]
-    case = Case(captured, graph, state.planned, state.statistics, judged, evidence, state.encoded)
+    case = Case(
+        captured,
+        graph,
+        state.planned,
+        target,
+        state.statistics,
+        judged,
+        evidence,
+        state.encoded,
+    )
     return list(_findings(case, preprocess, total))
 
 
@@ -131,12 +142,12 @@ def _findings(
             yield finding
 
 
-def _plan(graph: Graph, target: Target, scheme: str) -> Plan:
-    """Return the plan, once it is certain that the target holds the network."""
-    plan = make_plan(graph, target, scheme)
-    trial = graph.copy()
-    write_tflite(trial, trial_encodings(trial, plan, target), target)
-    return plan
+def _planned(graph: Graph, target: Target, scheme: Scheme) -> tuple[Graph, Plan]:
+    """Return graph and plan, once it is certain that the target holds the network."""
+    graph, plan = make_plan(graph, target, scheme)
+    for refusal in target.refusals(graph, plan):
+        raise refusal
+    return graph, plan
 
 
 def _noise(graph: Graph, seed: int) -> Tensor:

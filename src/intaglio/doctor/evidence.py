@@ -13,14 +13,15 @@ from torch import Tensor
 
 from intaglio.calibrate.calibrator import dense
 from intaglio.calibrate.histogram import Histogram, quantile
-from intaglio.calibrate.loop import Ranges
-from intaglio.calibrate.plan import Plan, constant_range, observed_values
+from intaglio.calibrate.plan import constant_range, observed_values
 from intaglio.doctor.first_layer import FirstLayer, FirstLayerSeen
 from intaglio.doctor.input_images import InputSeen
 from intaglio.errors import NonFiniteError
 from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.plan import Plan
 from intaglio.run.float import channels_last, run_float
 from intaglio.run.twin import IMAGES_AT_ONCE
+from intaglio.targets.runtime import Ranges
 
 KEPT_IMAGES = 8
 """Images on which harm is measured: enough for its order, few enough to hold all their values."""

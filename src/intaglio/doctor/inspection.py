@@ -9,15 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intaglio.calibrate import make_plan, trial_encodings
+from intaglio.calibrate import make_plan
 from intaglio.cost.macs import count_macs, count_params, total_params
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.scheme import Scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.report.layers import weight_ranges
-from intaglio.runtimes.litert.lower.lower import lower
-from intaglio.runtimes.litert.ops.writing import TFLITE_OPS, Writing
-from intaglio.targets.target import Target
+from intaglio.targets.target import Target, known_scheme
 
 UNEQUAL = 100.0
 """Ratio of the widest channel's range to the median from which a layer is named."""
@@ -75,22 +74,18 @@ class Inspection:
 
 
 def inspect_graph(graph: Graph, target: Target, scheme: str) -> Inspection:
-    """Return what a graph holds; it may be as captured, or as a saved result keeps it.
-
-    Raises:
-        UnknownName: If there is no such scheme.
-    """
+    """Return what a graph holds; it may be as captured, or as a saved result keeps it."""
     macs, params = count_macs(graph), count_params(graph)
     layers = tuple(
         LayerCost(node.name, node.op, node.shape, macs[node.name], params[node.name], node.source)
         for node in graph
         if node.op not in NOT_LAYERS
     )
-    hazards = tuple(_hazards(graph, target, scheme))
+    hazards = tuple(_hazards(graph, target, known_scheme(scheme, target)))
     return Inspection(layers, total_params(graph), sum(macs.values()), hazards)
 
 
-def _hazards(graph: Graph, target: Target, scheme: str) -> Iterator[str]:
+def _hazards(graph: Graph, target: Target, scheme: Scheme) -> Iterator[str]:
     yield from unknown_ops(graph)
     yield from dead_channels(graph)
     folded = graph.copy()
@@ -148,30 +143,20 @@ def separate_hard_swishes(graph: Graph) -> Iterator[str]:
         )
 
 
-def refused_layers(folded: Graph, target: Target, scheme: str) -> Iterator[str]:
-    """Name each layer that the target cannot hold, found by writing a file with made-up ranges.
+def refused_layers(folded: Graph, target: Target, scheme: Scheme) -> Iterator[str]:
+    """Name each layer that the target cannot hold, found with made-up ranges.
 
     What depends on ranges, such as scales that cannot be matched, only `compress` can find.
     """
-    graph = folded.copy()
     try:
-        lower(graph)
-        plan = make_plan(graph, target, scheme)
-        writing = Writing(graph, trial_encodings(graph, plan, target), target)
+        graph, plan = make_plan(target.lower(folded).graph, target, scheme)
     except UnsupportedByTarget as error:
         yield str(error)
         return
-    for node in graph:
-        try:
-            if node.op in TFLITE_OPS:
-                TFLITE_OPS[node.op](node, writing)
-                continue
-            if node.op not in ("input", "opaque"):  # opaque ones were named before
-                yield f"layer '{_layer(node)}' ({node.op}) has no integer form for {target.name}"
-        except UnsupportedByTarget as error:
-            yield str(error)
-        if node.name in plan.activations:
-            writing.output(node)
+    opaque = {node.source or node.name for node in graph if node.op == "opaque"}
+    for refusal in target.refusals(graph, plan):
+        if refusal.layer not in opaque:  # they were named before
+            yield str(refusal)
 
 
 def _ratio(widths: Tensor) -> float:

@@ -20,7 +20,6 @@ Nothing else is ever written into a result's folder, and nothing else is removed
 that adds a file to results registers its name here.
 """
 for _name, _content in {
-    "model.tflite": "the integer network",
     MARK: "what was done and measured",
     "report.html": "the same as a page",
     "encodings.json": "scale and zero point of every value and weight",

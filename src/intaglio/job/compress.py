@@ -17,7 +17,7 @@ from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.job.ladder import search
 from intaglio.job.outcome import Outcome, evaluated, first_report, used_recipe
-from intaglio.job.quantize import Prepared, calibrated, plan_of, prepare_network, quantize_network
+from intaglio.job.quantize import Prepared, calibrated, planned, prepare_network, quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
 from intaglio.methods.steps.state import State
@@ -29,9 +29,7 @@ from intaglio.report.layers import measure_layers, output_sqnr_db
 from intaglio.report.parts import Ailment
 from intaglio.report.record import IntegerSide, KeptFloat, Report, Step
 from intaglio.run.twin import build_twin
-from intaglio.runtimes.litert.check import check_file, require_match
-from intaglio.runtimes.litert.file.metadata import file_metadata, fitting_labels, with_labels
-from intaglio.runtimes.litert.file.write import write_tflite
+from intaglio.targets.runtime import About, require_match
 
 CHECK_IMAGES = 8
 """Images on which file and twin are compared and layers measured while compressing."""
@@ -119,16 +117,17 @@ def _compress_graph(captured: Graph, run: _Run, *, data: Data, evaluate: Any) ->
     state, settings, recorder = outcome.state, outcome.settings, run.recorder
     graph, encodings = state.graph, state.encoded
     twin = recorder.step("build the twin", lambda: build_twin(graph, encodings, settings.target))
-    content = recorder.step("write", lambda: _written(state, settings, run.options))
-    counts = recorder.step("check", lambda: check_file(content, twin, outcome.checked))
-    require_match(counts, twin)
+    files = recorder.step("write", lambda: _written(state, settings, run.options))
+    counts = recorder.step("check", lambda: settings.target.check(files, twin, outcome.checked))
+    require_match(counts, settings.target.runtime)
     layers = recorder.step(
         "measure layers", lambda: measure_layers(state.reference, twin, outcome.checked)
     )
     report = replace(
         first_report(captured, outcome, counts, run.options),
         integer=IntegerSide(
-            size_bytes=len(content), logits_sqnr_db=output_sqnr_db(layers, _scores(graph))
+            size_bytes=sum(map(len, files.values())),
+            logits_sqnr_db=output_sqnr_db(layers, _scores(graph)),
         ),
         layers=layers,
         kept_float=[KeptFloat(name, why) for name, why in state.planned.kept_float.items()],
@@ -138,7 +137,7 @@ def _compress_graph(captured: Graph, run: _Run, *, data: Data, evaluate: Any) ->
         report = evaluated(report, captured, twin, recorder=recorder, evaluate=evaluate)
     report = replace(report, steps=recorder.steps)
     recipe = used_recipe(settings, run.options.provenance)
-    return Result(graph, encodings, settings.target, report, content, recipe, settings.io)
+    return Result(graph, encodings, settings.target, report, files, recipe, settings.io)
 
 
 def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> Report:
@@ -150,6 +149,7 @@ def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> R
             captured,
             outcome.state,
             images,
+            target=outcome.settings.target,
             total=outcome.images,
             preprocess=run.options.provenance.preprocess,
         ),
@@ -168,8 +168,7 @@ def _quantized(prepared: Prepared, run: _Run, data: Data) -> Outcome:
     recipe = settings.recipe
     shape = prepared.graph[prepared.graph.inputs[0]].shape[1:]
     if not recipe.search and not recipe.steps and not recipe.judged_share:
-        graph = prepared.graph.copy()
-        plan = plan_of(graph, settings)
+        graph, plan = planned(prepared.graph, settings)
         first = FirstImages(CHECK_IMAGES)
         state = State(graph, graph, prepared.statistics, plan)
         batches, total = first.of(image_batches(data, shape)), run.options.provenance.images
@@ -195,13 +194,10 @@ def _quantized(prepared: Prepared, run: _Run, data: Data) -> Outcome:
     return Outcome(found.state, found.settings, checked, seen, found.attempts, found.warnings)
 
 
-def _written(state: State, settings: Settings, options: Options) -> bytes:
-    graph, where = state.graph, options.provenance
-    named = file_metadata(
-        graph, where.preprocess, where.labels, scheme=settings.scheme, model=where.model
-    )
-    content = write_tflite(graph, state.encoded, settings.target, io=settings.io, metadata=named)
-    return with_labels(content, fitting_labels(graph, where.labels))
+def _written(state: State, settings: Settings, options: Options) -> dict[str, bytes]:
+    where = options.provenance
+    about = About(where.preprocess, where.labels, settings.scheme.name, where.model)
+    return settings.target.write(state.graph, state.encoded, settings.io, about)
 
 
 def _scores(graph: Graph) -> list[str]:

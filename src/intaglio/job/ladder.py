@@ -18,7 +18,6 @@ from intaglio.job.quantize import Prepared, quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.methods.bits.sensitivity import worst_layers
 from intaglio.methods.steps.state import Context, State
-from intaglio.numerics.scheme import parse_scheme
 from intaglio.recipe.settings import Settings
 from intaglio.report.parts import Attempt
 from intaglio.run.twin import build_twin
@@ -143,7 +142,7 @@ def _rungs(settings: Settings) -> Iterator[tuple[str, Callable[[Settings], Setti
     for name in CALIBRATORS_TRIED:
         if name != settings.calibrator:
             yield name, _with_calibrator(name)
-    per_tensor = settings.scheme.endswith("-per-tensor")
+    per_tensor = not settings.scheme.per_channel
     # one scale a weight suffers from unequal weights, one a channel from unequal activations
     for name in ("fold-dead-channels", "equalize" if per_tensor else "equalize-activations"):
         yield name, _with_step(name)
@@ -192,7 +191,7 @@ def _with_step(name: str, *, instead_of: str = "") -> Callable[[Settings], Setti
 
 def _spelled_out(settings: Settings) -> Settings:
     """Return the settings with a recipe that searches no more: what `recipe.toml` then says."""
-    mixed = parse_scheme(settings.scheme).mixed
+    mixed = settings.scheme.mixed
     recipe = settings.recipe.model_copy(
         update={
             "search": False,

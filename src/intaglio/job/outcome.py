@@ -23,7 +23,7 @@ from intaglio.report.parts import Attempt
 from intaglio.report.record import CheckResult, DataSource, FloatSide, IntegerSide, Report
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin
-from intaglio.runtimes.litert.check import CheckCounts
+from intaglio.targets.runtime import CheckCounts
 from intaglio.targets.target import Target
 from intaglio.tasks.classify import Comparison, compare
 
@@ -55,21 +55,21 @@ def first_report(
     """Return the report of a run without the figures of its layers and its evaluation."""
     where, settings, target = options.provenance, outcome.settings, outcome.settings.target
     params = total_params(captured)
-    granularity = "per-tensor" if settings.scheme.endswith("-per-tensor") else "per-channel"
+    granularity = "per-channel" if settings.scheme.per_channel else "per-tensor"
     skipped = len(where.skipped)
     return Report(
         intaglio=metadata.version("intaglio"),
         model=where.model,
         target=target.name,
         runtime=target.runtime,
-        scheme=f"{settings.scheme.removesuffix('-per-tensor')} {granularity}",
+        scheme=f"{settings.scheme.bits_name} {granularity}",
         data=DataSource(where.data or "tensors", outcome.images, settings.seed, skipped),
         preprocess=describe(where.preprocess) if where.preprocess else {},  # type: ignore[arg-type]
         float=FloatSide(4 * params, sum(count_macs(captured).values()), params),
         integer=IntegerSide(),
         check=_checked(counts, target),
         attempts=outcome.attempts,
-        warnings=[*outcome.warnings, *_warnings(counts, target, where)],
+        warnings=[*outcome.warnings, *counts.remarks, *_skipped(where)],
     )
 
 
@@ -84,19 +84,11 @@ def _checked(counts: CheckCounts, target: Target) -> CheckResult:
     )
 
 
-def _warnings(counts: CheckCounts, target: Target, where: Provenance) -> list[str]:
-    found = []
-    if target.delegated and (counts.partitions != 1 or counts.builtin):
-        ops = ", ".join(sorted(set(counts.builtin)))
-        outside = f"{len(counts.builtin)} ops ({ops}) run outside the delegate, in"
-        found.append(
-            f"{outside if ops else 'the delegate runs the network in'} {counts.partitions}"
-            " partitions: exact, but slower"
-        )
+def _skipped(where: Provenance) -> list[str]:
     skipped = where.skipped
-    if skipped:
-        found.append(f"{len(skipped)} unreadable images were passed over, first {skipped[0]}")
-    return found
+    if not skipped:
+        return []
+    return [f"{len(skipped)} unreadable images were passed over, first {skipped[0]}"]
 
 
 def evaluated(
@@ -144,7 +136,7 @@ def used_recipe(settings: Settings, where: Provenance) -> Recipe:
         update={
             "calibrator": settings.calibrator,
             "target": settings.target.name,
-            "scheme": settings.scheme,
+            "scheme": settings.scheme.name,
             "io": settings.io,
             "seed": settings.seed,
             "keep_float": list(settings.keep_float) or None,

@@ -14,9 +14,7 @@ from intaglio.calibrate import (
     choose_encodings,
     make_plan,
     observe_ranges,
-    trial_encodings,
 )
-from intaglio.calibrate.plan import Plan
 from intaglio.host.progress import told
 from intaglio.ir.graph import Graph
 from intaglio.job.recorder import Recorder
@@ -24,11 +22,10 @@ from intaglio.methods import make_step
 from intaglio.methods.steps.state import Context, State, Step
 from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE
 from intaglio.numerics.normal import Normal
+from intaglio.numerics.plan import Plan
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.recipe.settings import Settings
-from intaglio.runtimes.litert.file.write import write_tflite
-from intaglio.runtimes.litert.lower.lower import lower
 
 BATCH = 16
 
@@ -52,17 +49,20 @@ def prepare_network(captured: Graph, settings: Settings, recorder: Recorder) -> 
     Raises:
         UnsupportedByTarget: If it does not; names the layer. No image has been opened then.
     """
-    graph, target = captured.copy(), settings.target
-    recorder.step("fold and fuse", lambda: canonicalize(graph))
-    recorder.step("lower", lambda: lower(graph))
-    trial = graph.copy()
-    plan = plan_of(trial, settings)
-    write_tflite(trial, trial_encodings(trial, plan, target), target)
-    return Prepared(graph, channel_statistics(captured))
+    canonical, target = captured.copy(), settings.target
+    recorder.step("fold and fuse", lambda: canonicalize(canonical))
+    lowered = recorder.step(
+        "lower",
+        lambda: target.lower(canonical),
+        changed=lambda made: {name: count for name, count in made.changes.items() if count},
+    )
+    for refusal in target.refusals(*planned(lowered.graph, settings)):
+        raise refusal
+    return Prepared(lowered.graph, channel_statistics(captured, canonical, lowered.graph))
 
 
-def plan_of(graph: Graph, settings: Settings) -> Plan:
-    """Return the plan of a lowered graph; borders of float islands are put into the graph."""
+def planned(graph: Graph, settings: Settings) -> tuple[Graph, Plan]:
+    """Return the graph that is quantized, with the borders of float islands, and its plan."""
     return make_plan(
         graph,
         settings.target,
@@ -84,8 +84,7 @@ def quantize_network(
     context = Context(images, settings.target, settings.seed, progress=recorder.progress)
     state = State(prepared.graph, prepared.graph.copy(), prepared.statistics)
     state = run_steps(state, context, settings, recorder, phase=STRUCTURE)
-    graph = state.graph.copy()
-    plan = plan_of(graph, settings)
+    graph, plan = planned(state.graph, settings)
     batches = torch.split(images, BATCH)
     state = calibrated(
         state.replace(graph=graph, reference=graph, plan=plan),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +30,6 @@ from intaglio.store.encodings_fit import refuse_grids
 from intaglio.store.graph import load_graph, save_graph
 from intaglio.targets.target import Target
 
-FILE_NAME = "model.tflite"
 GRAPH_NAME = "graph"
 
 
@@ -42,18 +42,23 @@ class Result:
         encodings: The grid of every value.
         target: The runtime.
         report: What was done and measured.
-        content: The bytes of model.tflite.
+        files: What the runtime takes, by name.
         recipe: What was really run.
-        io: "float" or "int8", what the file takes and gives.
+        io: What the file takes and gives, one of the target's `io_forms`.
     """
 
     graph: Graph
     encodings: Encodings
     target: Target
     report: Report
-    content: bytes
+    files: Mapping[str, bytes]
     recipe: Recipe
     io: str = "float"
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the network among the files."""
+        return self.files[self.target.file_name]
 
     @cached_property
     def twin(self) -> Twin:
@@ -76,7 +81,8 @@ class Result:
 
     def write_into(self, folder: Path) -> None:
         """Write the result's files into a folder that exists."""
-        write_file(folder / FILE_NAME, self.content)
+        for name, content in self.files.items():
+            write_file(folder / name, content)
         write_file(folder / MARK, self.report.to_json())
         write_file(folder / "report.html", render_html(self.report, weight_ranges(self.graph)))
         encodings = encodings_to_dict(self.encodings)
@@ -104,12 +110,16 @@ def load(place: str | Path) -> Result:
     kept_float = {kept.name for kept in report.kept_float}
     _refuse_misfits(graph, encodings, kept_float, folder / "encodings.json")
     recipe = find_recipe(str(folder / "recipe.toml"))
-    try:
-        content = (folder / FILE_NAME).read_bytes()
-    except OSError as error:
-        raise RequestError(f"{folder / FILE_NAME}: cannot be read: {error.strerror}") from error
     target = TARGETS[report.target]
-    return Result(graph, encodings, target, report, content, recipe, recipe.io or "float")
+    files = {target.file_name: _read_bytes(folder / target.file_name)}
+    return Result(graph, encodings, target, report, files, recipe, recipe.io or target.io_forms[0])
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _verify(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Quantization schemes by name: how many bits weights and activations get.
 
-    w8a8  w4a8  w2a8  mixed              a file can hold them, on targets that say so
-    w4a4  w3a3  w8a4  w2a4  ...          simulated: the twin runs them, no file holds them
+    w8a8  w4a8  w2a8  mixed              files hold those that their target names
+    w4a4  w3a3  w8a4  w2a4  ...          simulated for a target that names them not: the twin alone
+                                         runs them
 
 Any of them may end in "-per-tensor": one scale for a whole weight, instead of one for each output
 channel.
@@ -15,9 +16,8 @@ from dataclasses import dataclass
 from intaglio.errors import UnknownName
 
 PER_TENSOR = "-per-tensor"
-PATTERN = re.compile(rf"(?:w([2-8])a([2-8])|mixed)(?:{PER_TENSOR})?")
-DEPLOYABLE_WEIGHT_BITS = (8, 4, 2)
-"""Widths that a file has a tensor type for."""
+WIDTH = "[2-9]|1[0-6]"
+PATTERN = re.compile(rf"(?:w({WIDTH})a({WIDTH})|mixed)(?:{PER_TENSOR})?")
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Scheme:
 
     Attributes:
         name: As on the command line.
-        weight_bits: 2..8; 8 in a mixed scheme, where layers get fewer one by one.
-        activation_bits: 2..8.
+        weight_bits: 2..16; 8 in a mixed scheme, where layers get fewer one by one.
+        activation_bits: 2..16.
         per_channel: Whether a weight has a scale for each output channel, or one for all.
         mixed: Whether the weights' bits are chosen layer by layer.
     """
@@ -39,9 +39,9 @@ class Scheme:
     mixed: bool = False
 
     @property
-    def is_simulated(self) -> bool:
-        """Whether no file can hold it: the twin alone runs it."""
-        return self.activation_bits != 8 or self.weight_bits not in DEPLOYABLE_WEIGHT_BITS
+    def bits_name(self) -> str:
+        """The name without the word for one scale a weight: "w4a8", "mixed"."""
+        return self.name.removesuffix(PER_TENSOR)
 
 
 def parse_scheme(text: str) -> Scheme:
@@ -53,8 +53,8 @@ def parse_scheme(text: str) -> Scheme:
     found = PATTERN.fullmatch(text)
     if found is None:
         raise UnknownName(
-            f"unknown scheme '{text}': a scheme is w<bits>a<bits>, with 2 to 8 bits for weights and"
-            f" for activations (w8a8, w4a8), or mixed; '{PER_TENSOR}' may follow"
+            f"unknown scheme '{text}': a scheme is w<bits>a<bits>, with 2 to 16 bits for weights"
+            f" and for activations (w8a8, w4a8), or mixed; '{PER_TENSOR}' may follow"
         )
     weight_bits, activation_bits = found.groups()
     return Scheme(

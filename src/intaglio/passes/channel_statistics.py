@@ -15,15 +15,13 @@ from torch import Tensor
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.normal import Normal, clipped_mean, clipped_variance
 from intaglio.ops.convolution import WEIGHTED
-from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channels import keeps_constants, reads_channels, scales_along
-from intaglio.runtimes.litert.lower.lower import lower
 
 Moments = dict[str, Normal]
 """By value."""
 
 
-def channel_statistics(captured: Graph) -> dict[str, Normal]:
+def channel_statistics(captured: Graph, canonical: Graph, lowered: Graph) -> dict[str, Normal]:
     """Return the distribution of layers' values before their activation, from batch norms.
 
         mean = beta,  std = |gamma| sqrt(var / (var + eps))
@@ -32,17 +30,15 @@ def channel_statistics(captured: Graph) -> dict[str, Normal]:
     differ without bound.
 
     Args:
-        captured: As `capture` made it; it is not changed.
+        captured: As `capture` made it.
+        canonical: The same after `canonicalize`.
+        lowered: The same in the words of a runtime.
 
     Returns:
-        By the name that the layer has after `canonicalize`, and still after `lower`: a layer that
-        took in the batch norm, or the `affine` that the batch norm became. A layer whose bias
-        lowering changes (an addition or a factor behind it moved in) has no entry.
+        By the name that the layer has in `canonical`, and still in `lowered`: a layer that took in
+        the batch norm, or the `affine` that the batch norm became. A layer whose bias lowering
+        changes (an addition or a factor behind it moved in) has no entry.
     """
-    canonical = captured.copy()
-    canonicalize(canonical)
-    lowered = canonical.copy()
-    lower(lowered)
     found: dict[str, Normal] = {}
     for norm in captured:
         if norm.op == "batch_norm":

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -62,7 +62,7 @@ class Recipe(BaseModel):
     judged_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     target: str | None = None
     scheme: str | None = None
-    io: Literal["float", "int8"] | None = None
+    io: str | None = None
     seed: Int64 | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     keep_float: list[str] | None = None

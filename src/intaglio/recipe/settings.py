@@ -8,19 +8,18 @@ from typing import TypeVar
 
 from intaglio.calibrate.calibrator import CALIBRATORS
 from intaglio.errors import RequestError, UnknownName
-from intaglio.numerics.scheme import parse_scheme
+from intaglio.numerics.scheme import Scheme
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe, refuse_contradictions
-from intaglio.runtimes import TARGETS
+from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
 
 DEFAULT_RECIPE = "auto"
-DEFAULT_TARGET, DEFAULT_SCHEME, DEFAULT_IO, DEFAULT_SEED = "litert", "w8a8", "float", 0
+DEFAULT_SCHEME, DEFAULT_SEED = "w8a8", 0
 DEFAULT_MAX_DROP, DEFAULT_MINUTES = 1.0, 10.0
 TUNING_IMAGES, TUNING_IMAGES_LOW_BITS = 256, 1000
 """With few bits rounding matters more, and overfits: the error of the late layers of a MobileNetV2
 at 4 bits falls by a third from 256 images to 750."""
-IO_FORMS = ("float", "int8")
 
 
 N = TypeVar("N", int, float)
@@ -32,7 +31,7 @@ class Settings:
 
     recipe: Recipe
     target: Target
-    scheme: str
+    scheme: Scheme
     calibrator: str
     io: str
     seed: int
@@ -53,9 +52,9 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     found = TARGETS[target or recipe.target or DEFAULT_TARGET]
     calibrator = options.calibrator or recipe.calibrator
     CALIBRATORS[calibrator]  # raises UnknownName with the nearest names
-    io = options.io or recipe.io or DEFAULT_IO
-    if io not in IO_FORMS:
-        raise UnknownName(f"unknown io '{io}': known: {', '.join(IO_FORMS)}")
+    io = options.io or recipe.io or found.io_forms[0]
+    if io not in found.io_forms:
+        raise UnknownName(f"unknown io '{io}': known: {', '.join(found.io_forms)}")
     scheme = known_scheme(options.scheme or recipe.scheme or DEFAULT_SCHEME, found)
     _refuse_undecided_bits(scheme, recipe)
     return Settings(
@@ -73,18 +72,18 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     )
 
 
-def _images_for(scheme: str) -> int:
-    parsed = parse_scheme(scheme)
-    is_low = parsed.mixed or min(parsed.weight_bits, parsed.activation_bits) < 8
+def _images_for(scheme: Scheme) -> int:
+    is_low = scheme.mixed or min(scheme.weight_bits, scheme.activation_bits) < 8
     return TUNING_IMAGES_LOW_BITS if is_low else TUNING_IMAGES
 
 
-def _refuse_undecided_bits(scheme: str, recipe: Recipe) -> None:
+def _refuse_undecided_bits(scheme: Scheme, recipe: Recipe) -> None:
     decides = recipe.search or recipe.weight_bits
-    if parse_scheme(scheme).mixed and not decides and "allocate-bits" not in recipe.step_names:
+    if scheme.mixed and not decides and "allocate-bits" not in recipe.step_names:
         raise RequestError(
-            f"scheme '{scheme}' leaves each weight's bits open and recipe '{recipe.name}' does not"
-            " decide them: take recipe 'auto', or give it 'weight_bits' or a step 'allocate-bits'"
+            f"scheme '{scheme.name}' leaves each weight's bits open and recipe '{recipe.name}' does"
+            " not decide them: take recipe 'auto', or give it 'weight_bits' or a step"
+            " 'allocate-bits'"
         )
 
 

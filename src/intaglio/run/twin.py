@@ -16,8 +16,8 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops import OPS
 from intaglio.run.float import Tap, walk
-from intaglio.run.site import KERNELS, Kernel, Site
 from intaglio.run.weights import integer_bias, integer_weight
+from intaglio.targets.site import Kernel, Site
 from intaglio.targets.target import Target
 
 IMAGES_AT_ONCE = 4
@@ -78,13 +78,17 @@ class Twin:
             value = self.kernels[node.name](inputs)
             return value if exchange is None else exchange(node, value)
 
-        name = self.graph.inputs[0]
-        grid = self.encodings.activations.get(name)
-        given = {name: images}
-        if grid is not None:
-            given[name] = quantize_input(images, grid, self.target, what=f"'{name}'")
+        given = {self.graph.inputs[0]: self.given(images)}
         with torch.inference_mode(), exact_float32():
             return walk(self.graph, given, step, tap)
+
+    def given(self, images: Tensor) -> Tensor:
+        """Return images as the network's first value, in the twin's own form."""
+        name = self.graph.inputs[0]
+        grid = self.encodings.activations.get(name)
+        if grid is None:
+            return images
+        return quantize_input(images, grid, self.target, what=f"'{name}'")
 
     def raw(self, name: str, value: Tensor) -> Tensor:
         """Return the integers of a value in the twin's own form; floats come as they are."""
@@ -101,9 +105,7 @@ class Twin:
 def quantize_input(
     images: Tensor, params: QuantParams, target: Target, *, what: str = "the images"
 ) -> Tensor:
-    """Return float values as centered integers, channels last in memory, as QUANTIZE does.
-
-    xnnpack: rint(f32(x * f32(1 / s))) + z;  reference: half away from zero of f32(x / s), + z.
+    """Return float values as centered integers, channels last in memory, as the target rounds them.
 
     Args:
         what: The value's name, for the message.
@@ -111,20 +113,12 @@ def quantize_input(
     Raises:
         NonFiniteError: If NaN is among the values: no integer stands for it.
     """
-    spec, zero = params.spec, params.zero
-    if target.arithmetic == "reference":
-        steps = images / params.scale
-        centered = steps.sign() * (steps.abs().double() + 0.5).floor().float()
-    else:
-        with np.errstate(over="ignore"):  # of a subnormal scale: zeros are then NaN
-            inverse = np.float32(np.float32(1.0) / params.step)
-        centered = (images * float(inverse)).round_()
+    centered = target.quantize_input(images, params)
     if bool(centered.isnan().any()):
         raise NonFiniteError(
             f"NaN in {what}, whose values are to become integers: look at the images, and at the"
             " weights of layers kept in float"
         )
-    centered = centered.clamp_(spec.qmin - zero, spec.qmax - zero)
     if centered.ndim == 4:
         return centered.contiguous(memory_format=torch.channels_last)
     return centered
@@ -153,7 +147,8 @@ def prepare(graph: Graph, node: Node, encodings: Encodings, target: Target) -> K
     if node.op == "constant":
         value = (integer_weight(graph.param(node, "value"), output) - output.zero_point).float()
         return lambda inputs: value
-    if node.op not in KERNELS:
+    kernels = target.kernels
+    if node.op not in kernels:
         raise UnsupportedByTarget(
             node.source or node.name,
             node.op,
@@ -161,7 +156,7 @@ def prepare(graph: Graph, node: Node, encodings: Encodings, target: Target) -> K
             reason="its integer arithmetic is not matched",
             try_instead="Replace it in the network by an op that intaglio holds (docs/ops.md)",
         )
-    return KERNELS[node.op](site_of(graph, node, encodings, target))
+    return kernels[node.op](site_of(graph, node, encodings, target))
 
 
 def site_of(graph: Graph, node: Node, encodings: Encodings, target: Target) -> Site:
@@ -177,7 +172,7 @@ def site_of(graph: Graph, node: Node, encodings: Encodings, target: Target) -> S
             bias = integer_bias(graph.param(node, "bias"), inputs[0].scale, scale)
     shapes = tuple(graph[name].shape for name in node.inputs)
     output = encodings.activations[node.name]
-    return Site(node, inputs, shapes, output, target, weight, bias, scale, bits)
+    return Site(node, inputs, shapes, output, target.name, weight, bias, scale, bits)
 
 
 def _float_kernel(graph: Graph, node: Node, encodings: Encodings, target: Target) -> Kernel:

@@ -8,16 +8,8 @@ from torch import Tensor
 from intaglio.numerics.affine import quantize
 from intaglio.numerics.spec import QuantParams
 
-BIAS_LIMIT = 2**30
 BEYOND_INT32 = 2**40
 """Larger biases are held as this one: no int64 would hold them, and none of them fits a layer."""
-INT4_SHIFT = 4
-"""XNNPACK's kernels hold int4 weights shifted up by so many bits, and with them accumulators."""
-
-
-def bias_limit(weight_bits: int) -> int:
-    """Return how large a bias may be; sums of products then fit beside it in the accumulator."""
-    return BIAS_LIMIT >> INT4_SHIFT if weight_bits <= 4 else BIAS_LIMIT
 
 
 def integer_weight(weight: Tensor, params: QuantParams) -> Tensor:

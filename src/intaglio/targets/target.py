@@ -1,4 +1,4 @@
-"""Facts about a runtime: data only."""
+"""A target: a runtime with its name, its version, and what it can hold."""
 
 from __future__ import annotations
 
@@ -6,48 +6,51 @@ import difflib
 from dataclasses import dataclass
 
 from intaglio.errors import UnknownName
-from intaglio.numerics.scheme import PER_TENSOR, parse_scheme
+from intaglio.numerics.scheme import PER_TENSOR, Scheme, parse_scheme
 from intaglio.registry import Registry
+from intaglio.targets.runtime import Runtime
 
 INT8_SCHEMES = ("w8a8", f"w8a8{PER_TENSOR}")
-PACKED_SCHEMES = tuple(
-    scheme + suffix for suffix in ("", PER_TENSOR) for scheme in ("w8a8", "w4a8", "w2a8", "mixed")
-)
-"""What LiteRT holds: its FULLY_CONNECTED takes int4 and int2 weights."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """One runtime and the arithmetic of its kernels.
+class Target(Runtime):
+    """One runtime, as users choose it; a runtime's folder fills in the functions.
 
     Attributes:
         name: As on the command line.
         runtime: Package and version for which bit-exactness is promised.
-        arithmetic: Which formulas the twin uses: "xnnpack" or "reference".
         description: One line for lists.
+        file_name: The network among the files that `write` returns.
         schemes: Quantization schemes that it can hold.
-        delegated: Whether every layer must be taken by one delegate partition.
+        io_forms: What its files can take and give, the usual form first.
+        low_bit_layers: Which layers can have weights of fewer bits than the widest, in words.
     """
 
     name: str
     runtime: str
-    arithmetic: str
     description: str
+    file_name: str
     schemes: tuple[str, ...] = INT8_SCHEMES
-    delegated: bool = True
+    io_forms: tuple[str, ...] = ("float", "int8")
+    low_bit_layers: str = "no layers"
 
     @property
     def weight_bits(self) -> set[int]:
         """The widths that the weights of some layers can have."""
         return {parse_scheme(scheme).weight_bits for scheme in self.schemes}
 
+    def simulates(self, scheme: Scheme) -> bool:
+        """Whether the twin alone runs a scheme, which no file of the target holds."""
+        return scheme.name not in self.schemes
+
 
 TARGETS: Registry[Target] = Registry("target")
 
 
-def known_scheme(scheme: str, target: Target) -> str:
+def known_scheme(scheme: str, target: Target) -> Scheme:
     """Return the scheme; raise UnknownName where it is none, or one that the target lacks."""
-    parse_scheme(scheme)
+    parsed = parse_scheme(scheme)
     if scheme not in target.schemes:
         near = difflib.get_close_matches(scheme, target.schemes, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
@@ -55,4 +58,4 @@ def known_scheme(scheme: str, target: Target) -> str:
             f"scheme '{scheme}' cannot be held by target {target.name}{hint}:"
             f" it takes {', '.join(target.schemes)}"
         )
-    return scheme
+    return parsed

@@ -1,7 +1,7 @@
 """What a network is for, to the rest of the code: how its outputs are judged, and told.
 
-A task is frozen data with these functions. Rooms that know no task (the search, the job, the report)
-ask it; only a task knows what a class, a box or a map is.
+A task is frozen data with these functions. Rooms that know no task (the search, the job, the
+report) ask it; only a task knows what a class, a box or a map is.
 """
 
 from __future__ import annotations

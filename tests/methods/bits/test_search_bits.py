@@ -10,16 +10,20 @@ import torch
 from torch import nn
 
 from intaglio.errors import RequestError
-from intaglio.methods.bits.file_size import file_size_bytes
 from intaglio.methods.bits.search_bits import AllocateBits, chosen_bits, with_bits
 from intaglio.methods.bits.sensitivity import Harm, layer_sensitivity, possible_bits
 from intaglio.methods.rounding.second_order import RoundSecondOrder
 from intaglio.methods.steps.steps import make_step
 from intaglio.run.twin import build_twin
 from intaglio.runtimes import LITERT
-from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.file.write import write_tflite
 from methods.quantized import calibrated, random_images
+from runtimes.litert.checked import check_file
+
+
+def held_bits(state):
+    """Return the bits that the target holds of each layer."""
+    return possible_bits(state.graph, state.encoded, (8, 4, 2), LITERT)
 
 
 def wide(seed: int = 0) -> nn.Module:
@@ -66,18 +70,18 @@ def test_the_file_fits_the_size_and_uses_most_of_it(network):
 
 def test_bits_are_the_best_of_all_choices_within_the_size(network):
     state, context = network
-    options = possible_bits(state.graph, state.encoded)
+    options = held_bits(state)
     harms = layer_sensitivity(state.graph, state.encoded, context, options=options)
-    size = file_size_bytes(state.graph, dict.fromkeys(options, 8)) - 9_000
+    size = LITERT.size_bytes(state.graph, dict.fromkeys(options, 8)) - 9_000
 
-    found = chosen_bits(state.graph, harms, size)
+    found = chosen_bits(state.graph, harms, size, target=LITERT)
 
     def total(choice):
         return sum(harms[name][bits].divergence for name, bits in choice.items())
 
     every = (dict(zip(options, bits, strict=True)) for bits in itertools.product(*options.values()))
-    fitting = [choice for choice in every if file_size_bytes(state.graph, choice) <= size]
-    assert file_size_bytes(state.graph, found) <= size
+    fitting = [choice for choice in every if LITERT.size_bytes(state.graph, choice) <= size]
+    assert LITERT.size_bytes(state.graph, found) <= size
     assert total(found) == pytest.approx(min(map(total, fitting)))
 
 
@@ -91,10 +95,10 @@ def test_what_counts_as_harm_can_be_chosen():
         names[1]: {8: Harm(0.0, 0.0), 2: Harm(2.0, 1.0)},
     }
     rest = {name: {8: Harm(0.0, 0.0)} for name in state.plan.weights if name not in names}
-    size = file_size_bytes(state.graph, dict.fromkeys(state.plan.weights, 8)) - 100
+    size = LITERT.size_bytes(state.graph, dict.fromkeys(state.plan.weights, 8)) - 100
 
-    by_divergence = chosen_bits(state.graph, harms | rest, size)
-    by_error = chosen_bits(state.graph, harms | rest, size, measure="error")
+    by_divergence = chosen_bits(state.graph, harms | rest, size, target=LITERT)
+    by_error = chosen_bits(state.graph, harms | rest, size, target=LITERT, measure="error")
 
     assert (by_divergence[names[0]], by_divergence[names[1]]) == (2, 8)
     assert (by_error[names[0]], by_error[names[1]]) == (8, 2)
@@ -102,8 +106,9 @@ def test_what_counts_as_harm_can_be_chosen():
 
 def test_convolutions_with_a_window_keep_eight_bits_however_small_the_file(network):
     state, context = network
-    least = file_size_bytes(
-        state.graph, {name: min(b) for name, b in possible_bits(state.graph, state.encoded).items()}
+    least = LITERT.size_bytes(
+        state.graph,
+        {name: min(b) for name, b in held_bits(state).items()},
     )
 
     made = AllocateBits(max_size_bytes=least)(state, context)
@@ -114,8 +119,8 @@ def test_convolutions_with_a_window_keep_eight_bits_however_small_the_file(netwo
 
 def test_a_size_that_no_choice_fits_is_refused_with_the_least_one(network):
     state, context = network
-    bits = {name: min(b) for name, b in possible_bits(state.graph, state.encoded).items()}
-    least = file_size_bytes(state.graph, bits)
+    bits = {name: min(b) for name, b in held_bits(state).items()}
+    least = LITERT.size_bytes(state.graph, bits)
 
     with pytest.raises(RequestError, match=f"the smallest choice of bits takes {least},"):
         AllocateBits(max_size_bytes=least - 1)(state, context)
@@ -128,16 +133,16 @@ def test_without_a_size_the_file_is_as_large_as_with_w4a8(network):
 
     made = AllocateBits()(state, context)
 
-    limit = file_size_bytes(w4a8.graph, widths(w4a8))
-    assert file_size_bytes(made.graph, widths(made)) <= limit
+    limit = LITERT.size_bytes(w4a8.graph, widths(w4a8))
+    assert LITERT.size_bytes(made.graph, widths(made)) <= limit
     assert size_of(made) <= limit
 
 
 def test_plan_and_scales_say_the_same_and_two_bits_use_all_four_levels(network):
     state, _ = network
-    pointwise = [name for name, b in possible_bits(state.graph, state.encoded).items() if 2 in b]
+    pointwise = [name for name, b in held_bits(state).items() if 2 in b]
 
-    made = with_bits(state, {pointwise[0]: 4, pointwise[1]: 2})
+    made = with_bits(state, {pointwise[0]: 4, pointwise[1]: 2}, LITERT)
 
     four, two = (made.encodings.weights[name].spec for name in pointwise[:2])
     assert (four.qmin, four.qmax, two.qmin, two.qmax) == (-7, 7, -2, 1)
@@ -169,12 +174,12 @@ def test_the_rounded_network_s_file_and_twin_agree_on_every_bit(network):
 
 def test_the_search_is_no_worse_than_all_layers_at_four_bits_in_the_same_size(network):
     state, context = network
-    options = possible_bits(state.graph, state.encoded)
+    options = held_bits(state)
     four = {name: 4 if 4 in bits else 8 for name, bits in options.items()}
-    size = file_size_bytes(state.graph, four)
+    size = LITERT.size_bytes(state.graph, four)
     harms = layer_sensitivity(state.graph, state.encoded, context, options=options)
 
-    found = chosen_bits(state.graph, harms, size)
+    found = chosen_bits(state.graph, harms, size, target=LITERT)
 
     assert sum(harms[name][bits].divergence for name, bits in found.items()) <= sum(
         harms[name][bits].divergence for name, bits in four.items()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from intaglio.calibrate import make_plan
+from calibrate.planned import planned
 from intaglio.calibrate.float_islands import layers_called
 from intaglio.errors import RequestError
 from intaglio.methods.bits.search_bits import with_bits
@@ -34,7 +34,7 @@ JUDGED = slice(0, 4)
 
 
 def all_options(state):
-    return possible_bits(state.graph, state.encoded)
+    return possible_bits(state.graph, state.encoded, (8, 4, 2), LITERT)
 
 
 def test_fewer_bits_harm_more_in_every_layer():
@@ -60,7 +60,7 @@ def test_only_matrix_products_have_low_bits_and_no_layer_is_left_out():
     depthwise = next(node.name for node in state.graph if node.attrs.get("groups", 1) > 1)
     assert found[depthwise] == [8]
     assert sorted(map(len, found.values())) == [1, 1, 3, 3, 3]
-    assert possible_bits(state.graph, state.encoded, (4,))[depthwise] == [8]
+    assert possible_bits(state.graph, state.encoded, (4,), LITERT)[depthwise] == [8]
 
 
 def test_a_value_s_harm_is_that_of_the_whole_network_with_it_on_its_grid():
@@ -95,7 +95,7 @@ def test_a_layer_s_harm_in_a_network_of_one_layer_is_that_of_its_rounded_weight(
         state.graph, state.encoded, context, options={name: [2]}, forwards=10**6
     )
 
-    tuned = RoundSecondOrder(ridge=1e9)(with_bits(state, {name: 2}), context)
+    tuned = RoundSecondOrder(ridge=1e9)(with_bits(state, {name: 2}, LITERT), context)
     (plain,) = run_float(state.graph, context.images[:16])
     (rounded,) = run_float(tuned.graph, context.images[:16])
     error = float((rounded - plain).square().sum() / plain.square().sum())
@@ -114,7 +114,7 @@ def test_harms_add_up_to_that_of_the_whole_integer_network_within_a_factor_of_tw
     weights = layer_sensitivity(state.graph, state.encoded, context, options=single, forwards=10**6)
     values = value_sensitivity(state.graph, state.encoded, context, forwards=10**6)
 
-    tuned = RoundSecondOrder(ridge=1e9)(with_bits(state, chosen), context)
+    tuned = RoundSecondOrder(ridge=1e9)(with_bits(state, chosen, LITERT), context)
     (plain,) = run_float(state.graph, context.images[:48])
     joint = build_twin(tuned.graph, tuned.encoded, LITERT)(context.images[:48])
     error = float((joint - plain).square().sum() / plain.square().sum())
@@ -158,13 +158,13 @@ def test_every_name_of_the_order_can_be_kept_in_float_and_means_what_was_measure
     assert len(set(names)) == len(names)
     for name in names:
         assert len({node.source for node in layers_called(state.graph, name)}) == 1
-        make_plan(state.graph.copy(), LITERT, "w8a8", keep_float=[name])
+        planned(state.graph.copy(), LITERT, "w8a8", keep_float=[name])
 
 
 def test_layers_kept_in_float_have_no_harm():
     state, context = calibrated()
     graph = state.graph.copy()
-    plan = make_plan(graph, LITERT, "w8a8", keep_float=["2.project"])
+    graph, plan = planned(graph, LITERT, "w8a8", keep_float=["2.project"])
     grids = state.encoded.activations
     kept = dataclasses.replace(
         state.encoded,

@@ -18,9 +18,9 @@ from intaglio.methods.structure.equalize import equalize, equalizing_scales, lar
 from intaglio.methods.structure.fold_dead_channels import fold_dead_channels, settled_statistics
 from intaglio.numerics.normal import Normal
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.run.float import run_float
 from passes.same_function import assert_same_function
+from passes.statistics import statistics_of
 from passes.trained import mobilenet_v2
 
 RELU = (0.0, float("inf"))
@@ -355,7 +355,7 @@ def test_all_kinds_of_networks_keep_their_function(name):
 @pytest.mark.slow
 def test_a_trained_network_is_equalized_without_harm(data_pack):
     network = mobilenet_v2(data_pack, images=8)
-    graph, statistics = network.graph, channel_statistics(network.captured)
+    graph, statistics = network.graph, statistics_of(network.captured)
     reference = graph.copy()
     fold_dead_channels(graph, statistics)
     unequal = rows(graph, "features.3.conv.1.0")

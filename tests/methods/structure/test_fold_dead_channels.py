@@ -11,9 +11,9 @@ from intaglio.ir.text import text
 from intaglio.methods.structure.fold_dead_channels import fold_dead_channels, settled_statistics
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.numerics.normal import Normal
-from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.run.float import run_float
 from passes.same_function import assert_same_function
+from passes.statistics import statistics_of as captured_statistics
 from passes.trained import mobilenet_v2
 
 RELU = (0.0, float("inf"))
@@ -207,7 +207,7 @@ def test_a_trained_network_loses_its_outliers_and_keeps_its_answers(data_pack):
     network = mobilenet_v2(data_pack, images=8)
     graph, before = network.graph, network.graph.copy()
 
-    folded = fold_dead_channels(graph, channel_statistics(network.captured))
+    folded = fold_dead_channels(graph, captured_statistics(network.captured))
 
     expected, found = (run_float(g, network.images)[0] for g in (before, graph))
     assert folded["features.3.conv.1.0"] == [130]

@@ -9,12 +9,12 @@ from intaglio.methods import STEPS, make_step
 from intaglio.methods.steps.state import Context, State
 from intaglio.methods.steps.steps import STRUCTURE
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.read.module.export import capture
 from intaglio.run.float import run_float
 from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.lower.lower import lower
 from methods.quantized import random_images, separable
+from passes.statistics import statistics_of
 
 X = random_images(16)
 NAMES = [name for name in STEPS if STEPS[name].phase == STRUCTURE]
@@ -25,7 +25,7 @@ def lowered() -> State:
     graph = captured.copy()
     canonicalize(graph)
     lower(graph)
-    return State(graph, graph, channel_statistics(captured))
+    return State(graph, graph, statistics_of(captured))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,7 +20,6 @@ from intaglio.methods.steps.paired_walk import Layer, Tuned, tune_layers
 from intaglio.methods.steps.state import Context, State
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.affine import fake_quantize
-from intaglio.run.weights import bias_limit
 
 
 def corrected_bias(layer: Layer, quantized: Tensor) -> Tensor:
@@ -40,7 +39,7 @@ def corrected_bias(layer: Layer, quantized: Tensor) -> Tensor:
     found = result_means(layer.node, integers, quantized, layer.bias)
     corrected = layer.bias.double() + wanted - found
     step = (layer.input_scale * layer.params.scale).double()
-    fits = (corrected / step).abs() < bias_limit(layer.params.spec.bits)
+    fits = (corrected / step).abs() < layer.target.bias_limit(layer.params.spec.bits)
     return corrected.where(fits, layer.bias.double()).float()
 
 

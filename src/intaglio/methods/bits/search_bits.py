@@ -1,7 +1,7 @@
 """Mixed precision: 8, 4 or 2 bits for each weight, so that a file fits a size and harms least.
 
 Each layer's harm at each of its bits is measured alone (sensitivity.py), what it takes is
-counted (file_size.py), and the best allocation within the size is found exactly
+counted by the target, and the best allocation within the size is found exactly
 (allocate_bits.py). Weights are rounded by the steps behind this one.
 
 Source: Cai et al. 2020 (ZeroQ, arXiv:2001.00281), section 3.2: the total harm is taken as the sum.
@@ -18,7 +18,6 @@ from intaglio.calibrate.weight_bits import weight_specs
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.methods.bits.allocate_bits import allocate
-from intaglio.methods.bits.file_size import file_size_bytes, fixed_bytes, weight_bytes
 from intaglio.methods.bits.sensitivity import (
     FORWARDS,
     Harm,
@@ -30,6 +29,7 @@ from intaglio.methods.steps.state import Context, State
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.scheme import parse_scheme
+from intaglio.targets.target import Target
 
 Harms = Mapping[str, Mapping[int, Harm]]
 """Layer to bits to harm."""
@@ -64,44 +64,52 @@ class AllocateBits:
         size = self.max_size_bytes
         if size is None:
             size = _size_of_w4a8(state, context)
-        options = possible_bits(state.graph, state.encoded, self.bits)
+        options = possible_bits(state.graph, state.encoded, self.bits, context.target)
         harms = layer_sensitivity(
             state.reference, state.encoded, context, options=options, forwards=self.forwards
         )
-        return with_bits(state, chosen_bits(state.graph, harms, size, measure=self.measure))
+        bits = chosen_bits(state.graph, harms, size, target=context.target, measure=self.measure)
+        return with_bits(state, bits, context.target)
 
 
 def chosen_bits(
-    graph: Graph, harms: Harms, max_size_bytes: int, *, measure: str = "divergence"
+    graph: Graph,
+    harms: Harms,
+    max_size_bytes: int,
+    *,
+    target: Target,
+    measure: str = "divergence",
 ) -> dict[str, int]:
     """Return the bits of each layer with the least sum of harms within a file's size.
 
     Args:
         harms: Of all integer layers, as `layer_sensitivity` returns them.
+        target: Says what files take.
         measure: "divergence" or "error".
 
     Raises:
         RequestError: If even the smallest choice is larger.
     """
-    fixed = fixed_bytes(graph, dict.fromkeys(harms, 8))
-    cost = {
-        name: {bits: weight_bytes(graph, name, bits) for bits in found}
-        for name, found in harms.items()
-    }
-    smallest = fixed + sum(min(sizes.values()) for sizes in cost.values())
+    least = {name: min(found) for name, found in harms.items()}
+    smallest = target.size_bytes(graph, least)
     if smallest > max_size_bytes:
         raise RequestError(
             f"a file of {max_size_bytes} bytes was asked for and the smallest choice of bits takes"
-            f" {smallest}, {fixed} of them beside the weights: allow at least that, or fewer bits"
+            f" {smallest}: allow at least that, or fewer bits"
         )
+    # what a layer adds is its own: sizes are sums over layers
+    cost = {
+        name: {bits: target.size_bytes(graph, {**least, name: bits}) - smallest for bits in found}
+        for name, found in harms.items()
+    }
     sensitivity = {
         name: {bits: float(getattr(harm, measure)) for bits, harm in found.items()}
         for name, found in harms.items()
     }
-    return allocate(cost, sensitivity, max_size_bytes - fixed)
+    return allocate(cost, sensitivity, max_size_bytes - smallest)
 
 
-def with_bits(state: State, bits: Mapping[str, int]) -> State:
+def with_bits(state: State, bits: Mapping[str, int], target: Target) -> State:
     """Return the state with other bits for some weights: plan and scales."""
     graph, plan, encodings = state.graph, state.planned, state.encoded
     specs = dict(plan.weights)
@@ -110,7 +118,7 @@ def with_bits(state: State, bits: Mapping[str, int]) -> State:
         node = graph[name]
         specs[name] = spec_with_bits(node, specs[name], width)
         scale = encodings.activations[node.inputs[0]].scale
-        weights[name] = weight_params(graph, node, specs[name], scale)
+        weights[name] = weight_params(graph, node, specs[name], scale, target=target)
     return state.replace(
         plan=replace(plan, weights=specs), encodings=Encodings(encodings.activations, weights)
     )
@@ -119,4 +127,4 @@ def with_bits(state: State, bits: Mapping[str, int]) -> State:
 def _size_of_w4a8(state: State, context: Context) -> int:
     layers = [state.graph[name] for name in state.planned.weights]
     specs = weight_specs(state.graph, layers, parse_scheme("w4a8"), context.target, asked={})
-    return file_size_bytes(state.graph, {name: spec.bits for name, spec in specs.items()})
+    return context.target.size_bytes(state.graph, {name: spec.bits for name, spec in specs.items()})

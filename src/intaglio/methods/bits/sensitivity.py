@@ -37,6 +37,7 @@ from intaglio.numerics.scheme import parse_scheme
 from intaglio.numerics.spec import QuantSpec
 from intaglio.run.float import channels_last, in_layout, run_float
 from intaglio.run.twin import IMAGES_AT_ONCE
+from intaglio.targets.target import Target
 
 FORWARDS = 3000
 JUDGED_SHARE = 0.25
@@ -90,7 +91,7 @@ def layer_sensitivity(
     for place in judge.places():
         name = place.node.name
         if name in wanted:
-            alone = _Alone(place, encodings, judge.pieces, generator)
+            alone = _Alone(place, encodings, judge.pieces, generator, context.target)
             found[name] = {bits: judge.harm(place, alone.values(bits)) for bits in wanted[name]}
     return {name: found[name] for name in wanted}
 
@@ -120,18 +121,18 @@ def value_sensitivity(
 
 
 def possible_bits(
-    graph: Graph, encodings: Encodings, bits: Sequence[int] = (8, 4, 2)
+    graph: Graph, encodings: Encodings, bits: Sequence[int], target: Target
 ) -> dict[str, list[int]]:
-    """Return the bits that a file can hold of each integer layer's weight, those in `bits`.
+    """Return the bits that the target can hold of each integer layer's weight, those in `bits`.
 
-    A layer that can have none of them has 8.
+    A layer that can have none of them has the widest.
     """
-    low = {width: set(low_bit_layers(graph, width)) for width in bits if width < 8}
-    found = {}
-    for name in encodings.weights:
-        fitting = [width for width in bits if width == 8 or name in low.get(width, ())]
-        found[name] = fitting or [8]
-    return found
+    held = {width: set(low_bit_layers(graph, target, width)) for width in bits}
+    widest = max(target.weight_bits)
+    return {
+        name: [width for width in bits if name in held[width]] or [widest]
+        for name in encodings.weights
+    }
 
 
 def spec_with_bits(node: Node, spec: QuantSpec, bits: int) -> QuantSpec:
@@ -251,7 +252,12 @@ class _Alone:
     """One layer whose weight is rounded while all before it is in float."""
 
     def __init__(
-        self, place: Place, encodings: Encodings, judged: int, generator: torch.Generator
+        self,
+        place: Place,
+        encodings: Encodings,
+        judged: int,
+        generator: torch.Generator,
+        target: Target,
     ) -> None:
         self.place, self.judged = place, judged
         node, graph = place.node, place.graph
@@ -268,6 +274,7 @@ class _Alone:
             zero=0,
             input_scale=torch.ones(()),
             params=params,
+            target=target,
         )
         is_rounded = node.op != "conv_transpose2d"
         self.moments = input_moments(self.layer, generator) if is_rounded else None
@@ -282,7 +289,7 @@ class _Alone:
     def _rounded(self, bits: int) -> tuple[Tensor, Tensor]:
         layer, node = self.layer, self.layer.node
         spec = spec_with_bits(node, layer.params.spec, bits)
-        params = weight_params(self.place.graph, node, spec, self.input_scale)
+        params = weight_params(self.place.graph, node, spec, self.input_scale, target=layer.target)
         layer = replace(layer, params=params)
         if self.moments is None:
             weight = fake_quantize(layer.weight, params)

@@ -21,8 +21,8 @@ from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.run.float import channels_last, in_layout, run_node
-from intaglio.run.site import Kernel
 from intaglio.run.twin import IMAGES_AT_ONCE, prepare, quantize_input
+from intaglio.targets.site import Kernel
 from intaglio.targets.target import Target
 
 STEP_MB = 500

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from intaglio.calibrate.plan import Plan
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
 from intaglio.methods.blocks.block_samples import Sampler
@@ -21,10 +20,8 @@ from intaglio.methods.blocks.blocks import Block
 from intaglio.methods.blocks.soft_block import BlockRun
 from intaglio.methods.steps.state import State
 from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams
-from intaglio.run.weights import bias_limit
-from intaglio.runtimes.litert.scales.fit_operands import fit_operands
-from intaglio.runtimes.litert.scales.nudge import nudge_scales
 from intaglio.targets.target import Target
 
 LEARNING_RATE = 2e-3
@@ -53,7 +50,7 @@ def with_learned_steps(
         for index, group in enumerate(groups)
         for name in group
     }
-    found = with_scales(Site(state.graph, state.planned, state.encoded, target), wished)
+    found = with_scales(Place(state.graph, state.planned, state.encoded, target), wished)
     return state if found is None else state.replace(encodings=found)
 
 
@@ -91,7 +88,7 @@ def learned_factors(
 
 
 @dataclass(frozen=True, eq=False)
-class Site:
+class Place:
     """What scales must fit: the network, what is planned, and the scales now."""
 
     graph: Graph
@@ -100,21 +97,20 @@ class Site:
     target: Target
 
 
-def with_scales(site: Site, wished: Mapping[str, QuantParams]) -> Encodings | None:
+def with_scales(place: Place, wished: Mapping[str, QuantParams]) -> Encodings | None:
     """Return encodings with other grids where the target can hold them; else None.
 
     The rules of calibration hold again: sums' operands fit, and both architectures agree to the
     bit. A bias that would leave int32 at a smaller input scale makes it None.
     """
-    grids = {**site.encodings.activations, **wished}
+    grids = {**place.encodings.activations, **wished}
     try:
-        plan, grids = fit_operands(site.graph, site.plan, grids, {}, site.target)
-        grids = nudge_scales(site.graph, plan, grids, site.target)
+        _, grids = place.target.settle_scales(place.graph, place.plan, grids, {})
     except UnsupportedByTarget:
         return None
-    ordered = {name: grids[name] for name in site.encodings.activations}
-    found = Encodings(ordered, dict(site.encodings.weights))
-    return found if _holds_biases(site.graph, found) else None
+    ordered = {name: grids[name] for name in place.encodings.activations}
+    found = Encodings(ordered, dict(place.encodings.weights))
+    return found if _holds_biases(place.graph, found, place.target) else None
 
 
 def learnable_groups(graph: Graph, plan: Plan, block: Block) -> list[tuple[str, ...]]:
@@ -129,7 +125,7 @@ def _scaled(grid: QuantParams, factor: Tensor) -> QuantParams:
     return QuantParams((grid.scale * factor).float(), grid.zero_point, grid.spec)
 
 
-def _holds_biases(graph: Graph, encodings: Encodings) -> bool:
+def _holds_biases(graph: Graph, encodings: Encodings, target: Target) -> bool:
     for name, params in encodings.weights.items():
         node = graph[name]
         grid = encodings.activations.get(node.inputs[0])
@@ -137,6 +133,6 @@ def _holds_biases(graph: Graph, encodings: Encodings) -> bool:
             continue
         step = grid.scale.double() * params.scale.double()
         integers = graph.param(node, "bias").double() / step
-        if float(integers.abs().max()) >= bias_limit(params.spec.bits):
+        if float(integers.abs().max()) >= target.bias_limit(params.spec.bits):
             return False
     return True

@@ -30,6 +30,7 @@ from intaglio.methods.rounding.train_rounding import Training, judged_count, tra
 from intaglio.methods.steps.state import Context, State
 from intaglio.numerics.encodings import Encodings
 from intaglio.run.twin import IMAGES_AT_ONCE, prepare
+from intaglio.targets.target import Target
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def tune_block(task: Task, settings: Reconstruction) -> State:
     layers = soft_layers(best.reference, best.graph, best.encoded, task.block, reach=settings.reach)
     if layers and settings.steps:
         learn_rounding(task, layers, settings, least)
-        learned = hardened(best, layers)
+        learned = hardened(best, layers, task.walk.target)
         error = block_error(task, learned)
         if error < least:
             best, least = learned, error
@@ -183,13 +184,15 @@ def sampler_of(task: Task, positions: int) -> Sampler:
     )
 
 
-def hardened(state: State, layers: Mapping[str, SoftLayer]) -> State:
+def hardened(state: State, layers: Mapping[str, SoftLayer], target: Target) -> State:
     """Return the state with the integers, scales and biases that the layers stand for."""
     graph, encodings = state.graph.copy(), state.encoded
     weights = dict(encodings.weights)
     for name, layer in layers.items():
         node = graph[name]
-        found, weights[name] = layer.hard(encodings.activations[node.inputs[0]].scale)
+        limit = target.bias_limit(layer.params.spec.bits)
+        scale = encodings.activations[node.inputs[0]].scale
+        found, weights[name] = layer.hard(scale, limit)
         for role, value in found.items():
             graph.set_param(node, role, value)
     return state.replace(graph=graph, encodings=Encodings(encodings.activations, weights))

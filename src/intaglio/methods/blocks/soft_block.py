@@ -20,7 +20,7 @@ from intaglio.numerics.ste import snap
 from intaglio.ops.convolution import WEIGHTED
 from intaglio.ops.moving import SHARING, copies_values
 from intaglio.ops.schema import activate
-from intaglio.run.weights import bias_limit, integer_weight
+from intaglio.run.weights import integer_weight
 
 ON_THE_GRID = (SHARING - {"avg_pool2d", "resize"}) | {"rescale"}
 """Ops whose result is on its grid if its inputs are."""
@@ -56,12 +56,15 @@ class SoftLayer:
             "bias": self.bias + self.shift * self.unit,
         }
 
-    def hard(self, input_scale: Tensor) -> tuple[dict[str, Tensor], QuantParams]:
+    def hard(self, input_scale: Tensor, bias_limit: int) -> tuple[dict[str, Tensor], QuantParams]:
         """Return weight (on its grid) and bias by role, and the grid.
 
         A bias too large for int32 stays as it was, and so does a scale too small for the bias.
+
+        Args:
+            bias_limit: How large the target lets a bias' integer be.
         """
-        limit, spec = bias_limit(self.params.spec.bits), self.params.spec
+        limit, spec = bias_limit, self.params.spec
         moved = self.bias + self.shift.detach() * self.unit
         scale = self.stretched().detach()
         least = torch.minimum(moved.abs(), self.bias.abs()).double()

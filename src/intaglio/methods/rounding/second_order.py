@@ -39,7 +39,6 @@ from intaglio.methods.steps.paired_walk import Layer, Tuned, tune_layers
 from intaglio.methods.steps.state import Context, State
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.run.weights import bias_limit
 
 BIAS_MARGIN = 1.01
 """Scales stay so far above those at which the bias would leave its integers."""
@@ -107,8 +106,8 @@ class RoundSecondOrder:
         else:
             scales, integers = self._searched(target, hessian, scales, spec)
             scale = scales.reshape(-1)
-        largest_bias = layer.input_scale.double() * bias_limit(spec.bits)  # for a scale of 1
-        floor = layer.bias.abs().double() * BIAS_MARGIN / largest_bias
+        largest_bias = layer.input_scale.double() * layer.target.bias_limit(spec.bits)
+        floor = layer.bias.abs().double() * BIAS_MARGIN / largest_bias  # for a scale of 1
         scale = scale if spec.axis is None else torch.maximum(scale.double(), floor)
         params = QuantParams(scale.float(), layer.params.zero_point, spec)
         spread = params.scale if spec.axis is None else params.scale.reshape(groups, -1, 1)

@@ -27,8 +27,9 @@ from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.run.float import channels_last, in_layout, run_node
-from intaglio.run.site import Kernel
 from intaglio.run.twin import IMAGES_AT_ONCE, prepare, quantize_input
+from intaglio.targets.site import Kernel
+from intaglio.targets.target import Target
 
 WORTHWHILE = 1.25
 """By how much the number of images must grow for them to be let in: they cost a run each."""
@@ -45,6 +46,7 @@ class Layer:
         integers: The same pieces in the twin: integer minus zero point, as int16 would hold it.
         input_scale: Real units per integer step of that input.
         params: Grid of the weight.
+        target: Whose kernels will run it.
     """
 
     node: Node
@@ -55,6 +57,7 @@ class Layer:
     zero: int
     input_scale: Tensor
     params: QuantParams
+    target: Target
 
     def quantized_inputs(self) -> Sequence[Tensor]:
         """Yield the twin's input, real values, piece by piece."""
@@ -172,6 +175,7 @@ class _Walk:
             grid.zero,
             grid.scale,
             params,
+            self.target,
         )
 
     def advance(self, node: Node, encodings: Encodings) -> None:

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from intaglio.calibrate.plan import Plan
 from intaglio.host.progress import Progress, Silent
 from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.normal import Normal
+from intaglio.numerics.plan import Plan
 from intaglio.targets.target import Target
 
 

@@ -8,49 +8,21 @@ integers: each integer region is compared given the runtime's inputs to it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from intaglio.errors import MismatchError, RequestError
+from intaglio.errors import RequestError
 from intaglio.ir.graph import Node
-from intaglio.run.twin import Twin, quantize_input
-from intaglio.runtimes.litert.format.builder import Array
-from intaglio.runtimes.litert.format.layout import from_file, to_file
+from intaglio.runtimes.litert.format.layout import Array, from_file, to_file
 from intaglio.runtimes.litert.interpreter.exposed import expose_tensors
-from intaglio.runtimes.litert.interpreter.runner import InProcess, Runner, Runtime
-
-
-@dataclass
-class CheckCounts:
-    """What a check found.
-
-    Attributes:
-        images: How many were run.
-        values_compared: Integers compared, over all tensors and images.
-        mismatches: How many differed.
-        worst: Layer to number of mismatches, for those that have any, in the graph's order.
-        partitions: Delegate nodes in the execution plan of the file.
-        builtin: Names of the ops that the delegate did not take, in the file's order.
-        border_values: Integers taken over from the runtime where layers in float end; they are not
-            among the values compared.
-        border_equal: How many of them the twin's own float32 arithmetic gives too.
-    """
-
-    images: int = 0
-    values_compared: int = 0
-    mismatches: int = 0
-    worst: dict[str, int] = field(default_factory=dict)
-    partitions: int = 0
-    builtin: list[str] = field(default_factory=list)
-    border_values: int = 0
-    border_equal: int = 0
+from intaglio.runtimes.litert.interpreter.runner import OpenedFile, Opener
+from intaglio.targets.runtime import CheckCounts, IntegerNetwork
 
 
 def check_file(
-    data: bytes, twin: Twin, batches: Iterable[Tensor], *, runtime: Runtime | None = None
+    data: bytes, twin: IntegerNetwork, batches: Iterable[Tensor], opener: Opener
 ) -> CheckCounts:
     """Compare a file with its twin on images, tensor by tensor, value by value.
 
@@ -59,15 +31,14 @@ def check_file(
     Args:
         data: The file.
         batches: float32 [N, C, H, W] each, as the float network wants them.
-        runtime: What runs it: `isolated` for a file that was read from a disk and has passed
-            `verify`; None: this process, for a file that it has written.
+        opener: What runs it: `isolated` for a file that was read from a disk and has passed
+            `verify`; `InProcess` for one that this process has written.
 
     Raises:
         RequestError: If the runtime cannot load or run it, or it has not the twin's outputs.
     """
-    opener = runtime or InProcess(twin.target)
     shipped, exposed = opener.open(data), opener.open(expose_tensors(data))
-    _require_outputs(shipped, twin)
+    _require_pair(shipped, twin)
     counts = CheckCounts()
     counts.partitions, counts.builtin = shipped.opened.partitions, [*shipped.opened.builtin]
     for batch in batches:
@@ -76,25 +47,18 @@ def check_file(
     return counts
 
 
-def require_match(counts: CheckCounts, twin: Twin) -> None:
-    """Raise MismatchError, naming the first layer, when anything differed."""
-    if counts.mismatches:
-        first = next(iter(counts.worst))
-        raise MismatchError(
-            f"{counts.mismatches} of {counts.values_compared} values differ between the file and"
-            f" its twin on {twin.target.runtime}, first in layer '{first}'"
-            f" ({counts.worst[first]} values): please report the network; the file was not written"
-        )
-
-
-def _require_outputs(shipped: Runner, twin: Twin) -> None:
+def _require_pair(shipped: OpenedFile, twin: IntegerNetwork) -> None:
     given, expected = len(shipped.opened.outputs), len(twin.graph.outputs)
     if given != expected:
         raise RequestError(f"the file has {given} outputs, its twin {expected}: not a pair")
 
 
 def _check_image(
-    shipped: Runner, exposed: Runner, twin: Twin, image: Tensor, counts: CheckCounts
+    shipped: OpenedFile,
+    exposed: OpenedFile,
+    twin: IntegerNetwork,
+    image: Tensor,
+    counts: CheckCounts,
 ) -> None:
     values: dict[str, Tensor] = {}
 
@@ -127,7 +91,7 @@ def _check_image(
 
 
 def _taken_over(
-    twin: Twin, node: Node, value: Tensor, found: Array | None, counts: CheckCounts
+    twin: IntegerNetwork, node: Node, value: Tensor, found: Array | None, counts: CheckCounts
 ) -> Tensor:
     """Return the runtime's integers at a border, in the twin's own form; count them."""
     if found is None or found.shape != to_file(value).shape:
@@ -142,15 +106,14 @@ def _taken_over(
     return theirs.contiguous()
 
 
-def _file_input(runner: Runner, twin: Twin, image: Tensor) -> Array:
+def _file_input(runner: OpenedFile, twin: IntegerNetwork, image: Tensor) -> Array:
     if runner.opened.inputs[0].dtype == "float32":
         return to_file(image)
     name = twin.graph.inputs[0]
-    params = twin.encodings.activations[name]
-    return to_file(twin.raw(name, quantize_input(image, params, twin.target))).astype(np.int8)
+    return to_file(twin.raw(name, twin.given(image))).astype(np.int8)
 
 
-def _by_name(runner: Runner, given: Array) -> dict[str, Array]:
+def _by_name(runner: OpenedFile, given: Array) -> dict[str, Array]:
     arrays = runner.run(given)
     return {end.name: array for end, array in zip(runner.opened.outputs, arrays, strict=True)}
 

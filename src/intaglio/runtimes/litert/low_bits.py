@@ -13,6 +13,22 @@ from collections.abc import Sequence
 from intaglio.ir.graph import Node
 
 PACKED_BITS = (4, 2)
+WEIGHT_BITS = (8, *PACKED_BITS)
+WHERE = "pointwise convolutions and linear layers whose rows of weights fill whole bytes"
+"""The layers with fewer than 8 bits, in words."""
+BIAS_LIMIT = 2**30
+INT4_SHIFT = 4
+"""XNNPACK's kernels hold int4 weights shifted up by so many bits, and with them accumulators."""
+
+
+def bias_limit(bits: int) -> int:
+    """Return how large a bias may be; sums of products then fit beside it in the accumulator."""
+    return BIAS_LIMIT >> INT4_SHIFT if bits <= 4 else BIAS_LIMIT
+
+
+def holds(node: Node, shape: Sequence[int], bits: int) -> bool:
+    """Whether a layer's weight, of this shape, can have integers of so many bits in a file."""
+    return bits == 8 or runs_as_matrix(node, shape, bits)
 
 
 def runs_as_matrix(node: Node, shape: Sequence[int], bits: int) -> bool:

@@ -10,13 +10,14 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 
 from architectures.sketch import Sketch
-from intaglio.calibrate import CALIBRATORS, choose_encodings, make_plan, observe_ranges
+from calibrate.planned import planned
+from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
 from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.run.twin import build_twin
 from intaglio.runtimes import LITERT
-from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.file.write import write_tflite
+from runtimes.litert.checked import check_file
 from runtimes.litert.ops.harness import TARGETS
 
 IMAGES = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(2)) * 2 - 1
@@ -33,10 +34,10 @@ def chain() -> Graph:
     return sketch.done("d", "e")
 
 
-def planned(*kept: str) -> tuple[Graph, Encodings]:
+def encoded(*kept: str) -> tuple[Graph, Encodings]:
     """Return the graph and its encodings with these layers in float."""
     graph = chain()
-    plan = make_plan(graph, LITERT, "w8a8", keep_float=kept)
+    graph, plan = planned(graph, LITERT, "w8a8", keep_float=kept)
     ranges = observe_ranges(graph, plan, [IMAGES], calibrator=CALIBRATORS["minmax"])
     return graph, choose_encodings(graph, plan, ranges, LITERT)
 
@@ -57,7 +58,7 @@ def operators(content: bytes) -> list[tuple[str, list[str], str]]:
 
 
 def test_borders_are_written_once_and_none_lies_between_layers_in_float():
-    graph, encodings = planned("c", "e", "d")
+    graph, encodings = encoded("c", "e", "d")
 
     written = operators(write_tflite(graph, encodings, LITERT))
 
@@ -73,7 +74,7 @@ def test_borders_are_written_once_and_none_lies_between_layers_in_float():
 
 
 def test_a_first_layer_in_float_reads_the_images_themselves():
-    graph, encodings = planned("a")
+    graph, encodings = encoded("a")
 
     for io in ("float", "int8"):
         written = operators(write_tflite(graph, encodings, LITERT, io=io))
@@ -85,7 +86,7 @@ def test_a_first_layer_in_float_reads_the_images_themselves():
 
 
 def test_weights_and_biases_in_float_are_stored_to_the_bit():
-    graph, encodings = planned("b", "c")
+    graph, encodings = encoded("b", "c")
 
     model = schema.ModelT.InitFromPackedBuf(bytearray(write_tflite(graph, encodings, LITERT)), 0)
 
@@ -101,7 +102,7 @@ def test_weights_and_biases_in_float_are_stored_to_the_bit():
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_border_is_taken_over_and_everything_behind_it_is_compared(target):
-    graph, encodings = planned("b")
+    graph, encodings = encoded("b")
     content = write_tflite(graph, encodings, target)
     other = graph.copy()
     other.set_param(other["b"], "bias", graph.param(graph["b"], "bias") + 1.0)
@@ -118,7 +119,7 @@ def test_a_border_is_taken_over_and_everything_behind_it_is_compared(target):
 
 @pytest.mark.parametrize("changed", ["a", "d", "e"])
 def test_an_integer_layer_that_differs_is_found_on_either_side(changed):
-    graph, encodings = planned("b")
+    graph, encodings = encoded("b")
     content = write_tflite(graph, encodings, LITERT)
     other = graph.copy()
     other.set_param(other[changed], "bias", graph.param(graph[changed], "bias") + 0.5)
@@ -130,8 +131,8 @@ def test_an_integer_layer_that_differs_is_found_on_either_side(changed):
 
 
 def test_a_file_without_the_border_is_another_network():
-    graph, encodings = planned("b")
-    plain, its_encodings = planned()
+    graph, encodings = encoded("b")
+    plain, its_encodings = encoded()
     content = write_tflite(plain, its_encodings, LITERT)
 
     counts = check_file(content, build_twin(graph, encodings, LITERT), [IMAGES])
@@ -141,7 +142,7 @@ def test_a_file_without_the_border_is_another_network():
 
 
 def test_there_are_no_borders_without_layers_in_float():
-    graph, encodings = planned()
+    graph, encodings = encoded()
     twin = build_twin(graph, encodings, LITERT)
 
     counts = check_file(write_tflite(graph, encodings, LITERT), twin, [IMAGES])

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from architectures.sketch import Sketch
-from intaglio.calibrate import make_plan, trial_encodings
+from calibrate.planned import plan_of
+from intaglio.calibrate import trial_encodings
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
 from intaglio.numerics.affine import quantize
@@ -81,7 +82,7 @@ def network() -> Graph:
 def written(scheme: str = "mixed", **weight_bits: int) -> Any:
     """Return the file as the schema's object."""
     graph = network()
-    plan = make_plan(graph, LITERT, scheme, weight_bits=weight_bits)
+    plan = plan_of(graph, LITERT, scheme, weight_bits=weight_bits)
     data = write_tflite(graph, trial_encodings(graph, plan, LITERT), LITERT, io="int8")
     return schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
 
@@ -119,7 +120,7 @@ def test_a_pointwise_convolution_is_fully_connected_over_the_last_of_four_axes(b
 @pytest.mark.parametrize("bits", [4, 2])
 def test_the_bytes_are_the_weights_integers_row_by_row(bits):
     graph, model = network(), written(pointwise=bits)
-    plan = make_plan(graph, LITERT, "mixed", weight_bits={"pointwise": bits})
+    plan = plan_of(graph, LITERT, "mixed", weight_bits={"pointwise": bits})
     grid = trial_encodings(graph, plan, LITERT).weights["pointwise"]
     integers = quantize(graph.params["pointwise.weight"], grid).flatten().tolist()
 
@@ -158,7 +159,7 @@ def test_one_scale_for_all_is_written_for_every_row(bits):
 
 def test_equal_zero_points_are_stored_once():
     graph = network()
-    plan = make_plan(graph, LITERT, "w8a8")
+    plan = plan_of(graph, LITERT, "w8a8")
     data = write_tflite(graph, trial_encodings(graph, plan, LITERT), LITERT)
     model = schema.Model.GetRootAs(data, 0)
     main = model.Subgraphs(0)
@@ -188,7 +189,7 @@ def test_equal_zero_points_are_stored_once():
 )
 def test_what_no_file_holds_is_refused_by_layer_and_scheme(scheme, said):
     graph = network()
-    encodings = trial_encodings(graph, make_plan(graph, LITERT, scheme), LITERT)
+    encodings = trial_encodings(graph, plan_of(graph, LITERT, scheme), LITERT)
 
     with pytest.raises(UnsupportedByTarget, match=said):
         write_tflite(graph, encodings, LITERT)
@@ -197,7 +198,7 @@ def test_what_no_file_holds_is_refused_by_layer_and_scheme(scheme, said):
 @pytest.mark.parametrize(("layer", "bits"), [("window", 4), ("window", 2), ("unused", 4)])
 def test_low_bits_where_the_runtime_has_none_are_refused_by_layer(layer, bits):
     graph = network()
-    encodings = trial_encodings(graph, make_plan(graph, LITERT, "w8a8"), LITERT)
+    encodings = trial_encodings(graph, plan_of(graph, LITERT, "w8a8"), LITERT)
     channels = len(encodings.weights[layer].scale)
     spec = QuantSpec(bits=bits, symmetric=True, axis=0, narrow=True)
     grid = QuantParams(torch.ones(channels), torch.zeros(channels, dtype=torch.int32), spec)
@@ -210,7 +211,7 @@ def test_low_bits_where_the_runtime_has_none_are_refused_by_layer(layer, bits):
 def test_a_target_that_holds_8_bits_alone_refuses_4():
     graph = network()
     board = replace(LITERT, name="board", schemes=("w8a8",))
-    plan = make_plan(graph, board, "mixed", weight_bits={"pointwise": 4})
+    plan = plan_of(graph, board, "mixed", weight_bits={"pointwise": 4})
 
     with pytest.raises(
         UnsupportedByTarget, match=r"board.*'layer\.pointwise'.*the file holds 8 \("

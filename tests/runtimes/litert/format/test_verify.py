@@ -16,7 +16,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from intaglio.errors import RequestError
-from intaglio.runtimes.litert.file.network import input_shape, stored_preprocess
+from intaglio.runtimes.litert.file.about import input_shape, stored_about
 from intaglio.runtimes.litert.format.builder import FILE_IDENTIFIER
 from intaglio.runtimes.litert.format.flatbuffer import Reader, Record
 from intaglio.runtimes.litert.format.schema_facts import Kind, fields_of
@@ -369,7 +369,7 @@ def test_of_mutants_those_that_pass_can_be_read_and_all_others_are_refused() -> 
         except RequestError:
             continue
         passed += 1
-        stored_preprocess(content, "net.tflite")
+        stored_about(content, "net.tflite")
         input_shape(content)
         expose_tensors(content)
 

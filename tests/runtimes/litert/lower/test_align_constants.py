@@ -11,21 +11,21 @@ from torch import Tensor, nn
 
 from architectures import images
 from architectures.sketch import Sketch
+from calibrate.planned import plan_of
 from intaglio.calibrate.encodings import choose_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.minmax import MinMax
-from intaglio.calibrate.plan import make_plan
 from intaglio.ir.graph import Graph
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
 from intaglio.run.float import run_float
 from intaglio.run.twin import build_twin
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.file.write import write_tflite
 from intaglio.runtimes.litert.lower.align_constants import align_constants
 from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.targets.target import Target
+from runtimes.litert.checked import check_file
 
 SHAPE = (4, 6, 5)
 
@@ -154,7 +154,7 @@ def test_arithmetic_from_module_to_file(name: str, target: Target) -> None:
     lower(graph)
     with torch.no_grad():
         real = module(x)
-    plan = make_plan(graph, target, "w8a8")
+    plan = plan_of(graph, target, "w8a8")
     ranges = observe_ranges(graph, plan, [x], calibrator=MinMax)
     encodings = choose_encodings(graph, plan, ranges, target)
     twin = build_twin(graph, encodings, target)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import intaglio
 from architectures import captured, images
 from architectures.sketch import Sketch
-from intaglio.calibrate import make_plan
+from calibrate.planned import plan_of
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.lower.express_padding import padding_word
@@ -46,7 +46,7 @@ def test_the_function_stays_and_every_node_is_of_a_kind_that_the_file_holds(name
         assert node.op != "concat" or len(node.inputs) <= LARGEST_CONCAT
         assert node.op != "conv2d" or padding_word(graph, node) is not None
     gates = {node.name for node in graph if node.op in ("sigmoid", "tanh")}
-    assert set(make_plan(graph, LITERT, "w8a8").fixed) == gates
+    assert set(plan_of(graph, LITERT, "w8a8").fixed) == gates
 
 
 @pytest.mark.parametrize("name", NETWORKS[1:4])

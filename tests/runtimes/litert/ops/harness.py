@@ -28,10 +28,11 @@ from intaglio.numerics.spec import QuantParams, QuantSpec, per_tensor
 from intaglio.ops import OPS
 from intaglio.run.twin import build_twin
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.runtimes.litert.check import CheckCounts, check_file
+from intaglio.runtimes.litert.check import CheckCounts
 from intaglio.runtimes.litert.file.write import write_tflite
 from intaglio.runtimes.litert.format.verify import verify
 from intaglio.targets.target import Target
+from runtimes.litert.checked import check_file
 
 TARGETS = (LITERT, LITERT_REFERENCE)
 IMAGES = 2

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intaglio.calibrate.plan import make_plan
+from calibrate.planned import plan_of
 from intaglio.numerics.spec import QuantParams, per_tensor
 from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
@@ -77,8 +77,8 @@ def settle(network: Network, target: Target) -> None:
 
 def settle_always(network: Network) -> None:
     """Move the scales to where all processors agree, grids that would be prescribed included."""
-    plan = replace(make_plan(network.graph, LITERT, "w8a8"), fixed={}, derived={})
-    network.grids.update(nudge_scales(network.graph, plan, network.grids, LITERT))
+    plan = replace(plan_of(network.graph, LITERT, "w8a8"), fixed={}, derived={})
+    network.grids.update(nudge_scales(network.graph, plan, network.grids, LITERT.name))
 
 
 def assert_bits(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from intaglio.calibrate.plan import FIXED
 from intaglio.errors import UnsupportedByTarget
-from intaglio.numerics.spec import per_tensor
+from intaglio.numerics.spec import QuantSpec, per_tensor
 from intaglio.run.twin import build_twin
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.runtimes.litert.ops.activation import PRESCRIBED, float32_tanh, xnnpack_sigmoid
+from intaglio.runtimes.litert.ops.activation import (
+    PRESCRIBED,
+    float32_tanh,
+    prescribed,
+    xnnpack_sigmoid,
+)
 from intaglio.targets.target import Target
 from runtimes.litert.ops.harness import TARGETS, Network
 from runtimes.litert.ops.operands import assert_bits, every_integer, size
@@ -25,7 +29,7 @@ def table_network(seed: int, op: str, target: Target) -> Network:
     grid = per_tensor(network.scale(2.0**-8, 1.0), network.zero_point())
     shape = [size(network) for _ in range(network.choose(3, 3, 2, 1))]
     x = network.input(shape, grid)
-    made = FIXED[op]
+    made = PRESCRIBED[op]
     if target is LITERT and seed % 4 < 2:
         made = per_tensor(network.scale(2.0**-9, 2.0**-6), network.zero_point())
     network.add(op, [x], grid=made)
@@ -46,7 +50,7 @@ def test_every_entry_of_a_table_is_that_of_the_runtime(op: str, target: Target) 
         grid = per_tensor(network.scale(2.0**-7, 2.0), network.zero_point())  # up to |x| = 510
         x = network.input((1, 16, 16), grid)
         network.values[x] = every_integer(grid)
-        network.add(op, [x], grid=FIXED[op])
+        network.add(op, [x], grid=PRESCRIBED[op])
 
         counts = network.assert_same_bits(target)
 
@@ -62,8 +66,12 @@ def test_the_reference_kernel_takes_the_prescribed_grid_alone(op: str) -> None:
         network.assert_same_bits(LITERT_REFERENCE)
 
 
-def test_the_prescribed_grids_are_those_of_the_plan() -> None:
-    assert {op: (grid.step, grid.zero) for op, grid in FIXED.items()} == PRESCRIBED
+def test_the_prescribed_grids_are_coarser_with_fewer_bits() -> None:
+    found = prescribed("sigmoid", QuantSpec(bits=4))
+
+    assert found is not None
+    assert (float(found.step), found.zero) == (1 / 16, -8)
+    assert prescribed("add", QuantSpec()) is None
 
 
 def test_functions_by_hand() -> None:

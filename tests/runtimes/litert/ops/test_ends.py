@@ -9,22 +9,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from calibrate.planned import plan_of
 from intaglio.calibrate.encodings import choose_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.minmax import MinMax
-from intaglio.calibrate.plan import make_plan
 from intaglio.errors import UnsupportedByTarget
 from intaglio.numerics.spec import per_tensor
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
 from intaglio.run.twin import Twin, build_twin, quantize_input
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.file.write import write_tflite
 from intaglio.runtimes.litert.format.layout import to_file
 from intaglio.runtimes.litert.interpreter.runtime import open_interpreter, run_file
 from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.targets.target import Target
+from runtimes.litert.checked import check_file
 from runtimes.litert.ops.harness import TARGETS, UNBOUNDED, Network
 from runtimes.litert.ops.operands import CASES, settle, size
 
@@ -115,7 +115,7 @@ def twin_and_file(module: nn.Module, images: Tensor, target: Target, io: str) ->
     graph = capture(module.eval(), images[:1])
     canonicalize(graph)
     lower(graph)
-    plan = make_plan(graph, target, "w8a8")
+    plan = plan_of(graph, target, "w8a8")
     ranges = observe_ranges(graph, plan, [images], calibrator=MinMax)
     encodings = choose_encodings(graph, plan, ranges, target)
     return build_twin(graph, encodings, target), write_tflite(graph, encodings, target, io=io)

@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from architectures.sketch import Sketch
-from intaglio.calibrate import CALIBRATORS, choose_encodings, make_plan, observe_ranges
+from calibrate.planned import planned
+from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
 from intaglio.run.twin import build_twin
-from intaglio.runtimes.litert.check import CheckCounts, check_file
+from intaglio.runtimes.litert.check import CheckCounts
 from intaglio.runtimes.litert.file.write import write_tflite
 from intaglio.targets.target import Target
+from runtimes.litert.checked import check_file
 from runtimes.litert.ops.harness import TARGETS, UNBOUNDED
 
 SHAPE = (4, 8, 8)
@@ -103,7 +105,7 @@ def around(build: Build) -> Graph:
 
 def check(graph: Graph, target: Target, *kept: str, io: str = "float") -> CheckCounts:
     """Return what the check counts for a graph with these layers in float."""
-    plan = make_plan(graph, target, "w8a8", keep_float=kept)
+    graph, plan = planned(graph, target, "w8a8", keep_float=kept)
     ranges = observe_ranges(graph, plan, [IMAGES], calibrator=CALIBRATORS["minmax"])
     encodings = choose_encodings(graph, plan, ranges, target)
     content = write_tflite(graph, encodings, target, io=io)

@@ -21,9 +21,9 @@ import torch
 from intaglio.ir.graph import Node
 from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.spec import per_tensor
-from intaglio.run.site import Kernel, Site
 from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.ops.convolution import prepare_conv2d, prepare_linear
+from intaglio.targets.site import Kernel, Site
 from intaglio.targets.target import Target
 from runtimes.litert.ops.harness import TARGETS, Network
 

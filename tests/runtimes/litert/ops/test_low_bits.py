@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from architectures.sketch import Sketch
-from intaglio.calibrate import CALIBRATORS, choose_encodings, make_plan, observe_ranges
+from calibrate.planned import plan_of
+from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
 from intaglio.numerics.affine import dequantize, fake_quantize
@@ -124,7 +125,7 @@ def test_rows_that_do_not_fill_whole_bytes_are_refused(bits: int, c_in: int) -> 
 def test_the_twin_runs_simulated_widths_and_the_writer_refuses_them(scheme: str, bits: int) -> None:
     name = scheme.format(bits=bits)
     graph, images = small_network(), torch.randn(4, 8, 6, 6)
-    plan = make_plan(graph, LITERT, name)
+    plan = plan_of(graph, LITERT, name)
     ranges = observe_ranges(graph, plan, [images], calibrator=CALIBRATORS["minmax"])
     encodings = choose_encodings(graph, plan, ranges, LITERT)
 
@@ -146,7 +147,7 @@ def test_a_simulated_twin_is_the_fake_quantized_network_within_its_rounding(targ
     for bits in range(2, 9):
         graph = one_convolution()
         images = torch.randn(8, 8, 6, 6, generator=torch.Generator().manual_seed(bits))
-        plan = make_plan(graph, target, f"w{bits}a{bits}")
+        plan = plan_of(graph, target, f"w{bits}a{bits}")
         ranges = observe_ranges(graph, plan, [images], calibrator=CALIBRATORS["minmax"])
         encodings = choose_encodings(graph, plan, ranges, target)
         output, layer = encodings.activations["conv"], graph["conv"]

@@ -8,10 +8,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from intaglio.calibrate.plan import FIXED
 from intaglio.ir.graph import Node
 from intaglio.numerics.spec import QuantParams, per_tensor
-from intaglio.runtimes.litert.ops.activation import float32_tanh, xnnpack_sigmoid
+from intaglio.runtimes.litert.ops.activation import PRESCRIBED, float32_tanh, xnnpack_sigmoid
 from intaglio.runtimes.litert.ops.resize import taps_agree, xnnpack_taps
 from intaglio.runtimes.litert.scales.agreement import AGREEMENTS
 from runtimes.litert.ops import processors
@@ -99,7 +98,7 @@ def test_tables_that_agree_are_the_same_with_any_library_on_any_processor(op: st
     random, seen = np.random.default_rng(3), Counter()
     for case in range(120):
         x = grid(random, 2.0**-8, 1.0, power=case % 3 == 0)
-        y = FIXED[op] if case % 3 else grid(random, 2.0**-10, 2.0**-6, power=case % 2 == 0)
+        y = PRESCRIBED[op] if case % 3 else grid(random, 2.0**-10, 2.0**-6, power=case % 2 == 0)
         agrees = AGREEMENTS[op]((x,), y, 1, Node("y", op, ["x"]))
         seen[agrees] += 1
         if not agrees:
@@ -136,12 +135,12 @@ def test_a_sigmoid_on_its_prescribed_grid_always_agrees() -> None:
     random = np.random.default_rng(5)
     for case in range(1000):
         x = grid(random, 2.0**-9, 2.0, power=case % 3 == 0)
-        assert AGREEMENTS["sigmoid"]((x,), FIXED["sigmoid"], 1, Node("y", "sigmoid", ["x"]))
+        assert AGREEMENTS["sigmoid"]((x,), PRESCRIBED["sigmoid"], 1, Node("y", "sigmoid", ["x"]))
 
 
 def test_functions_of_functions_on_prescribed_grids_agree() -> None:
-    for inner in FIXED.values():
-        for op, outer in FIXED.items():
+    for inner in PRESCRIBED.values():
+        for op, outer in PRESCRIBED.items():
             assert AGREEMENTS[op]((inner,), outer, 1, Node("y", op, ["x"]))
 
 

@@ -6,19 +6,19 @@ import pytest
 import torch
 
 from architectures.sketch import Sketch
+from calibrate.planned import plan_of
 from intaglio.calibrate.encodings import choose_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.minmax import MinMax
-from intaglio.calibrate.plan import make_plan
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.run.float import run_float
 from intaglio.run.twin import build_twin
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.file.write import write_tflite
 from intaglio.targets.target import Target
+from runtimes.litert.checked import check_file
 
 SHAPE = (4, 6, 5)
 IMAGES = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(0))
@@ -26,7 +26,7 @@ IMAGES = torch.randn(4, *SHAPE, generator=torch.Generator().manual_seed(0))
 
 def checked(graph: Graph, target: Target = LITERT) -> Encodings:
     """Calibrate, write and check a graph; return its encodings."""
-    plan = make_plan(graph, target, "w8a8")
+    plan = plan_of(graph, target, "w8a8")
     ranges = observe_ranges(graph, plan, [IMAGES], calibrator=MinMax)
     encodings = choose_encodings(graph, plan, ranges, target)
     twin = build_twin(graph, encodings, target)

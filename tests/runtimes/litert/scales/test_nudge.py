@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from architectures.sketch import Sketch
-from intaglio.calibrate.plan import FIXED, Plan, make_plan
+from calibrate.planned import plan_of
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
+from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams, per_tensor
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.runtimes.litert.ops.activation import float32_tanh, xnnpack_sigmoid
+from intaglio.runtimes.litert.ops.activation import PRESCRIBED, float32_tanh, xnnpack_sigmoid
 from intaglio.runtimes.litert.scales.agreement import AGREEMENTS
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
 from runtimes.litert.ops import processors
@@ -39,7 +40,7 @@ def pair(params: QuantParams) -> tuple[float, int]:
 
 
 def nudged(graph: Graph, grids: Grids, plan: Plan | None = None) -> Grids:
-    return nudge_scales(graph, plan or make_plan(graph, LITERT, "w8a8"), grids, LITERT)
+    return nudge_scales(graph, plan or plan_of(graph, LITERT, "w8a8"), grids, LITERT.name)
 
 
 def two_operands() -> Sketch:
@@ -133,7 +134,7 @@ def test_products_by_one_agree_on_all_integers_after_the_nudge(op: str) -> None:
     attrs = {"factor": 1 / 6} if op == "rescale" else {"activation": (0.0, 6.0)}
     sketch.add("y", op, "x", **attrs)
     graph, random = sketch.done(), np.random.default_rng(3)
-    plan = replace(make_plan(graph, LITERT, "w8a8"), derived={})
+    plan = replace(plan_of(graph, LITERT, "w8a8"), derived={})
     factor = attrs.get("factor", 1.0)
     for case in range(200):
         x = grid(random, 2.0**-9, 2.0**3, power=case % 2 == 0)
@@ -155,7 +156,7 @@ def test_tables_on_a_grid_of_their_own_agree_after_the_nudge(op: str) -> None:
     sketch = Sketch(*SHAPE)
     sketch.add("y", op, "x")
     graph, random = sketch.done(), np.random.default_rng(4)
-    plan = replace(make_plan(graph, LITERT, "w8a8"), fixed={})
+    plan = replace(plan_of(graph, LITERT, "w8a8"), fixed={})
     for case in range(60):
         x = grid(random, 2.0**-8, 1.0, power=case % 3 == 0)
         given = grid(random, 2.0**-10, 2.0**-6, power=case % 2 == 0)
@@ -176,7 +177,7 @@ def doubtful_tanh_input() -> QuantParams:
     random = np.random.default_rng(5)
     while True:
         x = grid(random, 2.0**-7, 2.0**-4, power=False)
-        if not AGREEMENTS["tanh"]((x,), FIXED["tanh"], 1, node):
+        if not AGREEMENTS["tanh"]((x,), PRESCRIBED["tanh"], 1, node):
             return x
 
 
@@ -189,9 +190,9 @@ def tanh_graph() -> Graph:
 def test_a_prescribed_grid_stays_and_the_input_moves() -> None:
     x = doubtful_tanh_input()
 
-    found = nudged(tanh_graph(), {"x": x, "y": FIXED["tanh"]})
+    found = nudged(tanh_graph(), {"x": x, "y": PRESCRIBED["tanh"]})
 
-    assert found["y"].same_grid(FIXED["tanh"])
+    assert found["y"].same_grid(PRESCRIBED["tanh"])
     assert float(x.step) < float(found["x"].step) < float(x.step) * (1 + 2e-5)
     assert AGREEMENTS["tanh"]((found["x"],), found["y"], 1, tanh_graph()["y"])
 
@@ -237,9 +238,9 @@ def test_the_reference_target_keeps_its_scales() -> None:
     sketch.add("y", "mul", "a", "b")
     graph = sketch.done()
     grids = {name: per_tensor(2.0**-3, 0) for name in graph.nodes}
-    plan = make_plan(graph, LITERT_REFERENCE, "w8a8")
+    plan = plan_of(graph, LITERT_REFERENCE, "w8a8")
 
-    found = nudge_scales(graph, plan, grids, LITERT_REFERENCE)
+    found = LITERT_REFERENCE.settle_scales(graph, plan, grids, {})[1]
 
     assert all(found[name].same_grid(grids[name]) for name in grids)
     assert not nudged(graph, grids)["y"].same_grid(grids["y"])

@@ -5,16 +5,12 @@ from __future__ import annotations
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
-from intaglio.run.site import FUSED_ACTIVATIONS
-from intaglio.runtimes.litert.file.held import refuse_unheld
+from intaglio.runtimes.litert.file.bits import unheld
+from intaglio.runtimes.litert.format.builder import TfliteBuilder
 from intaglio.runtimes.litert.format.layout import file_shape
-from intaglio.runtimes.litert.ops import write_functions as ops_functions
-from intaglio.runtimes.litert.ops import write_values as ops_values
-from intaglio.runtimes.litert.ops import write_weights as ops_weights
+from intaglio.runtimes.litert.ops.site import FUSED_ACTIVATIONS
 from intaglio.runtimes.litert.ops.writing import TFLITE_OPS, Writing
 from intaglio.targets.target import Target
-
-__all__ = ["ops_functions", "ops_values", "ops_weights", "write_tflite"]
 
 DESCRIPTION = "int8 network written by intaglio"
 UNBOUNDED = (float("-inf"), float("inf"))
@@ -38,21 +34,28 @@ def write_tflite(
     Raises:
         UnsupportedByTarget: If the file cannot hold a node, or its bits; names the user's layer.
     """
-    refuse_unheld(graph, encodings, target)
-    writing = Writing(graph, encodings, target)
+    for refusal in unheld(graph, encodings, target):
+        raise refusal
+    build = TfliteBuilder()
+    writing = Writing(graph, encodings, target.name, build)
     for node in graph:
         if node.op == "input":
-            _write_input(node, writing, io)
-        elif node.op not in TFLITE_OPS:
-            raise _unknown(node, writing)
+            _write_input(node, writing, build, io)
         else:
-            if writing.is_float(node.name):
-                _refuse_unsaid_clamp(node, writing)
-            TFLITE_OPS[node.op](node, writing)
+            write_node(node, writing)
     for name in graph.outputs:
-        writing.build.outputs.append(_output(name, writing, io))
-    writing.build.metadata.update(metadata or {})
-    return writing.build.pack(DESCRIPTION)
+        build.outputs.append(writing.index[name] if io == "int8" else writing.real(name))
+    build.metadata.update(metadata or {})
+    return build.pack(DESCRIPTION)
+
+
+def write_node(node: Node, writing: Writing) -> None:
+    """Write one node but an input; raise UnsupportedByTarget where the file cannot hold it."""
+    if node.op not in TFLITE_OPS:
+        raise _unknown(node, writing)
+    if writing.is_float(node.name):
+        _refuse_unsaid_clamp(node, writing)
+    TFLITE_OPS[node.op](node, writing)
 
 
 def _kind(node: Node) -> str:
@@ -65,7 +68,7 @@ def _unknown(node: Node, writing: Writing) -> UnsupportedByTarget:
     return UnsupportedByTarget(
         node.source or node.name,
         _kind(node),
-        writing.target.name,
+        writing.target,
         reason=f"there is no {form}",
         try_instead="Replace it in the network by an op that intaglio holds (docs/ops.md)",
     )
@@ -82,18 +85,13 @@ def _refuse_unsaid_clamp(node: Node, writing: Writing) -> None:
         )
 
 
-def _write_input(node: Node, writing: Writing, io: str) -> None:
-    shape = file_shape(node.shape)
+def _write_input(node: Node, writing: Writing, build: TfliteBuilder, io: str) -> None:
     if io == "int8" and not writing.is_float(node.name):
-        writing.build.inputs.append(writing.output(node))
+        build.inputs.append(writing.output(node))
         return
-    real = writing.build.tensor(f"{node.name}.float", shape, "float32")
-    writing.build.inputs.append(real)
+    real = build.tensor(f"{node.name}.float", file_shape(node.shape), "float32")
+    build.inputs.append(real)
     if writing.is_float(node.name):
         writing.index[node.name] = real
     else:
-        writing.build.operator("QUANTIZE", [real], [writing.output(node)], version=1)
-
-
-def _output(name: str, writing: Writing, io: str) -> int:
-    return writing.index[name] if io == "int8" else writing.real(name)
+        build.operator("QUANTIZE", [real], [writing.output(node)], version=1)

@@ -10,12 +10,11 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from intaglio.numerics.spec import QuantParams
+from intaglio.runtimes.litert.format.layout import Array
 
-Array = npt.NDArray[Any]
 FILE_IDENTIFIER = b"TFL3"
 
 TYPES = {
@@ -25,6 +24,11 @@ TYPES = {
     "int4": schema.TensorType.INT4,
     "int2": schema.TensorType.INT2,
 }
+WORDS = {
+    "padding": schema.Padding,
+    "fusedActivationFunction": schema.ActivationFunctionType,
+}
+"""Fields of options whose values the schema has words for."""
 
 
 class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]  # it has no types
@@ -125,6 +129,19 @@ class TfliteBuilder:
         made.scale = np.asarray(scales, np.float32)
         made.zeroPoint = np.asarray(zero_points, np.int64)
         made.quantizedDimension = axis
+        return made
+
+    @staticmethod
+    def options(kind: str, **values: Any) -> Any:
+        """Return the schema's record of an operator's options ("Conv2DOptions") with fields set.
+
+        Paddings and activations are given by their words ("SAME", "RELU6").
+        """
+        made = getattr(schema, f"{kind}T")()
+        for name, value in values.items():
+            if not hasattr(made, name):
+                raise AttributeError(f"{kind} has no field {name}")
+            setattr(made, name, getattr(WORDS[name], value) if name in WORDS else value)
         return made
 
     def operator(

@@ -5,12 +5,15 @@ Values with four axes are images and change layout; all others keep the order of
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from intaglio.ir.graph import BATCH
-from intaglio.runtimes.litert.format.builder import Array
 
+Array = npt.NDArray[Any]
 TO_NHWC = (0, 2, 3, 1)
 TO_NCHW = (0, 3, 1, 2)
 

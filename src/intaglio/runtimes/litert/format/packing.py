@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from intaglio.runtimes.litert.format.builder import Array
+from intaglio.runtimes.litert.format.layout import Array
 
 
 def pack_integers(values: Array, bits: int) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from intaglio.runtimes.litert.format.builder import Array
+from intaglio.runtimes.litert.format.layout import Array
 
 SUBGRAPH_OUTPUTS = 8  # places of fields in the vtables of SubGraph and of Model
 MODEL_SIGNATURES = 18

@@ -21,18 +21,18 @@ from typing import IO, Any
 import numpy as np
 
 from intaglio.errors import RequestError
-from intaglio.runtimes.litert.format.builder import Array
+from intaglio.runtimes.litert.format.layout import Array
 from intaglio.runtimes.litert.interpreter import program as interpreter
 from intaglio.runtimes.litert.interpreter.program import Header, receive, send
 from intaglio.runtimes.litert.interpreter.runner import (
     Opened,
-    Runner,
-    Runtime,
+    OpenedFile,
+    Opener,
     as_opened,
     unloadable,
     unrunnable,
 )
-from intaglio.targets.target import Target
+from intaglio.runtimes.litert.interpreter.runtime import Kernels
 
 TIME_LIMIT_S = 300.0
 """For loading a file, and for each image: reference kernels take a minute for large networks."""
@@ -45,8 +45,8 @@ CHATTER = ("INFO:", "WARNING:")
 
 @contextmanager
 def isolated(
-    target: Target, *, where: str, time_limit_s: float = TIME_LIMIT_S
-) -> Iterator[Runtime]:
+    kernels: Kernels, *, where: str, time_limit_s: float = TIME_LIMIT_S
+) -> Iterator[Opener]:
     """Start a child process that opens files, and ends with the context.
 
     The files that it opens have passed `verify`.
@@ -59,7 +59,7 @@ def isolated(
         RequestError: If it cannot be started; later, if the runtime cannot load or run a file, and
             for whatever the child comes to.
     """
-    with _started(where, target, time_limit_s) as child:
+    with _started(where, kernels, time_limit_s) as child:
         yield _Isolated(child)
 
 
@@ -78,12 +78,12 @@ def child_environment() -> dict[str, str]:
 class _Isolated:
     child: _Child
 
-    def open(self, content: bytes) -> Runner:
+    def open(self, content: bytes) -> OpenedFile:
         child = self.child
-        header = {"is_reference": child.target.arithmetic == "reference", "threads": 1}
+        header = {"is_reference": child.kernels.is_reference, "threads": 1}
         answer, _ = child.ask("loading it", header, [np.frombuffer(content, np.uint8)])
         if "error" in answer:
-            raise unloadable(child.where, child.target, str(answer["error"]))
+            raise unloadable(child.where, child.kernels, str(answer["error"]))
         try:
             return _IsolatedRunner(child, as_opened(answer), int(answer["file"]))
         except (ValueError, KeyError, TypeError) as error:
@@ -99,7 +99,7 @@ class _IsolatedRunner:
     def run(self, image: Array) -> list[Array]:
         answer, arrays = self.child.ask("running it", {"file": self.file}, [image])
         if "error" in answer:
-            raise unrunnable(self.child.where, self.child.target, str(answer["error"]))
+            raise unrunnable(self.child.where, self.child.kernels, str(answer["error"]))
         if len(arrays) != len(self.opened.outputs):
             raise self.child.refuse(f"gave {len(arrays)} outputs while running it")
         return arrays
@@ -120,7 +120,7 @@ class _Child:
     source: IO[bytes]
     messages: IO[bytes]
     where: str
-    target: Target
+    kernels: Kernels
     time_limit_s: float
     is_late: bool = False
 
@@ -144,7 +144,7 @@ class _Child:
     def refuse(self, problem: str) -> RequestError:
         """Return the error for a child that is of no more use."""
         return RequestError(
-            f"{self.where}: {self.target.runtime} {problem}: the file is damaged, or asks for what"
+            f"{self.where}: {self.kernels.runtime} {problem}: the file is damaged, or asks for what"
             " the runtime cannot do"
         )
 
@@ -182,7 +182,7 @@ class _Child:
 
 
 @contextmanager
-def _started(where: str, target: Target, time_limit_s: float) -> Iterator[_Child]:
+def _started(where: str, kernels: Kernels, time_limit_s: float) -> Iterator[_Child]:
     with contextlib.ExitStack() as stack:
         try:
             messages = stack.enter_context(tempfile.TemporaryFile())
@@ -194,7 +194,7 @@ def _started(where: str, target: Target, time_limit_s: float) -> Iterator[_Child
         assert process.stdin is not None
         assert process.stdout is not None
         child = _Child(
-            process, process.stdin, process.stdout, messages, where, target, time_limit_s
+            process, process.stdin, process.stdout, messages, where, kernels, time_limit_s
         )
         stack.callback(child.end)
         _widen(child.sink, child.source)

@@ -12,10 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from intaglio.errors import RequestError
-from intaglio.runtimes.litert.format.builder import Array
+from intaglio.runtimes.litert.format.layout import Array
 from intaglio.runtimes.litert.interpreter.program import described, reason, run_file
-from intaglio.runtimes.litert.interpreter.runtime import open_interpreter
-from intaglio.targets.target import Target
+from intaglio.runtimes.litert.interpreter.runtime import Kernels, open_interpreter
 
 IN_PROCESS = "the file"
 """What messages call a file that was never on a disk."""
@@ -55,7 +54,7 @@ class Opened:
     builtin: tuple[str, ...]
 
 
-class Runner(Protocol):
+class OpenedFile(Protocol):
     """An opened file."""
 
     @property
@@ -70,10 +69,10 @@ class Runner(Protocol):
         """
 
 
-class Runtime(Protocol):
+class Opener(Protocol):
     """What opens files."""
 
-    def open(self, content: bytes) -> Runner:
+    def open(self, content: bytes) -> OpenedFile:
         """Return the file, opened.
 
         Raises:
@@ -85,15 +84,15 @@ class Runtime(Protocol):
 class InProcess:
     """Opens files that this process has written, in this process."""
 
-    target: Target
+    kernels: Kernels
 
-    def open(self, content: bytes) -> Runner:
+    def open(self, content: bytes) -> OpenedFile:
         """Return the file, opened; raise RequestError where the runtime cannot load it."""
         try:
-            interpreter = open_interpreter(content, self.target)
+            interpreter = open_interpreter(content, self.kernels)
         except (RuntimeError, ValueError) as error:
-            raise unloadable(IN_PROCESS, self.target, reason(error)) from error
-        return _InProcessRunner(interpreter, as_opened(described(interpreter)), self.target)
+            raise unloadable(IN_PROCESS, self.kernels, reason(error)) from error
+        return _InProcessRunner(interpreter, as_opened(described(interpreter)), self.kernels)
 
 
 def as_opened(header: dict[str, Any]) -> Opened:
@@ -106,18 +105,18 @@ def as_opened(header: dict[str, Any]) -> Opened:
     )
 
 
-def unloadable(where: str, target: Target, why: str) -> RequestError:
+def unloadable(where: str, kernels: Kernels, why: str) -> RequestError:
     """Return the error for a file that the runtime does not load."""
     return RequestError(
-        f"{where}: {target.runtime} cannot load it: damaged, no .tflite file, or with ops that"
+        f"{where}: {kernels.runtime} cannot load it: damaged, no .tflite file, or with ops that"
         f" the runtime lacks ({why})"
     )
 
 
-def unrunnable(where: str, target: Target, why: str) -> RequestError:
+def unrunnable(where: str, kernels: Kernels, why: str) -> RequestError:
     """Return the error for a file that the runtime loads, but does not run."""
     return RequestError(
-        f"{where}: {target.runtime} cannot run it: damaged, or it asks for what the runtime"
+        f"{where}: {kernels.runtime} cannot run it: damaged, or it asks for what the runtime"
         f" cannot do ({why})"
     )
 
@@ -126,13 +125,13 @@ def unrunnable(where: str, target: Target, why: str) -> RequestError:
 class _InProcessRunner:
     interpreter: Any
     opened: Opened
-    target: Target
+    kernels: Kernels
 
     def run(self, image: Array) -> list[Array]:
         try:
             return run_file(self.interpreter, image)
         except (RuntimeError, ValueError) as error:
-            raise unrunnable(IN_PROCESS, self.target, reason(error)) from error
+            raise unrunnable(IN_PROCESS, self.kernels, reason(error)) from error
 
 
 def _end(entry: dict[str, Any]) -> End:

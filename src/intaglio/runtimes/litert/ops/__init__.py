@@ -1,12 +1,13 @@
-"""The integer kernels of LiteRT. Importing this package fills the table of kernels."""
+"""LiteRT's ops: kernel and writer of each on one page. Importing it fills both tables."""
 
 from intaglio.runtimes.litert.ops import (
     activation,
     convolution,
     elementwise,
+    ends,
     pool,
     resize,
     shape,
 )
 
-__all__ = ["activation", "convolution", "elementwise", "pool", "resize", "shape"]
+__all__ = ["activation", "convolution", "elementwise", "ends", "pool", "resize", "shape"]

@@ -25,39 +25,47 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from intaglio.ir.graph import Node
 from intaglio.numerics.requantize import double_rounding, fixed_point_multiplier
-from intaglio.numerics.spec import QuantParams
-from intaglio.run.site import (
-    Kernel,
-    Site,
-    as_float,
-    centered_range,
-    integer_kernel,
-    refuse_beyond_float32,
-)
+from intaglio.numerics.spec import QuantParams, QuantSpec, per_tensor
+from intaglio.runtimes.litert.format.layout import file_axis, file_shape
+from intaglio.runtimes.litert.ops.site import LitertSite, integer_kernel
+from intaglio.runtimes.litert.ops.writing import Writing, tflite_op
+from intaglio.targets.site import Kernel, as_float, centered_range, refuse_beyond_float32
 
 Reals = npt.NDArray[np.float32]
 LEAKY_RATIO_LIMITS = (2.0**-8, 2.0**7)
 """Smallest and largest multiplier of XNNPACK's leaky ReLU; negative ones end 1/256 before."""
 SIGMOID_ENDS = 100.0
 """XNNPACK's sigmoid is 0 or 1 beyond this."""
-PRESCRIBED = {"sigmoid": (np.float32(1 / 256), -128), "tanh": (np.float32(1 / 128), 0)}
-"""Scale and zero point of the result that the reference kernels insist on."""
+PRESCRIBED = {"sigmoid": per_tensor(1 / 256, -128), "tanh": per_tensor(1 / 128, 0)}
+"""Grids of results, at 8 bits: the reference kernels insist on them."""
+
+
+def prescribed(op: str, spec: QuantSpec) -> QuantParams | None:
+    """Return the grid that is prescribed for the result of `op`; None: it is free.
+
+    As much coarser as there are fewer bits, in simulated schemes.
+    """
+    if op not in PRESCRIBED:
+        return None
+    grid, fewer = PRESCRIBED[op], PRESCRIBED[op].spec.bits - spec.bits
+    return per_tensor(float(grid.step) * 2**fewer, grid.zero >> fewer, spec)
 
 
 @integer_kernel("sigmoid")
-def prepare_sigmoid(site: Site) -> Kernel:
+def prepare_sigmoid(site: LitertSite) -> Kernel:
     """1 / (1 + exp(-x))."""
     return _prepare_table(site, reference_sigmoid if site.is_reference else xnnpack_sigmoid)
 
 
 @integer_kernel("tanh")
-def prepare_tanh(site: Site) -> Kernel:
+def prepare_tanh(site: LitertSite) -> Kernel:
     """The hyperbolic tangent."""
     return _prepare_table(site, float32_tanh)
 
 
-def _prepare_table(site: Site, function: Callable[[Reals], Reals]) -> Kernel:
+def _prepare_table(site: LitertSite, function: Callable[[Reals], Reals]) -> Kernel:
     output = site.output
     refuse_beyond_float32(site, _inverse(output))
     reals = function(table_arguments(site.inputs[0]))
@@ -123,20 +131,19 @@ def _inverse(output: QuantParams) -> np.float32:
     return np.float32(np.float32(1) / output.step)
 
 
-def _require_prescribed(site: Site) -> None:
-    scale, zero_point = PRESCRIBED[site.node.op]
-    fewer = 8 - site.output.spec.bits  # in simulated schemes
-    scale, zero_point = scale * np.float32(2**fewer), zero_point >> fewer
-    if (site.output.step, site.output.zero) != (scale, zero_point):
-        raise site.refuse(
-            f"its result is on the grid of other values, and the kernel insists on scale {scale:g}"
-            f" and zero point {zero_point}",
-            "Keep its result out of concatenations, slices and pools",
-        )
+def _require_prescribed(site: LitertSite) -> None:
+    wanted = prescribed(site.node.op, site.output.spec)
+    if wanted is None or (site.output.step, site.output.zero) == (wanted.step, wanted.zero):
+        return
+    raise site.refuse(
+        f"its result is on the grid of other values, and the kernel insists on scale"
+        f" {wanted.step:g} and zero point {wanted.zero}",
+        "Keep its result out of concatenations, slices and pools",
+    )
 
 
 @integer_kernel("leaky_relu")
-def prepare_leaky_relu(site: Site) -> Kernel:
+def prepare_leaky_relu(site: LitertSite) -> Kernel:
     """x where x >= 0, slope * x below."""
     low, high = (
         bound - site.output.zero for bound in (site.output.spec.qmin, site.output.spec.qmax)
@@ -169,7 +176,7 @@ def prepare_leaky_relu(site: Site) -> Kernel:
     return xnnpack
 
 
-def _refuse_leaky_ratios(site: Site, above: float, below: float) -> None:
+def _refuse_leaky_ratios(site: LitertSite, above: float, below: float) -> None:
     low, high = LEAKY_RATIO_LIMITS
     if low <= above <= high and (low <= below <= high or low - high <= below <= -low):
         return
@@ -178,3 +185,39 @@ def _refuse_leaky_ratios(site: Site, above: float, below: float) -> None:
         f" [{low:.3g}, {high:g}] that the kernel takes",
         "Use a negative_slope of at least 0.01, or a ReLU where it is smaller",
     )
+
+
+@tflite_op("sigmoid")
+def write_sigmoid(node: Node, writing: Writing) -> None:
+    """LOGISTIC."""
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("LOGISTIC", inputs, output, version=2)
+
+
+@tflite_op("tanh")
+def write_tanh(node: Node, writing: Writing) -> None:
+    """TANH."""
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("TANH", inputs, output, version=2)
+
+
+@tflite_op("leaky_relu")
+def write_leaky_relu(node: Node, writing: Writing) -> None:
+    """LEAKY_RELU."""
+    made = writing.build.options("LeakyReluOptions", alpha=node.attrs["slope"])
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("LEAKY_RELU", inputs, output, version=2, options=made)
+
+
+@tflite_op("softmax")
+def write_softmax(node: Node, writing: Writing) -> None:
+    """SOFTMAX in float32, over the last axis of the file's layout."""
+    writing.refuse_integers(node)
+    shape = file_shape(node.shape)
+    if file_axis(node.attrs["axis"], len(shape)) != len(shape) - 1:
+        raise writing.refuse(
+            node, f"a softmax over axis {node.attrs['axis']} of {len(shape)}", "Leave it out"
+        )
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    chosen = writing.build.options("SoftmaxOptions", beta=1.0)
+    writing.build.operator("SOFTMAX", inputs, output, version=1, options=chosen)

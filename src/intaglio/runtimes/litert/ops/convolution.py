@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from intaglio.ir.graph import Node
 from intaglio.numerics.accumulate import FLOAT32_EXACT, largest_partial_sum
 from intaglio.numerics.requantize import (
     double_rounding,
@@ -27,27 +28,26 @@ from intaglio.numerics.requantize import (
     float32_multiplier,
     round_away,
 )
-from intaglio.run.site import (
-    Kernel,
-    Site,
-    activation_bounds,
-    as_float,
-    centered_range,
-    integer_kernel,
-    per_channel,
-)
-from intaglio.run.weights import INT4_SHIFT
-from intaglio.runtimes.litert.low_bits import runs_as_matrix
+from intaglio.runtimes.litert.format.layout import file_shape
+from intaglio.runtimes.litert.low_bits import INT4_SHIFT, PACKED_BITS, runs_as_matrix
+from intaglio.runtimes.litert.lower.express_padding import padding_word
+from intaglio.runtimes.litert.lower.lower_transposed import transposed_padding_word
+from intaglio.runtimes.litert.ops.site import LitertSite, activation_bounds, integer_kernel
+from intaglio.runtimes.litert.ops.writing import Writing, activation_word, tflite_op
+from intaglio.targets.site import Kernel, as_float, centered_range, per_channel
 
 MULTIPLIER_LIMIT = 256.0
 """XNNPACK does not prepare a layer whose s_x s_w / s_y reaches it: the file would not load."""
+
+PACKED_VERSIONS = {4: 10, 2: 12}
+"""Weight bits to the version of FULLY_CONNECTED that has them."""
 
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(inputs, weight, bias) -> accumulator."""
 
 
 @integer_kernel("conv2d")
-def prepare_conv2d(site: Site) -> Kernel:
+def prepare_conv2d(site: LitertSite) -> Kernel:
     """Convolution, grouped, dilated or depthwise."""
     attrs = site.node.attrs
     top, bottom, left, right = attrs["padding"]
@@ -65,7 +65,7 @@ def prepare_conv2d(site: Site) -> Kernel:
 
 
 @integer_kernel("conv_transpose2d")
-def prepare_conv_transpose2d(site: Site) -> Kernel:
+def prepare_conv_transpose2d(site: LitertSite) -> Kernel:
     """Transposed convolution of one group."""
     attrs = site.node.attrs
 
@@ -85,7 +85,7 @@ def prepare_conv_transpose2d(site: Site) -> Kernel:
 
 
 @integer_kernel("linear")
-def prepare_linear(site: Site) -> Kernel:
+def prepare_linear(site: LitertSite) -> Kernel:
     """Fully connected over the last axis."""
 
     def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -94,7 +94,7 @@ def prepare_linear(site: Site) -> Kernel:
     return _requantized(site, product, 0)
 
 
-def _requantized(site: Site, product: Product, output_axis: int) -> Kernel:
+def _requantized(site: LitertSite, product: Product, output_axis: int) -> Kernel:
     assert site.weight is not None
     assert site.weight_scale is not None
     sums = largest_partial_sum(
@@ -131,7 +131,7 @@ def _requantized(site: Site, product: Product, output_axis: int) -> Kernel:
     return xnnpack
 
 
-def _refuse_beyond_int32(site: Site, largest: Tensor) -> None:
+def _refuse_beyond_int32(site: LitertSite, largest: Tensor) -> None:
     """Accumulators are int32; some kernels shift them up before they multiply."""
     if float(largest.max()) >= 2.0**31:
         raise site.refuse(
@@ -140,7 +140,7 @@ def _refuse_beyond_int32(site: Site, largest: Tensor) -> None:
         )
 
 
-def _refuse_large_multiplier(site: Site, multiplier: float) -> None:
+def _refuse_large_multiplier(site: LitertSite, multiplier: float) -> None:
     """XNNPACK refuses to load a file with a larger one."""
     if multiplier >= MULTIPLIER_LIMIT:
         raise site.refuse(
@@ -149,7 +149,9 @@ def _refuse_large_multiplier(site: Site, multiplier: float) -> None:
         )
 
 
-def _exact_accumulator(site: Site, product: Product, sums: Tensor) -> Callable[[Tensor], Tensor]:
+def _exact_accumulator(
+    site: LitertSite, product: Product, sums: Tensor
+) -> Callable[[Tensor], Tensor]:
     """Return a function that makes exact accumulators: float32 where that is proven, else float64.
 
     Args:
@@ -170,3 +172,93 @@ def _exact_accumulator(site: Site, product: Product, sums: Tensor) -> Callable[[
         return lambda x: product(x, weight, None).double().add_(shaped)
     wide = weight.double()
     return lambda x: product(x.double(), wide, long_bias)
+
+
+@tflite_op("conv2d")
+def write_conv2d(node: Node, writing: Writing) -> None:
+    """CONV_2D; DEPTHWISE_CONV_2D of single channels; FULLY_CONNECTED with 4 or 2 bits.
+
+    The delegate has no convolutions with int4 or int2 weights. A pointwise one is FULLY_CONNECTED
+    over the last axis of [N, H, W, C].
+    """
+    if writing.weight_bits(node) < 8:
+        _write_fully_connected(node, writing)
+        return
+    attrs, shape = node.attrs, writing.graph.param(node, "weight").shape
+    word = padding_word(writing.graph, node)
+    assert word is not None, f"{node.name}: express_padding must run before writing"
+    common = {
+        "padding": word,
+        "strideH": attrs["stride"][0],
+        "strideW": attrs["stride"][1],
+        "dilationHFactor": attrs["dilation"][0],
+        "dilationWFactor": attrs["dilation"][1],
+        "fusedActivationFunction": activation_word(node),
+    }
+    depthwise = shape[1] == 1 and attrs["groups"] > 1
+    order, axis = ((1, 2, 3, 0), 3) if depthwise else ((0, 2, 3, 1), 0)
+    inputs = [
+        *writing.inputs(node),
+        writing.weight(node, order, axis),
+        writing.bias(node, shape[0]),
+    ]
+    if depthwise:
+        multiplier = shape[0] // attrs["groups"]
+        made = writing.build.options("DepthwiseConv2DOptions", depthMultiplier=multiplier, **common)
+        word, version = "DEPTHWISE_CONV_2D", 3
+    else:
+        made = writing.build.options("Conv2DOptions", **common)
+        word, version = "CONV_2D", 3 if attrs["groups"] == 1 else 6
+    writing.build.operator(word, inputs, [writing.output(node)], version=version, options=made)
+
+
+@tflite_op("linear")
+def write_linear(node: Node, writing: Writing) -> None:
+    """FULLY_CONNECTED over the last axis."""
+    if len(node.shape) == 4:
+        raise writing.refuse(
+            node, "a linear layer on four axes", "Use a 1x1 convolution, or flatten before it"
+        )
+    _write_fully_connected(node, writing)
+
+
+def _write_fully_connected(node: Node, writing: Writing) -> None:
+    made = writing.build.options(
+        "FullyConnectedOptions",
+        fusedActivationFunction=activation_word(node),
+        keepNumDims=len(node.shape) > 2,
+    )
+    channels, bits = writing.graph.param(node, "weight").shape[0], writing.weight_bits(node)
+    is_packed = bits in PACKED_BITS
+    weight = writing.packed_weight(node) if is_packed else writing.weight(node, (0, 1), 0)
+    inputs = [*writing.inputs(node), weight, writing.bias(node, channels)]
+    version = PACKED_VERSIONS[bits] if is_packed else 9
+    output = [writing.output(node)]
+    writing.build.operator("FULLY_CONNECTED", inputs, output, version=version, options=made)
+
+
+@tflite_op("conv_transpose2d")
+def write_conv_transpose2d(node: Node, writing: Writing) -> None:
+    """TRANSPOSE_CONV, weight [C_out, kH, kW, C_in]."""
+    word = transposed_padding_word(writing.graph, node)
+    attrs = node.attrs
+    if word is None or attrs["groups"] != 1 or attrs["dilation"] != (1, 1):
+        raise writing.refuse(
+            node,
+            "a transposed convolution with dilation, or with an output beyond what it scatters",
+            "Use dilation=1 and output_padding=0, or resize and convolve",
+        )
+    made = writing.build.options(
+        "TransposeConvOptions",
+        padding=word,
+        strideH=attrs["stride"][0],
+        strideW=attrs["stride"][1],
+        fusedActivationFunction=activation_word(node),
+    )
+    shape = writing.integers(f"{node.name}.shape", list(file_shape(node.shape)))
+    weight = writing.weight(node, (1, 2, 3, 0), 0)
+    bias = writing.bias(node, node.channels)
+    inputs = [shape, weight, *writing.inputs(node), bias]
+    output = [writing.output(node)]
+    version = 3 if activation_word(node) == "NONE" else 4
+    writing.build.operator("TRANSPOSE_CONV", inputs, output, version=version, options=made)

@@ -19,13 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intaglio.ir.graph import Node
 from intaglio.numerics.requantize import (
     double_rounding,
     fixed_point_multiplier,
     float32_requantize,
 )
 from intaglio.numerics.spec import QuantParams, per_tensor
-from intaglio.run.site import Kernel, Site, activation_bounds, as_float, integer_kernel
+from intaglio.runtimes.litert.ops.site import LitertSite, activation_bounds, integer_kernel
+from intaglio.runtimes.litert.ops.writing import Writing, activation_word, tflite_op
+from intaglio.targets.site import Kernel, as_float
 
 SUM_RATIO_LIMITS = {"xnnpack": (2.0**-10, 2.0**8), "reference": (0.0, 2.0**18)}
 """By arithmetic: lowest s_operand / s_y that the kernel takes, and the lowest that is too large."""
@@ -34,18 +37,18 @@ PRODUCT_LIMITS = {"xnnpack": (2.0**-16, 2.0**8), "reference": (0.0, 2.0**15)}
 
 
 @integer_kernel("add")
-def prepare_add(site: Site) -> Kernel:
+def prepare_add(site: LitertSite) -> Kernel:
     """a + b."""
     return _prepare_sum(site, 1)
 
 
 @integer_kernel("sub")
-def prepare_sub(site: Site) -> Kernel:
+def prepare_sub(site: LitertSite) -> Kernel:
     """a - b."""
     return _prepare_sum(site, -1)
 
 
-def _prepare_sum(site: Site, sign: int) -> Kernel:
+def _prepare_sum(site: LitertSite, sign: int) -> Kernel:
     bounds = activation_bounds(site)
     _refuse_ratios(site)
     if site.is_reference:
@@ -65,7 +68,7 @@ def _prepare_sum(site: Site, sign: int) -> Kernel:
     return xnnpack
 
 
-def _reference_sum(site: Site, sign: int, bounds: tuple[int, int]) -> Kernel:
+def _reference_sum(site: LitertSite, sign: int, bounds: tuple[int, int]) -> Kernel:
     scale_a, scale_b = (float(params.step) for params in site.inputs)
     twice = 2.0 * max(scale_a, scale_b)
     first = fixed_point_multiplier(scale_a / twice)
@@ -80,8 +83,8 @@ def _reference_sum(site: Site, sign: int, bounds: tuple[int, int]) -> Kernel:
     return reference
 
 
-def _refuse_ratios(site: Site) -> None:
-    low, high = SUM_RATIO_LIMITS[site.target.arithmetic]
+def _refuse_ratios(site: LitertSite) -> None:
+    low, high = SUM_RATIO_LIMITS[site.arithmetic]
     for params in site.inputs:
         ratio = float(params.step / site.output.step)
         if not low <= ratio < high:
@@ -93,13 +96,13 @@ def _refuse_ratios(site: Site) -> None:
 
 
 @integer_kernel("mul")
-def prepare_mul(site: Site) -> Kernel:
+def prepare_mul(site: LitertSite) -> Kernel:
     """a * b."""
     return _prepare_product(site, mul_multiplier(site.inputs[0], site.inputs[1], site.output))
 
 
 @integer_kernel("rescale")
-def prepare_rescale(site: Site) -> Kernel:
+def prepare_rescale(site: LitertSite) -> Kernel:
     """factor * x, written as MUL by the integer 1 with scale `factor`."""
     one = unit_constant(site.node.attrs["factor"])
     product = _prepare_product(site, mul_multiplier(site.inputs[0], one, site.output))
@@ -107,7 +110,7 @@ def prepare_rescale(site: Site) -> Kernel:
 
 
 @integer_kernel("clamp")
-def prepare_clamp(site: Site) -> Kernel:
+def prepare_clamp(site: LitertSite) -> Kernel:
     """Clamp and requantize, written as MUL by the integer 1 with scale 1 and a fused activation."""
     product = _prepare_product(
         site, mul_multiplier(site.inputs[0], unit_constant(1.0), site.output)
@@ -125,7 +128,7 @@ def mul_multiplier(first: QuantParams, second: QuantParams, output: QuantParams)
     return np.float32(np.float32(first.step * second.step) / output.step)
 
 
-def _prepare_product(site: Site, multiplier: np.float32) -> Kernel:
+def _prepare_product(site: LitertSite, multiplier: np.float32) -> Kernel:
     bounds = activation_bounds(site)
     _refuse_multiplier(site, multiplier)
     if site.is_reference:
@@ -145,11 +148,70 @@ def _prepare_product(site: Site, multiplier: np.float32) -> Kernel:
     return xnnpack
 
 
-def _refuse_multiplier(site: Site, multiplier: np.float32) -> None:
-    low, high = PRODUCT_LIMITS[site.target.arithmetic]
+def _refuse_multiplier(site: LitertSite, multiplier: np.float32) -> None:
+    low, high = PRODUCT_LIMITS[site.arithmetic]
     if not low <= multiplier < high:
         raise site.refuse(
             f"its multiplier s_a s_b / s_y is {multiplier:.3g}, outside [{low:.3g}, {high:g}) that"
             " the kernel takes",
             "Scale its operands so that their product's range is less far from theirs",
         )
+
+
+@tflite_op("add")
+def write_add(node: Node, writing: Writing) -> None:
+    """ADD."""
+    _binary("ADD", "AddOptions", node, writing, writing.inputs(node))
+
+
+@tflite_op("sub")
+def write_sub(node: Node, writing: Writing) -> None:
+    """SUB."""
+    _binary("SUB", "SubOptions", node, writing, writing.inputs(node))
+
+
+@tflite_op("mul")
+def write_mul(node: Node, writing: Writing) -> None:
+    """MUL."""
+    _binary("MUL", "MulOptions", node, writing, writing.inputs(node))
+
+
+@tflite_op("div")
+def write_div(node: Node, writing: Writing) -> None:
+    """DIV, in float32."""
+    writing.refuse_integers(node)
+    _binary("DIV", "DivOptions", node, writing, writing.inputs(node))
+
+
+@tflite_op("rescale")
+def write_rescale(node: Node, writing: Writing) -> None:
+    """MUL by the integer 1 with scale `factor`."""
+    _multiply_by_unit(node, writing, node.attrs["factor"])
+
+
+@tflite_op("clamp")
+def write_clamp(node: Node, writing: Writing) -> None:
+    """MUL by the integer 1 with scale 1 and a fused activation: RELU alone is not delegated."""
+    _multiply_by_unit(node, writing, 1.0)
+
+
+def _multiply_by_unit(node: Node, writing: Writing, factor: float) -> None:
+    shape = (1,) * len(node.shape)
+    if writing.is_float(node.name):
+        index = writing.build.stored(f"{node.name}.unit", np.full(shape, factor, np.float32))
+    else:
+        one = np.ones(shape, np.int8)
+        index = writing.build.stored(f"{node.name}.unit", one, unit_constant(factor))
+    _binary("MUL", "MulOptions", node, writing, [*writing.inputs(node), index])
+
+
+def _binary(word: str, kind: str, node: Node, writing: Writing, inputs: list[int]) -> None:
+    if any(len(writing.graph[name].shape) != len(node.shape) for name in node.inputs):
+        raise writing.refuse(
+            node,
+            "operands with different numbers of axes",
+            "Give both the same number with reshape or unsqueeze",
+        )
+    made = writing.build.options(kind, fusedActivationFunction=activation_word(node))
+    output = [writing.output(node)]
+    writing.build.operator(word, inputs, output, version=2, options=made)

@@ -21,18 +21,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from intaglio.ir.graph import Node
 from intaglio.numerics.accumulate import FLOAT32_EXACT
 from intaglio.numerics.requantize import double_rounding, fixed_point_multiplier
 from intaglio.numerics.spec import QuantParams
-from intaglio.run.site import (
-    Kernel,
-    Site,
-    activation_bounds,
-    as_float,
-    integer_kernel,
-    refuse_beyond_float32,
-    refuse_other_grid,
-)
+from intaglio.runtimes.litert.format.layout import TO_NHWC, file_axis, file_shape
+from intaglio.runtimes.litert.lower.express_padding import padding_word
+from intaglio.runtimes.litert.ops.site import LitertSite, activation_bounds, integer_kernel
+from intaglio.runtimes.litert.ops.writing import Writing, activation_word, tflite_op, transpose
+from intaglio.targets.site import Kernel, as_float, refuse_beyond_float32, refuse_other_grid
 
 UNEVEN_WINDOWS = (
     "an average pool whose windows are not all the same: padding or ceil_mode; or with a divisor of"
@@ -43,7 +40,7 @@ UNEVEN_WINDOWS = (
 
 
 @integer_kernel("mean")
-def prepare_mean(site: Site) -> Kernel:
+def prepare_mean(site: LitertSite) -> Kernel:
     """Mean over any axes but the batch."""
     axes, keepdim = site.node.attrs["axes"], site.node.attrs["keepdim"]
     count = math.prod(site.input_shapes[0][axis] for axis in axes)
@@ -82,7 +79,7 @@ def mean_constants(x: QuantParams, y: QuantParams, count: int) -> tuple[np.float
 
 
 @integer_kernel("max_pool2d")
-def prepare_max_pool2d(site: Site) -> Kernel:
+def prepare_max_pool2d(site: LitertSite) -> Kernel:
     """Maximum over windows; input and output share one grid.
 
     The delegate leaves pools with gaps between their windows to the built-in kernel.
@@ -102,7 +99,7 @@ def prepare_max_pool2d(site: Site) -> Kernel:
 
 
 @integer_kernel("avg_pool2d")
-def prepare_avg_pool2d(site: Site) -> Kernel:
+def prepare_avg_pool2d(site: LitertSite) -> Kernel:
     """Mean over whole windows; input and output share one grid.
 
     Small windows are convolutions already (runtimes/litert/lower/lower_shapes.py).
@@ -125,6 +122,78 @@ def prepare_avg_pool2d(site: Site) -> Kernel:
     return kernel
 
 
-def _refuse_long_sums(site: Site, count: int) -> None:
+def _refuse_long_sums(site: LitertSite, count: int) -> None:
     if count * 255 >= FLOAT32_EXACT:
         raise site.refuse(f"the mean of {count} values needs sums beyond 2^24", "Pool in two steps")
+
+
+@tflite_op("mean")
+def write_mean(node: Node, writing: Writing) -> None:
+    """MEAN, and a TRANSPOSE where what is left of the file's axes is not in the result's order."""
+    shape, keepdim = writing.graph[node.inputs[0]].shape, node.attrs["keepdim"]
+    axes = sorted(file_axis(axis, len(shape)) for axis in node.attrs["axes"])
+    order = None if keepdim else _order_after_mean(len(shape), node.attrs["axes"])
+    index = writing.integers(f"{node.name}.axes", axes)
+    made = writing.build.options("ReducerOptions", keepDims=keepdim)
+    inputs = [*writing.inputs(node), index]
+    if order is None:
+        output = [writing.output(node)]
+        writing.build.operator("MEAN", inputs, output, version=2, options=made)
+        return
+    sizes = file_shape(shape)
+    left = tuple(size for axis, size in enumerate(sizes) if axis not in axes)
+    reduced = writing.scratch(node, "reduced", left)
+    writing.build.operator("MEAN", inputs, [reduced], version=2, options=made)
+    transpose(writing, reduced, writing.output(node), order, node.name)
+
+
+def _order_after_mean(rank: int, axes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the order from what is left of a file's axes to the result's; None if it is the same.
+
+    A mean over H leaves [N, W, C] of [N, H, W, C], where the graph has [N, C, W].
+    """
+    made = TO_NHWC if rank == 4 else tuple(range(rank))
+    made = tuple(axis for axis in made if axis not in axes)
+    wanted = tuple(axis for axis in range(rank) if axis not in axes)
+    if len(wanted) == 4:
+        wanted = tuple(wanted[axis] for axis in TO_NHWC)
+    order = tuple(made.index(axis) for axis in wanted)
+    return None if order == tuple(range(len(order))) else order
+
+
+@tflite_op("max_pool2d")
+def write_max_pool2d(node: Node, writing: Writing) -> None:
+    """MAX_POOL_2D."""
+    attrs, word = node.attrs, padding_word(writing.graph, node)
+    if word is None or attrs["dilation"] != (1, 1) or attrs["ceil_mode"]:
+        raise writing.refuse(
+            node,
+            "max pooling with dilation, or with padding that SAME and VALID cannot say, of values"
+            " that may be negative",
+            "Put a ReLU before the pool, or choose padding=0",
+        )
+    _write_pool(node, writing, "MAX_POOL_2D", word)
+
+
+@tflite_op("avg_pool2d")
+def write_avg_pool2d(node: Node, writing: Writing) -> None:
+    """AVERAGE_POOL_2D, in a built-in kernel: the delegate does not take it in int8."""
+    attrs = node.attrs
+    if any(attrs["padding"]) or attrs["ceil_mode"] or attrs["divisor"] is not None:
+        raise writing.refuse(node, *UNEVEN_WINDOWS)
+    _write_pool(node, writing, "AVERAGE_POOL_2D", "VALID")
+
+
+def _write_pool(node: Node, writing: Writing, operator: str, word: str) -> None:
+    attrs = node.attrs
+    made = writing.build.options(
+        "Pool2DOptions",
+        padding=word,
+        strideH=attrs["stride"][0],
+        strideW=attrs["stride"][1],
+        filterHeight=attrs["kernel"][0],
+        filterWidth=attrs["kernel"][1],
+        fusedActivationFunction=activation_word(node),
+    )
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator(operator, inputs, output, version=2, options=made)

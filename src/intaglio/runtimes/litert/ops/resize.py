@@ -19,7 +19,6 @@ resize_nearest_neighbor; ai-edge-litert 2.3.0.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +29,10 @@ from torch import Tensor
 
 from intaglio.ir.graph import Node
 from intaglio.numerics.fused import fused_multiply_add
-from intaglio.run.site import Kernel, Site, as_float, integer_kernel, refuse_other_grid
+from intaglio.ops.resize import follows_sizes
+from intaglio.runtimes.litert.ops.site import LitertSite, integer_kernel
+from intaglio.runtimes.litert.ops.writing import Writing, tflite_op
+from intaglio.targets.site import Kernel, as_float, refuse_other_grid
 
 XNNPACK_WEIGHT_BITS = 11
 REFERENCE_WEIGHT_BITS = 10
@@ -62,7 +64,7 @@ class Taps:
 
 
 @integer_kernel("resize")
-def prepare_resize(site: Site) -> Kernel:
+def prepare_resize(site: LitertSite) -> Kernel:
     """Bilinear or nearest interpolation to a fixed size."""
     refuse_other_grid(site)
     # (in, out) of height and width
@@ -82,24 +84,7 @@ def prepare_resize(site: Site) -> Kernel:
     return _prepare_xnnpack([xnnpack_taps(*pair, align) for pair in sizes])
 
 
-def follows_sizes(node: Node, shape: Sequence[int]) -> bool:
-    """Whether a resize of a value of this shape computes positions from its sizes alone.
-
-    torch computes them from the factors that the user gave; where size * factor is no integer, the
-    two ways differ, and a file can only say the first. With aligned corners torch ignores the
-    factors, and a nearest resize to the same or the double size it knows by the sizes.
-    """
-    scales, mode = node.attrs["scales"], node.attrs["mode"]
-    if scales is None or node.attrs["align_corners"]:
-        return True
-    return all(
-        math.isclose(size * scale, out, rel_tol=1e-6)
-        or (mode == "nearest" and out in (size, 2 * size))
-        for size, out, scale in zip(shape[2:], node.shape[2:], scales, strict=True)
-    )
-
-
-def _require_sizes_from_scales(site: Site, sizes: Sequence[tuple[int, int]]) -> None:
+def _require_sizes_from_scales(site: LitertSite, sizes: Sequence[tuple[int, int]]) -> None:
     if not follows_sizes(site.node, site.input_shapes[0]):
         (height, new_height), (width, new_width) = sizes
         raise site.refuse(
@@ -174,7 +159,7 @@ def _taps_at(positions: Positions, size: int) -> Taps:
     )
 
 
-def _prepare_reference(site: Site, taps: Sequence[Taps]) -> Kernel:
+def _prepare_reference(site: LitertSite, taps: Sequence[Taps]) -> Kernel:
     size_in, zero = site.input_shapes[0], site.output.zero
     for axis, tap in zip((2, 3), taps, strict=True):
         if int(tap.first.max()) >= size_in[axis]:
@@ -207,3 +192,22 @@ def reference_taps(size: int, out: int, align: bool) -> Taps:
     first = positions.div(one, rounding_mode="trunc").clamp(min=0)
     second = (positions + one - 1).div(one, rounding_mode="trunc").clamp(max=size - 1)
     return Taps(first, second, positions - first * one, REFERENCE_WEIGHT_BITS)
+
+
+@tflite_op("resize")
+def write_resize(node: Node, writing: Writing) -> None:
+    """RESIZE_BILINEAR; or RESIZE_NEAREST_NEIGHBOR, which runs in a built-in kernel."""
+    size = writing.integers(f"{node.name}.size", list(node.shape[2:]))
+    inputs, output = [*writing.inputs(node), size], [writing.output(node)]
+    if node.attrs["mode"] == "nearest":
+        made = writing.build.options(
+            "ResizeNearestNeighborOptions", alignCorners=False, halfPixelCenters=False
+        )
+        build = writing.build
+        build.operator("RESIZE_NEAREST_NEIGHBOR", inputs, output, version=2, options=made)
+        return
+    align = bool(node.attrs["align_corners"])
+    made = writing.build.options(
+        "ResizeBilinearOptions", alignCorners=align, halfPixelCenters=not align
+    )
+    writing.build.operator("RESIZE_BILINEAR", inputs, output, version=3, options=made)

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 
+from intaglio.ir.graph import BATCH, Node
 from intaglio.ops import OPS
-from intaglio.run.site import KERNELS, Kernel, Site, refuse_other_grid
+from intaglio.runtimes.litert.format.layout import (
+    TO_NCHW,
+    TO_NHWC,
+    file_axis,
+    file_shape,
+    needs_transpose,
+)
+from intaglio.runtimes.litert.ops.site import KERNELS, LitertSite
+from intaglio.runtimes.litert.ops.writing import Writing, reshape, tflite_op, transpose
+from intaglio.targets.site import Kernel, refuse_other_grid
 
 MOVING = ("concat", "pad", "reshape", "transpose", "slice", "depth_to_space")
 
 
-def prepare_move(site: Site) -> Kernel:
+def prepare_move(site: LitertSite) -> Kernel:
     """The op's float function moves centered integers as well: a padded zero is the integer 0."""
     function, node = OPS[site.node.op].function, site.node
     refuse_other_grid(site)
@@ -25,3 +36,93 @@ def prepare_move(site: Site) -> Kernel:
 
 for _name in MOVING:
     KERNELS.register(_name)(prepare_move)
+
+
+@tflite_op("concat")
+def write_concat(node: Node, writing: Writing) -> None:
+    """CONCATENATION."""
+    axis = file_axis(node.attrs["axis"], len(node.shape))
+    made = writing.build.options("ConcatenationOptions", axis=axis, fusedActivationFunction="NONE")
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("CONCATENATION", inputs, output, version=2, options=made)
+
+
+@tflite_op("pad")
+def write_pad(node: Node, writing: Writing) -> None:
+    """PAD, with the zero point."""
+    rank, padding = len(node.shape), node.attrs["padding"]
+    if node.attrs["value"] != 0.0:
+        raise writing.refuse(node, f"padding with {node.attrs['value']:g}", "Pad with zeros")
+    if min(padding) < 0:
+        raise writing.refuse(node, f"padding by {min(padding)}", "Use a slice to cut values off")
+    table = [[0, 0] for _ in range(rank)]
+    for position in range(len(padding) // 2):
+        axis = file_axis(rank - 1 - position, rank)
+        table[axis] = [padding[2 * position], padding[2 * position + 1]]
+    index = writing.build.stored(f"{node.name}.padding", np.asarray(table, np.int32))
+    inputs, output = [*writing.inputs(node), index], [writing.output(node)]
+    writing.build.operator(
+        "PAD", inputs, output, version=2, options=writing.build.options("PadOptions")
+    )
+
+
+@tflite_op("slice")
+def write_slice(node: Node, writing: Writing) -> None:
+    """SLICE, or STRIDED_SLICE where the step is not 1 (a built-in kernel then)."""
+    attrs, rank = node.attrs, len(node.shape)
+    axis = file_axis(attrs["axis"], rank)
+    begin, size = [0] * rank, list(file_shape(node.shape))
+    begin[axis] = attrs["start"]
+    output = [writing.output(node)]
+    first = writing.integers(f"{node.name}.begin", begin)
+    if attrs["step"] == 1:
+        inputs = [*writing.inputs(node), first, writing.integers(f"{node.name}.size", size)]
+        made = writing.build.options("SliceOptions")
+        writing.build.operator("SLICE", inputs, output, version=2, options=made)
+        return
+    end, steps = list(size), [1] * rank
+    end[axis], steps[axis] = attrs["stop"], attrs["step"]
+    inputs = [
+        *writing.inputs(node),
+        first,
+        writing.integers(f"{node.name}.end", end),
+        writing.integers(f"{node.name}.steps", steps),
+    ]
+    made = writing.build.options("StridedSliceOptions")
+    writing.build.operator("STRIDED_SLICE", inputs, output, version=2, options=made)
+
+
+@tflite_op("transpose")
+def write_transpose(node: Node, writing: Writing) -> None:
+    """TRANSPOSE; four axes are permuted in the file's layout."""
+    rank, order = len(node.shape), node.attrs["order"]
+    if rank == 4:
+        order = tuple(TO_NHWC.index(order[axis]) for axis in TO_NHWC)
+    transpose(writing, writing.inputs(node)[0], writing.output(node), order, node.name)
+
+
+@tflite_op("reshape")
+def write_reshape(node: Node, writing: Writing) -> None:
+    """RESHAPE, between transposes where the order of elements differs between the layouts."""
+    source = writing.graph[node.inputs[0]].shape
+    index = writing.inputs(node)[0]
+    if needs_transpose(source):
+        nchw = tuple(1 if size == BATCH else size for size in source)
+        turned = writing.scratch(node, "nchw", nchw)
+        transpose(writing, index, turned, TO_NCHW, f"{node.name}.nchw")
+        index = turned
+    if not needs_transpose(node.shape):
+        reshape(writing, index, writing.output(node), node.name)
+        return
+    nchw = tuple(1 if size == BATCH else size for size in node.shape)
+    flat = writing.scratch(node, "reshaped", nchw)
+    reshape(writing, index, flat, node.name)
+    transpose(writing, flat, writing.output(node), TO_NHWC, f"{node.name}.nhwc")
+
+
+@tflite_op("depth_to_space")
+def write_depth_to_space(node: Node, writing: Writing) -> None:
+    """DEPTH_TO_SPACE."""
+    made = writing.build.options("DepthToSpaceOptions", blockSize=node.attrs["block"])
+    inputs, output = writing.inputs(node), [writing.output(node)]
+    writing.build.operator("DEPTH_TO_SPACE", inputs, output, version=1, options=made)

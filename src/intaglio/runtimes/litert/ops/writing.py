@@ -4,32 +4,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from ai_edge_litert import schema_py_generated as schema
 
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.registry import Registry
-from intaglio.run.site import FUSED_ACTIVATIONS
 from intaglio.run.weights import integer_bias, integer_weight
-from intaglio.runtimes.litert.format.builder import TfliteBuilder
-from intaglio.runtimes.litert.format.layout import file_shape
+from intaglio.runtimes.litert.format.layout import Array, file_shape
 from intaglio.runtimes.litert.format.packing import pack_integers
-from intaglio.targets.target import Target
+from intaglio.runtimes.litert.ops.site import FUSED_ACTIVATIONS
 
 INT32 = QuantSpec(bits=32, symmetric=True)
-ACTIVATIONS = {
-    "NONE": schema.ActivationFunctionType.NONE,
-    "RELU": schema.ActivationFunctionType.RELU,
-    "RELU6": schema.ActivationFunctionType.RELU6,
-    "RELU_N1_TO_1": schema.ActivationFunctionType.RELU_N1_TO_1,
-}
-PADDING = {"SAME": schema.Padding.SAME, "VALID": schema.Padding.VALID}
+
+
+class Build(Protocol):
+    """A file under construction, as writers use it (format/builder.py makes it).
+
+    Writers reach the file's schema through it alone, so that kernels, which stand on the same
+    pages, need no writer's package.
+    """
+
+    @property
+    def tensors(self) -> list[Any]:
+        """The records of the tensors, in order."""
+
+    def tensor(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        kind: str,
+        params: QuantParams | None = None,
+        axis: int = 0,
+    ) -> int:
+        """Add a tensor without data; return its index."""
+
+    def stored(
+        self, name: str, values: Array, params: QuantParams | None = None, axis: int = 0
+    ) -> int:
+        """Add a tensor with data; return its index."""
+
+    def packed(
+        self, name: str, shape: tuple[int, ...], data: Array, params: QuantParams, *, bits: int
+    ) -> int:
+        """Add a tensor of 4 or 2 bits with its packed bytes; return its index."""
+
+    def options(self, kind: str, **values: Any) -> Any:
+        """Return the schema's record of an operator's options ("Conv2DOptions")."""
+
+    def operator(
+        self,
+        word: str,
+        inputs: list[int],
+        outputs: list[int],
+        *,
+        version: int,
+        options: Any = None,
+    ) -> None:
+        """Add an operator, named as in the schema ("CONV_2D")."""
 
 
 @dataclass
@@ -37,7 +73,8 @@ class Writing:
     """A graph being written.
 
     Attributes:
-        graph, encodings, target: What is written, and for whom.
+        graph, encodings: What is written.
+        target: For whom, for messages.
         build: The file under construction.
         index: Value name to its tensor in the file.
         reals: Value name to the float32 tensor that its integers are turned into.
@@ -45,8 +82,8 @@ class Writing:
 
     graph: Graph
     encodings: Encodings
-    target: Target
-    build: TfliteBuilder = field(default_factory=TfliteBuilder)
+    target: str
+    build: Build
     index: dict[str, int] = field(default_factory=dict)
     reals: dict[str, int] = field(default_factory=dict)
 
@@ -147,7 +184,7 @@ class Writing:
         """Return the error that says the file cannot hold this node, by the user's layer."""
         layer = node.source or node.name
         return UnsupportedByTarget(
-            layer, node.op, self.target.name, reason=reason, try_instead=try_instead
+            layer, node.op, self.target, reason=reason, try_instead=try_instead
         )
 
     def refuse_integers(self, node: Node) -> None:
@@ -169,18 +206,27 @@ def tflite_op(op: str) -> Callable[[Writer], Writer]:
     return TFLITE_OPS.register(op)
 
 
-def options(kind: str, **values: Any) -> Any:
-    """Return an options object of the schema ("Conv2DOptions") with its fields set."""
-    made = getattr(schema, f"{kind}T")()
-    for name, value in values.items():
-        if not hasattr(made, name):
-            raise AttributeError(f"{kind} has no field {name}")
-        setattr(made, name, value)
-    return made
-
-
-def activation_word(node: Node) -> int:
-    """Return the schema's number for a node's fused activation; NONE where saturation does it."""
+def activation_word(node: Node) -> str:
+    """Return the file's word for a node's fused activation; NONE where saturation does it."""
     activation = node.attrs.get("activation")
-    word = "NONE" if activation is None else FUSED_ACTIVATIONS.get(activation, "NONE")
-    return int(ACTIVATIONS[word])
+    return "NONE" if activation is None else FUSED_ACTIVATIONS.get(activation, "NONE")
+
+
+def transpose(writing: Writing, source: int, made: int, order: tuple[int, ...], name: str) -> None:
+    """Write TRANSPOSE: the axes of tensor `source` in an order, as tensor `made`."""
+    index = writing.integers(f"{name}.order", list(order))
+    writing.build.operator(
+        "TRANSPOSE",
+        [source, index],
+        [made],
+        version=2,
+        options=writing.build.options("TransposeOptions"),
+    )
+
+
+def reshape(writing: Writing, source: int, made: int, name: str) -> None:
+    """Write RESHAPE: tensor `source` in the shape of tensor `made`."""
+    shape = [int(size) for size in writing.build.tensors[made].shape]
+    index = writing.integers(f"{name}.shape", shape)
+    chosen = writing.build.options("ReshapeOptions", newShape=shape)
+    writing.build.operator("RESHAPE", [source, index], [made], version=1, options=chosen)

@@ -23,7 +23,6 @@ from intaglio.numerics.accumulate import FLOAT32_EXACT
 from intaglio.numerics.fused import fused_multiply_add
 from intaglio.numerics.spec import QuantParams
 from intaglio.registry import Registry
-from intaglio.run.site import centered_range
 from intaglio.runtimes.litert.ops.activation import (
     Reals,
     float32_tanh,
@@ -33,6 +32,7 @@ from intaglio.runtimes.litert.ops.activation import (
 )
 from intaglio.runtimes.litert.ops.elementwise import PRODUCT_LIMITS, mul_multiplier, unit_constant
 from intaglio.runtimes.litert.ops.pool import mean_constants
+from intaglio.targets.site import centered_range
 
 Integers = npt.NDArray[np.int64]
 Wide = npt.NDArray[np.float64]

@@ -14,19 +14,21 @@ from dataclasses import replace
 
 import torch
 
-from intaglio.calibrate.loop import Ranges
-from intaglio.calibrate.plan import Plan
 from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams
-from intaglio.runtimes.litert.ops.elementwise import SUM_RATIO_LIMITS
-from intaglio.targets.target import Target
+from intaglio.targets.runtime import Ranges
 
 MARGIN = 1.01
 """Scales are moved by some ulp afterwards (runtimes/litert/scales/nudge.py)."""
 
 
 def fit_operands(
-    graph: Graph, plan: Plan, grids: Mapping[str, QuantParams], ranges: Ranges, target: Target
+    graph: Graph,
+    plan: Plan,
+    grids: Mapping[str, QuantParams],
+    ranges: Ranges,
+    limits: tuple[float, float],
 ) -> tuple[Plan, dict[str, QuantParams]]:
     """Return plan and grids with operands' scales moved to where their sums can be computed.
 
@@ -35,9 +37,13 @@ def fit_operands(
     was zero on all images. An operand whose grid was derived from another's gets one of its own
     then. A sum's scale is raised where it is too small for an operand's: within the operand's step,
     finer ones say nothing. What is left outside the limits, the kernel refuses by name.
+
+    Args:
+        limits: Lowest ratio of an operand's scale to its sum's that the kernel takes, and the
+            lowest that is too large.
     """
     found, derived = dict(grids), dict(plan.derived)
-    low, high = SUM_RATIO_LIMITS[target.arithmetic]
+    low, high = limits
     alone = {group[0] for group in plan.groups if len(group) == 1} - set(plan.fixed)
     for node in graph:
         if node.op not in ("add", "sub") or node.name not in found:

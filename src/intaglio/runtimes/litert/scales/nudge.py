@@ -17,30 +17,29 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 
-from intaglio.calibrate.plan import Plan
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.plan import Plan, with_derived
 from intaglio.numerics.spec import QuantParams
 from intaglio.runtimes.litert.scales.agreement import AGREEMENTS
-from intaglio.targets.target import Target
 
 MOST_ULPS = 4096
 
 
 def nudge_scales(
-    graph: Graph, plan: Plan, grids: Mapping[str, QuantParams], target: Target
+    graph: Graph, plan: Plan, grids: Mapping[str, QuantParams], target: str
 ) -> dict[str, QuantParams]:
     """Return grids, derived ones included, on which every op agrees on both architectures.
+
+    Args:
+        target: Its name, for the message.
 
     Raises:
         UnsupportedByTarget: If no scale within MOST_ULPS does it; names the layer.
     """
-    found = _with_derived(graph, plan, grids)
-    if target.arithmetic != "xnnpack":
-        return found
+    found = with_derived(plan, grids)
     group_of = {name: group for group in plan.groups for name in group}
     tries: dict[str, int] = {}
     settled = False
@@ -56,7 +55,7 @@ def nudge_scales(
                 if raised is None or tries[node.name] > MOST_ULPS:
                     raise _no_scale(node, target)
                 found.update(dict.fromkeys(group_of[raised], _one_ulp_up(found[raised])))
-                found = _with_derived(graph, plan, found)
+                found = with_derived(plan, found)
     return found
 
 
@@ -75,20 +74,6 @@ def _value_to_raise(plan: Plan, group_of: Mapping[str, tuple[str, ...]], node: N
     return None
 
 
-def _with_derived(
-    graph: Graph, plan: Plan, grids: Mapping[str, QuantParams]
-) -> dict[str, QuantParams]:
-    found = dict(grids)
-    for node in graph:
-        if node.name in plan.derived:
-            source, factor = plan.derived[node.name]
-            grid = found[source]
-            # the product that the kernel forms: its multiplier is then exactly 1
-            scale = torch.tensor(np.float32(grid.step * np.float32(factor)))
-            found[node.name] = QuantParams(scale, grid.zero_point, grid.spec)
-    return found
-
-
 def _agrees(graph: Graph, node: Node, grids: Mapping[str, QuantParams]) -> bool:
     inputs = tuple(grids[name] for name in node.inputs)
     axes = node.attrs.get("axes", ())
@@ -101,11 +86,11 @@ def _one_ulp_up(params: QuantParams) -> QuantParams:
     return QuantParams(scale, params.zero_point, params.spec)
 
 
-def _no_scale(node: Node, target: Target) -> UnsupportedByTarget:
+def _no_scale(node: Node, target: str) -> UnsupportedByTarget:
     return UnsupportedByTarget(
         node.source or node.name,
         node.op,
-        target.name,
+        target,
         reason="no scale was found on which x86-64 and ARM compute the same bits",
         try_instead="Calibrate with other images (another --seed), or keep its result out of"
         " concatenations with its input",

@@ -1,4 +1,4 @@
-"""Which opened files are classifiers of one image; what is said of all others."""
+"""Which opened files are networks of one image; what is said of all others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 
 from intaglio.errors import RequestError
 from intaglio.runtimes import LITERT
-from intaglio.runtimes.litert.file.network import as_network, input_shape
+from intaglio.runtimes.litert.file.about import input_shape
 from intaglio.runtimes.litert.format.builder import Array
+from intaglio.runtimes.litert.interpreter.network import as_network
 from intaglio.runtimes.litert.interpreter.runner import End, InProcess, Opened
 from runtimes.litert.small_files import linear_file
 
@@ -28,7 +29,7 @@ class Echo:
     classes: int = 5
 
     def run(self, image: Array) -> list[Array]:
-        return [image.reshape(-1)[: self.classes]]
+        return [image.reshape(-1)[: self.classes].reshape(1, 1, self.classes)]
 
 
 def opened(taken: End = IMAGE, given: End = SCORES) -> Opened:
@@ -42,8 +43,8 @@ def test_images_are_brought_to_the_grid_and_the_layout_of_the_file() -> None:
     network = as_network(Echo(opened()), "net.tflite")
 
     assert network.input_shape == (1, 3, 4, 6)
-    assert network.classes == 5
-    assert network(images).tolist() == [[5.0] * 5, [255.0, 5.0, 5.0, 255.0, 5.0]]
+    assert network.output_shapes == ((1, 1, 5),)
+    assert network(images)[0].tolist() == [[[5.0] * 5], [[255.0, 5.0, 5.0, 255.0, 5.0]]]
 
 
 @pytest.mark.parametrize(
@@ -66,16 +67,24 @@ def test_what_takes_no_image_is_refused(taken: dict[str, Any], problem: str) -> 
     assert problem in str(caught.value)
 
 
-@pytest.mark.parametrize("shape", [(1, 2, 5), (1, 1), ()])
-def test_what_gives_no_row_of_scores_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(RequestError, match="not the scores of one classifier"):
-        as_network(Echo(opened(given=replace(SCORES, shape=shape))), "net.tflite")
+def test_integer_outputs_come_as_the_reals_that_they_stand_for() -> None:
+    grid = replace(SCORES, dtype="uint8", scale=0.5, zero_point=3)
+
+    network = as_network(Echo(opened(given=grid)), "net.tflite")
+
+    assert network(torch.full((1, 3, 4, 6), 1.0))[0].tolist() == [[[1.0] * 5]]
+
+
+def test_outputs_of_four_axes_come_in_torchs_order() -> None:
+    given = replace(SCORES, shape=(1, 2, 3, 5))
+
+    assert as_network(Echo(opened(given=given)), "net.tflite").output_shapes == ((1, 5, 2, 3),)
 
 
 def test_scores_of_another_number_than_was_said_are_refused() -> None:
     network = as_network(Echo(opened(), classes=4), "net.tflite")
 
-    with pytest.raises(RequestError, match="gives 4 scores and says 5"):
+    with pytest.raises(RequestError, match=r"gives \[1, 1, 4\] and says \[1, 1, 5\]"):
         network(torch.zeros(1, 3, 4, 6))
 
 

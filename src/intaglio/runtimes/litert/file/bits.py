@@ -1,42 +1,40 @@
-"""Which encodings a file can hold: those of simulated schemes it cannot."""
+"""Which bits a file can hold: those of simulated schemes it cannot."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
-from intaglio.runtimes.litert.low_bits import runs_as_matrix
 from intaglio.targets.target import Target
 
 ACTIVATION_BITS = 8
 
 
-def refuse_unheld(graph: Graph, encodings: Encodings, target: Target) -> None:
-    """Raise UnsupportedByTarget for the first layer whose values or weight a file cannot hold."""
+def unheld(graph: Graph, encodings: Encodings, target: Target) -> Iterator[UnsupportedByTarget]:
+    """Yield an error for each layer whose values or weight a file cannot hold."""
     for node in graph:
         value, weight = encodings.activations.get(node.name), encodings.weights.get(node.name)
         if value is not None and value.spec.bits != ACTIVATION_BITS:
             held = f"the file holds {ACTIVATION_BITS}"
-            raise _unheld(
+            yield _unheld(
                 node, f"its values have {value.spec.bits} bits and {held}", encodings, target
             )
-        if weight is not None and not _holds(graph, node, weight.spec.bits, target):
+        elif weight is not None and not _holds(graph, node, weight.spec.bits, target):
             held = "the file holds 8"
             lower = sorted(target.weight_bits - {8}, reverse=True)
             if lower:
-                widths = " and ".join(map(str, lower))
-                held += f", and {widths} in pointwise convolutions and linear layers whose rows"
-                held += " of weights fill whole bytes"
-            raise _unheld(
+                held += f", and {' and '.join(map(str, lower))} in {target.low_bit_layers}"
+            yield _unheld(
                 node, f"its weight has {weight.spec.bits} bits and {held}", encodings, target
             )
 
 
 def _holds(graph: Graph, node: Node, bits: int, target: Target) -> bool:
-    if bits == 8:
-        return True
-    shape = graph.param(node, "weight").shape
-    return bits in target.weight_bits and runs_as_matrix(node, shape, bits)
+    return bits in target.weight_bits and target.holds(
+        node, graph.param(node, "weight").shape, bits
+    )
 
 
 def _unheld(node: Node, reason: str, encodings: Encodings, target: Target) -> UnsupportedByTarget:

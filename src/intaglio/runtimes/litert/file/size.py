@@ -21,36 +21,27 @@ FILE_BYTES, LAYER_BYTES, NODE_BYTES = 2000, 310, 145
 FLOAT_BYTES = 4
 
 
-def file_size_bytes(graph: Graph, bits: Mapping[str, int]) -> int:
+def size_bytes(graph: Graph, bits: Mapping[str, int]) -> int:
     """Return what a file of the graph takes, without metadata.
+
+    The packed integers of a weight are counted in whole bytes; rows are whole bytes there.
 
     Args:
         graph: A lowered graph.
         bits: Layer to bits of its weight; layers without an entry stay in float.
     """
-    return fixed_bytes(graph, bits) + sum(
-        weight_bytes(graph, name, width) for name, width in bits.items()
-    )
-
-
-def weight_bytes(graph: Graph, layer: str, bits: int) -> int:
-    """Return what the packed integers of a layer's weight take; rows are whole bytes there."""
-    return -(-graph.param(graph[layer], "weight").numel() * bits // 8)
-
-
-def fixed_bytes(graph: Graph, layers: Mapping[str, int]) -> int:
-    """Return what a file takes beside the integers of the weights of `layers`."""
     total, lengths = FILE_BYTES, set()
     for node in graph:
         if node.op not in WEIGHTED:
             total += NODE_BYTES + len(node.name) + _constant_bytes(graph, node)
             continue
         total += LAYER_BYTES + 3 * len(node.name)
-        if node.name in layers:
-            total += CHANNEL_BYTES * node.channels
+        count = graph.param(node, "weight").numel()
+        if node.name in bits:
+            total += CHANNEL_BYTES * node.channels - (-count * bits[node.name] // 8)
             lengths.add(node.channels)
         else:
-            total += FLOAT_BYTES * (graph.param(node, "weight").numel() + node.channels)
+            total += FLOAT_BYTES * (count + node.channels)
     return total + ZERO_POINT_BYTES * sum(lengths)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.format.builder import TfliteBuilder
-from intaglio.runtimes.litert.interpreter.runtime import open_interpreter
+from intaglio.runtimes.litert.interpreter.program import open_plain
 
 
 def silence_greeting() -> None:
@@ -21,7 +20,7 @@ def silence_greeting() -> None:
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        open_interpreter(_smallest_file(), LITERT)
+        open_plain(_smallest_file(), is_reference=False)
     finally:
         os.dup2(kept, 2)
         os.close(kept)

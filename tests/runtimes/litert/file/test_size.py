@@ -7,10 +7,11 @@ import functools
 import pytest
 
 from architectures import captured_zoo
-from intaglio.calibrate import low_bit_layers, make_plan, trial_encodings
-from intaglio.methods.bits.file_size import file_size_bytes
+from calibrate.planned import planned
+from intaglio.calibrate import low_bit_layers, trial_encodings
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
+from intaglio.runtimes.litert.file.size import size_bytes
 from intaglio.runtimes.litert.file.write import write_tflite
 from intaglio.runtimes.litert.lower.lower import lower
 from methods.quantized import calibrated
@@ -27,11 +28,11 @@ def lowered(model: str):
 def sizes(graph, bits: int, keep_float=()) -> tuple[int, int]:
     """Return (by the rule, as written)."""
     graph = graph.copy()
-    low = {name: bits for name in low_bit_layers(graph)} if not keep_float else {}
-    plan = make_plan(graph, LITERT, "mixed", weight_bits=low, keep_float=keep_float)
+    low = {name: bits for name in low_bit_layers(graph, LITERT)} if not keep_float else {}
+    graph, plan = planned(graph, LITERT, "mixed", weight_bits=low, keep_float=keep_float)
     content = write_tflite(graph, trial_encodings(graph, plan, LITERT), LITERT)
     widths = {name: spec.bits for name, spec in plan.weights.items()}
-    return file_size_bytes(graph, widths), len(content)
+    return size_bytes(graph, widths), len(content)
 
 
 @pytest.mark.slow

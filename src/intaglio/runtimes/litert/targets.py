@@ -1,0 +1,213 @@
+"""LiteRT's two targets: through the XNNPACK delegate, and by the reference kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from intaglio.errors import RequestError
+from intaglio.host.files import RESULT_FILES
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.plan import Plan, with_derived
+from intaglio.numerics.scheme import PER_TENSOR
+from intaglio.numerics.spec import QuantParams, QuantSpec
+from intaglio.ops.moving import shares_a_grid
+from intaglio.runtimes.litert import low_bits
+from intaglio.runtimes.litert.check import check_file
+from intaglio.runtimes.litert.file.about import input_shape, stored_about
+from intaglio.runtimes.litert.file.metadata import file_metadata, fitting_labels, with_labels
+from intaglio.runtimes.litert.file.refusals import refusals
+from intaglio.runtimes.litert.file.size import size_bytes
+from intaglio.runtimes.litert.file.write import write_tflite
+from intaglio.runtimes.litert.format.layout import file_shape
+from intaglio.runtimes.litert.format.verify import verify
+from intaglio.runtimes.litert.interpreter.isolated import isolated
+from intaglio.runtimes.litert.interpreter.network import as_network
+from intaglio.runtimes.litert.interpreter.quiet import silence_greeting
+from intaglio.runtimes.litert.interpreter.runner import IN_PROCESS, InProcess, Opener
+from intaglio.runtimes.litert.lower.lower import lower
+from intaglio.runtimes.litert.ops.activation import prescribed
+from intaglio.runtimes.litert.ops.elementwise import SUM_RATIO_LIMITS
+from intaglio.runtimes.litert.ops.ends import quantize_input
+from intaglio.runtimes.litert.ops.site import Arithmetic, kernels_of
+from intaglio.runtimes.litert.scales.fit_operands import fit_operands
+from intaglio.runtimes.litert.scales.nudge import nudge_scales
+from intaglio.targets.runtime import (
+    About,
+    CheckCounts,
+    Grids,
+    IntegerNetwork,
+    Lowered,
+    Ranges,
+    Refusal,
+    Runner,
+)
+from intaglio.targets.site import KernelMaker
+from intaglio.targets.target import TARGETS, Target
+
+FILE_NAME = "model.tflite"
+RESULT_FILES.register(FILE_NAME)("the integer network")
+SCHEMES = tuple(
+    scheme + suffix for suffix in ("", PER_TENSOR) for scheme in ("w8a8", "w4a8", "w2a8", "mixed")
+)
+"""FULLY_CONNECTED takes int4 and int2 weights."""
+
+
+@dataclass(frozen=True)
+class Litert(Target):
+    """LiteRT with one of its two arithmetics; see `Runtime` for the functions.
+
+    Attributes:
+        arithmetic: Of the kernels that run a file.
+    """
+
+    arithmetic: Arithmetic = "xnnpack"
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether the reference kernels run a file, without a delegate."""
+        return self.arithmetic == "reference"
+
+    def lower(self, graph: Graph) -> Lowered:
+        """Return a canonical graph whose every node is a tensor of the file."""
+        lowered = graph.copy()
+        return Lowered(lowered, lower(lowered))
+
+    def refusals(self, graph: Graph, plan: Plan) -> list[Refusal]:
+        """Return every layer that a file cannot hold."""
+        return refusals(graph, plan, self)
+
+    def shares(self, graph: Graph, node: Node) -> bool:
+        """Whether the node moves values: pools and resizes are among them."""
+        return shares_a_grid(graph, node)
+
+    def prescribed(self, op: str, spec: QuantSpec) -> QuantParams | None:
+        """Return the grid of a sigmoid's or tanh's result."""
+        return prescribed(op, spec)
+
+    def holds(self, node: Node, shape: tuple[int, ...], bits: int) -> bool:
+        """Whether the weight has 8 bits, or the layer is a matrix product whose rows fill bytes."""
+        return low_bits.holds(node, shape, bits)
+
+    def bias_limit(self, bits: int) -> int:
+        """Return how large a bias may be; sums of products fit beside it in the accumulator."""
+        return low_bits.bias_limit(bits)
+
+    def settle_scales(
+        self, graph: Graph, plan: Plan, grids: Grids, ranges: Ranges, *, trial: bool = False
+    ) -> tuple[Plan, Grids]:
+        """Return scales of sums' operands within the limits; those on which x86-64 and ARM agree.
+
+        The reference kernels are the same on both.
+        """
+        if trial:
+            return plan, with_derived(plan, grids)
+        limits = SUM_RATIO_LIMITS[self.arithmetic]
+        plan, grids = fit_operands(graph, plan, grids, ranges, limits)
+        if self.is_reference:
+            return plan, with_derived(plan, grids)
+        return plan, nudge_scales(graph, plan, grids, self.name)
+
+    @cached_property
+    def kernels(self) -> Mapping[str, KernelMaker]:
+        """Op to what makes its integer kernel."""
+        return kernels_of(self.arithmetic)
+
+    def quantize_input(self, values: Tensor, params: QuantParams) -> Tensor:
+        """Return reals as centered integers, as QUANTIZE makes them."""
+        return quantize_input(values, params, self.arithmetic)
+
+    def size_bytes(self, graph: Graph, bits: Mapping[str, int]) -> int:
+        """Return what a file takes, without metadata: right to one part in a hundred."""
+        return size_bytes(graph, bits)
+
+    def write(self, graph: Graph, encodings: Encodings, io: str, about: About) -> dict[str, bytes]:
+        """Return the .tflite, with metadata that mobile libraries read."""
+        named = file_metadata(
+            graph, about.preprocess, about.labels, scheme=about.scheme, model=about.model
+        )
+        content = write_tflite(graph, encodings, self, io=io, metadata=named)
+        return {FILE_NAME: with_labels(content, fitting_labels(graph, about.labels))}
+
+    @contextmanager
+    def open(self, files: Mapping[str, bytes], *, where: str | None = None) -> Iterator[Runner]:
+        """Give the file opened; in a child process where it was read from a disk."""
+        with self._opener(files, where) as opener:
+            yield as_network(opener.open(files[FILE_NAME]), where or IN_PROCESS)
+
+    def about(self, files: Mapping[str, bytes], *, where: str) -> About:
+        """Return what the file's own buffer says."""
+        verify(files[FILE_NAME], where)
+        return stored_about(files[FILE_NAME], where)
+
+    def check(
+        self,
+        files: Mapping[str, bytes],
+        twin: IntegerNetwork,
+        batches: Iterable[Tensor],
+        *,
+        where: str | None = None,
+    ) -> CheckCounts:
+        """Run the file, and a copy with its inner tensors exposed, and compare."""
+        with self._opener(files, where) as opener:
+            if where is not None:
+                _require_same_input(files[FILE_NAME], twin, where)
+            counts = check_file(files[FILE_NAME], twin, batches, opener)
+        if not self.is_reference and (counts.partitions != 1 or counts.builtin):
+            counts.remarks.append(_slower(counts))
+        return counts
+
+    def quiet(self) -> None:
+        """Keep the delegate's greeting from standard error."""
+        silence_greeting()
+
+    @contextmanager
+    def _opener(self, files: Mapping[str, bytes], where: str | None) -> Iterator[Opener]:
+        if where is None:
+            yield InProcess(self)
+            return
+        verify(files[FILE_NAME], where)
+        with isolated(self, where=where) as opener:
+            yield opener
+
+
+def _require_same_input(content: bytes, twin: IntegerNetwork, where: str) -> None:
+    own = file_shape((1, *twin.graph[twin.graph.inputs[0]].shape[1:]))
+    given = input_shape(content)
+    if given != own:
+        raise RequestError(f"{where} takes {list(given)}, its twin {list(own)}: not a pair")
+
+
+def _slower(counts: CheckCounts) -> str:
+    ops = ", ".join(sorted(set(counts.builtin)))
+    outside = f"{len(counts.builtin)} ops ({ops}) run outside the delegate, in"
+    return (
+        f"{outside if ops else 'the delegate runs the network in'} {counts.partitions}"
+        " partitions: exact, but slower"
+    )
+
+
+LITERT = Litert(
+    name="litert",
+    runtime="ai-edge-litert 2.3.0 (XNNPACK)",
+    description="LiteRT's default interpreter, x86-64 and 64-bit ARM",
+    file_name=FILE_NAME,
+    schemes=SCHEMES,
+    low_bit_layers=low_bits.WHERE,
+)
+LITERT_REFERENCE = Litert(
+    name="litert-reference",
+    runtime="ai-edge-litert 2.3.0 (reference kernels)",
+    description="LiteRT's reference kernels (BUILTIN_REF)",
+    file_name=FILE_NAME,
+    schemes=SCHEMES,
+    low_bit_layers=low_bits.WHERE,
+    arithmetic="reference",
+)
+for _target in (LITERT, LITERT_REFERENCE):
+    TARGETS.register(_target.name)(_target)
