@@ -27,7 +27,7 @@ from intaglio.report import (
     IntegerSide,
     KeptFloat,
     Report,
-    Step,
+    StepRow,
     measure_layers,
     output_sqnr_db,
 )
@@ -126,8 +126,8 @@ def report(compressed: Compressed) -> Report:
         ),
         check=CheckResult(64, values_compared=123_456, mismatches=0, runtime=LITERT.runtime),
         steps=[
-            Step("canonicalize", 0.21349, 401.26, {"fold_batch_norm": 5, "remove_noop": 0}),
-            Step("calibrate", 12.0),
+            StepRow("canonicalize", 0.21349, 401.26, {"fold_batch_norm": 5, "remove_noop": 0}),
+            StepRow("calibrate", 12.0),
         ],
         layers=layers,
         kept_float=[KeptFloat("softmax", "kept outside the integer graph unless asked")],

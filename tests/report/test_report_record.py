@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intaglio.errors import IntaglioError, RequestError
-from intaglio.report import FloatSide, IntegerSide, Layer, Report, Step
+from intaglio.report import FloatSide, IntegerSide, LayerRow, Report, StepRow
 from mutants import mutants
 
 
@@ -82,7 +82,7 @@ def test_an_accuracy_without_images_is_refused():
 
 
 def row(**figures):
-    return Layer("conv", "conv2d", "", [-1, 8, 4, 4], 8, 8, 100, 10, **figures)
+    return LayerRow("conv", "conv2d", "", [-1, 8, 4, 4], 8, 8, 100, 10, **figures)
 
 
 def test_a_layer_without_noise_is_null_and_one_not_measured_has_no_key(report):
@@ -121,7 +121,7 @@ def test_nan_and_minus_infinity_are_refused_with_their_place(report, value):
 
 
 def test_a_value_that_json_lacks_is_refused_with_its_place(report):
-    broken = replace(report, steps=[Step("fold", 1.0, changed={"count": np.int64(3)})])
+    broken = replace(report, steps=[StepRow("fold", 1.0, changed={"count": np.int64(3)})])
 
     with pytest.raises(IntaglioError, match=r"report\.steps\[0\]\.changed\.count is a int64"):
         broken.to_dict()
@@ -202,7 +202,7 @@ def test_any_name_and_figure_survives_the_way_through_json(name, sqnr, seconds):
         *("0.1.0", name, "litert", "r", "w8a8", "none", {}),
         float=FloatSide(0, 0, 0),
         integer=IntegerSide(),
-        steps=[Step(name, seconds, changed=name)],
+        steps=[StepRow(name, seconds, changed=name)],
         layers=[replace(row(sqnr_db=sqnr), name=name)],
     )
 

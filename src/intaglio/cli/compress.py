@@ -34,7 +34,7 @@ from intaglio.job.result import Result
 from intaglio.read.source import PROGRAM_ENDING, Network, find_network
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.settings import Settings
-from intaglio.report import Step, print_report
+from intaglio.report import StepRow, print_report
 
 
 def compress(
@@ -201,14 +201,14 @@ def _compressed(request: _Request, network: Network, progress: Progress) -> Resu
     return _annotated(result, request, network, missed)
 
 
-def _captured(network: Network, progress: Progress) -> tuple[Graph, Step]:
+def _captured(network: Network, progress: Progress) -> tuple[Graph, StepRow]:
     progress.begin("capture", None)
     began = time.perf_counter()
     try:
         graph = network.capture()
     finally:
         progress.end()
-    return graph, Step("capture", time.perf_counter() - began, peak_mb())
+    return graph, StepRow("capture", time.perf_counter() - began, peak_mb())
 
 
 def class_count(graph: Graph) -> int:

@@ -27,7 +27,7 @@ from intaglio.recipe.recipe import Recipe, find_recipe
 from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
 from intaglio.report.layers import measure_layers, output_sqnr_db
 from intaglio.report.parts import Ailment
-from intaglio.report.record import IntegerSide, KeptFloat, Report, Step
+from intaglio.report.record import IntegerSide, KeptFloat, Report, StepRow
 from intaglio.run.twin import build_twin
 from intaglio.targets.runtime import About, require_match
 
@@ -85,7 +85,7 @@ def compress_graph(
     evaluate: Any = None,
     recipe: str | Recipe | None = None,
     options: Options | None = None,
-    steps: Sequence[Step] = (),
+    steps: Sequence[StepRow] = (),
 ) -> Result:
     """Return the integer network of a graph that `capture` made: `compress` from there on.
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from intaglio.host.memory import peak_mb
 from intaglio.host.progress import Progress, Silent
-from intaglio.report.parts import Step
+from intaglio.report.parts import StepRow
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ class Recorder:
     """Tells the progress of steps and remembers them for the report."""
 
     progress: Progress = field(default_factory=Silent)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[StepRow] = field(default_factory=list)
 
     def step(
         self,
@@ -42,7 +42,7 @@ class Recorder:
             self.progress.end()
         seconds = time.perf_counter() - began
         said = _counts(made) if changed is None else changed(made)
-        self.steps.append(Step(name, seconds, peak_mb(), said))
+        self.steps.append(StepRow(name, seconds, peak_mb(), said))
         return made
 
 

@@ -8,9 +8,9 @@ from intaglio.report.record import (
     FloatSide,
     IntegerSide,
     KeptFloat,
-    Layer,
+    LayerRow,
     Report,
-    Step,
+    StepRow,
 )
 from intaglio.report.text import print_report, summary_lines
 
@@ -20,9 +20,9 @@ __all__ = [
     "FloatSide",
     "IntegerSide",
     "KeptFloat",
-    "Layer",
+    "LayerRow",
     "Report",
-    "Step",
+    "StepRow",
     "measure_layers",
     "output_sqnr_db",
     "print_report",

@@ -14,7 +14,7 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops.convolution import WEIGHTED
-from intaglio.report.parts import Layer
+from intaglio.report.parts import LayerRow
 from intaglio.run.float import run_float
 from intaglio.run.twin import IMAGES_AT_ONCE, Twin
 
@@ -34,7 +34,7 @@ class Tally:
     clipped: int = 0
 
 
-def measure_layers(graph: Graph, twin: Twin, batches: Iterable[Tensor]) -> list[Layer]:
+def measure_layers(graph: Graph, twin: Twin, batches: Iterable[Tensor]) -> list[LayerRow]:
     """Return one row for every value of the twin's graph but constants, in its order.
 
     The SQNR of a value is accumulated: both networks run freely, so that it holds the errors of all
@@ -62,7 +62,7 @@ def measure_layers(graph: Graph, twin: Twin, batches: Iterable[Tensor]) -> list[
     return [_with_figures(row, tallies, graph) for row in rows]
 
 
-def output_sqnr_db(layers: Iterable[Layer], outputs: Iterable[str]) -> float | None:
+def output_sqnr_db(layers: Iterable[LayerRow], outputs: Iterable[str]) -> float | None:
     """Return the SQNR of the network's outputs in dB, the lowest of several; None: not measured."""
     wanted = set(outputs)
     found = [row.sqnr_db for row in layers if row.name in wanted and row.sqnr_db is not None]
@@ -152,7 +152,7 @@ def _refuse_non_finite(tally: Tally, node: Node) -> None:
         )
 
 
-def _rows(twin: Twin) -> list[Layer]:
+def _rows(twin: Twin) -> list[LayerRow]:
     macs, params = count_macs(twin.graph), count_params(twin.graph)
     return [
         _row(twin, node, macs[node.name], params[node.name])
@@ -161,10 +161,10 @@ def _rows(twin: Twin) -> list[Layer]:
     ]
 
 
-def _row(twin: Twin, node: Node, macs: int, params: int) -> Layer:
+def _row(twin: Twin, node: Node, macs: int, params: int) -> LayerRow:
     weight = twin.encodings.weights.get(node.name)
     grid = twin.encodings.activations.get(node.name)
-    return Layer(
+    return LayerRow(
         name=node.name,
         op=node.op,
         source=node.source,
@@ -178,7 +178,7 @@ def _row(twin: Twin, node: Node, macs: int, params: int) -> Layer:
     )
 
 
-def _with_figures(row: Layer, tallies: Mapping[str, Tally], graph: Graph) -> Layer:
+def _with_figures(row: LayerRow, tallies: Mapping[str, Tally], graph: Graph) -> LayerRow:
     tally = tallies.get(row.name)
     if tally is None or not tally.values:
         return replace(row, note=NOT_MEASURED if row.name in graph.nodes else NOT_IN_FLOAT)

@@ -115,7 +115,7 @@
     const shown = layout(byRange.checked ? "channels, widest first" : "output channel", "weight");
     shown.bargap = low.length > 150 ? 0 : 0.2;
     Plotly.react(place, [trace], shown, config);
-    for (const row of document.querySelectorAll("#layers tbody tr")) {
+    for (const row of document.querySelectorAll("tr[data-name]")) {
       row.classList.toggle("chosen", row.dataset.name === select.value);
     }
   }
@@ -133,14 +133,14 @@
   }
 
   // a cell without a figure stays behind all others, whichever way the column is sorted
-  function sortRows(key) {
+  function sortRows(table, key) {
     const descending = key.startsWith("-");
-    const heads = [...document.querySelectorAll("#layers thead th")];
-    const column = heads.findIndex((head) => head.dataset.key === key.replace(/^-/, ""));
-    if (column < 0) return;
-    const numeric = heads[column].classList.contains("number");
-    const value = (row) => row.children[column].dataset.value.replace(/^(-?)inf$/, "$1Infinity");
-    const body = document.querySelector("#layers tbody");
+    const heads = [...table.querySelectorAll("thead th")];
+    const head = heads.find((each) => each.dataset.key === key.replace(/^-/, ""));
+    if (!head) return;
+    const numeric = head.classList.contains("number");
+    const value = (row) => row.children[head.cellIndex].dataset.value.replace(/^(-?)inf$/, "$1Infinity");
+    const body = table.tBodies[0];
     const rows = [...body.rows].sort(function (a, b) {
       const first = value(a), second = value(b);
       if (first === "" || second === "") return (first === "") - (second === "");
@@ -148,27 +148,30 @@
       return compare(first, second, numeric) * (descending ? -1 : 1);
     });
     body.append(...rows);
-    heads.forEach((head) => head.removeAttribute("aria-sort"));
-    heads[column].setAttribute("aria-sort", descending ? "descending" : "ascending");
+    heads.forEach((each) => each.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", descending ? "descending" : "ascending");
   }
 
-  for (const head of document.querySelectorAll("#layers thead th")) {
-    head.querySelector("button").addEventListener("click", function () {
-      const again = head.getAttribute("aria-sort") === "ascending";
-      const key = (again ? "-" : "") + head.dataset.key;
-      remember("sort", key);
-      sortRows(key);
-    });
+  // every table has its own word in the address
+  for (const table of document.querySelectorAll("table.sortable")) {
+    for (const head of table.querySelectorAll("thead th")) {
+      head.querySelector("button").addEventListener("click", function () {
+        const again = head.getAttribute("aria-sort") === "ascending";
+        const key = (again ? "-" : "") + head.dataset.key;
+        remember(table.dataset.word, key);
+        sortRows(table, key);
+      });
+    }
+    if (state.has(table.dataset.word)) sortRows(table, state.get(table.dataset.word));
   }
   for (const button of document.querySelectorAll("button.pick")) {
     button.addEventListener("click", function () {
       choose(button.dataset.layer);
-      select.scrollIntoView({ behavior: "smooth", block: "center" });
+      if (select) select.scrollIntoView({ behavior: "smooth", block: "center" });
     });
   }
   const sqnrPlot = document.getElementById("sqnr-plot");
   if (sqnrPlot) drawSqnr(sqnrPlot);
-  if (state.has("sort")) sortRows(state.get("sort"));
   if (select) {
     select.addEventListener("change", () => choose(select.value));
     byRange.addEventListener("change", drawWeights);

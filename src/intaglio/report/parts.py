@@ -145,7 +145,7 @@ class DataSource:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepRow:
     """One step of the recipe as it ran.
 
     Attributes:
@@ -162,7 +162,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerRow:
     """One value of the network: how it is stored, what it costs, and what quantization did to it.
 
     Attributes:
@@ -284,8 +284,8 @@ class ReportData:
     float: FloatSide
     integer: IntegerSide
     check: CheckResult | None = field(default=None, metadata=ABSENT)
-    steps: Many[Step] = field(default_factory=list)
-    layers: Many[Layer] = field(default_factory=list)
+    steps: Many[StepRow] = field(default_factory=list)
+    layers: Many[LayerRow] = field(default_factory=list)
     kept_float: Many[KeptFloat] = field(default_factory=list)
     attempts: Many[Attempt] = field(default_factory=list)
     doctor: Many[Ailment] | None = field(default=None, metadata=ABSENT)

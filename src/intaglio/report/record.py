@@ -16,9 +16,9 @@ from intaglio.report.parts import (
     FloatSide,
     IntegerSide,
     KeptFloat,
-    Layer,
+    LayerRow,
     ReportData,
-    Step,
+    StepRow,
 )
 from intaglio.report.plain import from_plain, to_plain
 from intaglio.report.text import as_text
@@ -29,9 +29,9 @@ __all__ = [
     "FloatSide",
     "IntegerSide",
     "KeptFloat",
-    "Layer",
+    "LayerRow",
     "Report",
-    "Step",
+    "StepRow",
 ]
 
 

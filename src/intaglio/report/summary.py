@@ -1,127 +1,107 @@
-"""A report in words: the rows and sentences that the terminal and the page both show."""
+"""The sections that open the report: what was made, how it compares, and whether it was checked."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import JsonValue
+from intaglio.report.parts import DataSource, ReportData
+from intaglio.report.section import Cell, Claim, Column, Facts, Section, Table, TableRow
+from intaglio.report.words import (
+    changed_text,
+    count_text,
+    decibel_text,
+    images_text,
+    megabyte_text,
+    percent_text,
+    points_text,
+    smaller_text,
+)
 
-from intaglio.report.parts import CheckResult, DataSource, Layer, ReportData
-
-MISSING = "–"
-DOCTOR_COLUMNS = ("cause", "layer", "remedy")
-ATTEMPT_COLUMNS = ("added", "outcome", "same class", "top-1", "SQNR", "seconds")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One line of the float / integer comparison; `change` is empty where it says nothing."""
-
-    label: str
-    float_side: str
-    integer_side: str
-    change: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The outcome of the bit-for-bit check in one sentence."""
-
-    state: Literal["exact", "differs", "absent"]
-    sentence: str
+TITLE = "Summary"
+LABELS_SHOWN = 6
+SIDES = ("float", "integer")
 
 
-def identity_rows(report: ReportData) -> list[tuple[str, str]]:
-    """Return (label, text) lines: what was compressed, for what, and with which images."""
-    rows = [
+def identity_section(report: ReportData, labels: Sequence[str]) -> Section:
+    """Return what was compressed, for what, with which images, and into which classes."""
+    facts = [
         ("Model", report.model),
         ("Target", f"{report.target}: {report.runtime}"),
         ("Scheme", report.scheme),
         ("Calibration", data_text(report.data)),
     ]
     if report.preprocess:
-        rows.append(("Preprocess", changed_text(report.preprocess)))
-    rows.append(("intaglio", report.intaglio))
-    return rows
+        facts.append(("Preprocess", changed_text(report.preprocess)))
+    facts.append(("intaglio", report.intaglio))
+    if labels:
+        shown = ", ".join(labels[:LABELS_SHOWN]) + (", ..." if len(labels) > LABELS_SHOWN else "")
+        facts.append(("Classes", f"{len(labels):,}: {shown}"))
+    return Section("identity", TITLE, Facts(tuple(facts)))
 
 
-def comparison_rows(report: ReportData) -> list[Comparison]:
+def comparison_section(report: ReportData) -> Section:
     """Return the float / integer comparison; accuracy only where something was evaluated."""
     real, integer = report.float, report.integer
-    images = _images_text(real.n, integer.n)
+    images = images_text(real.n, integer.n)
     rows = [
-        Comparison(
+        _compared(
             f"{label}{images}",
             percent_text(getattr(real, key)),
             percent_text(getattr(integer, key)),
-            _points_text(getattr(real, key), getattr(integer, key)),
+            points_text(getattr(real, key), getattr(integer, key)),
         )
         for key, label in (("top1", "Top-1"), ("top5", "Top-5"))
         if getattr(real, key) is not None or getattr(integer, key) is not None
     ]
     if integer.agreement is not None:
-        rows.append(Comparison("Same class as float", "", percent_text(integer.agreement)))
+        rows.append(_compared("Same class as float", "", percent_text(integer.agreement)))
     if integer.logits_sqnr_db is not None:
-        rows.append(Comparison("Output SQNR", "", decibel_text(integer.logits_sqnr_db)))
-    rows.append(
-        Comparison(
+        rows.append(_compared("Output SQNR", "", decibel_text(integer.logits_sqnr_db)))
+    rows += [
+        _compared(
             "Size",
             megabyte_text(real.size_bytes),
             megabyte_text(integer.size_bytes),
-            _smaller_text(real.size_bytes, integer.size_bytes),
-        )
-    )
-    rows.append(Comparison("Multiply-accumulates", count_text(real.macs), ""))
-    rows.append(Comparison("Parameters", count_text(real.params), ""))
-    return rows
-
-
-def attempt_rows(report: ReportData) -> list[tuple[str, ...]]:
-    """Return what a search tried: name, outcome, agreement, top-1, output SQNR, seconds."""
-    return [
-        (
-            attempt.name,
-            "kept" if attempt.kept else (attempt.why or "rolled back"),
-            percent_text(attempt.agreement),
-            percent_text(attempt.top1),
-            decibel_text(attempt.sqnr_db),
-            f"{attempt.seconds:.1f}",
-        )
-        for attempt in report.attempts
+            smaller_text(real.size_bytes, integer.size_bytes),
+        ),
+        _compared("Multiply-accumulates", count_text(real.macs)),
+        _compared("Parameters", count_text(real.params)),
     ]
+    columns = (
+        Column("figure", "", breaks="words"),
+        *(Column(title, title, numeric=True) for title in (*SIDES, "change")),
+    )
+    return Section("comparison", TITLE, Table(columns, tuple(rows)))
 
 
-def attempts_title(report: ReportData) -> str:
-    """Return the title of that table: on how many images the attempts were judged."""
-    return f"Search, judged on {report.attempts[0].n:,} images that nothing was tuned on"
+def _compared(label: str, real: str, integer: str = "", change: str = "") -> TableRow:
+    sides = zip(SIDES, (real, integer), strict=True)
+    told = ", ".join(f"{side} {text}" for side, text in sides if text)
+    return TableRow(
+        tuple(Cell(text) for text in (label, real, integer, change)),
+        line=f"{label}: {told}" + (f" ({change})" if change else ""),
+    )
 
 
-def doctor_title(report: ReportData) -> str:
-    """Return what the doctor looked at, and that nothing was found where that is so."""
-    title = f"Doctor, {report.doctor_images or 0:,} of the images looked at"
-    return title if report.doctor else f"{title}: none of the known causes found"
-
-
-def doctor_rows(report: ReportData) -> list[tuple[str, ...]]:
-    """Return what still ails the network, the worst first: cause, layer, remedy."""
-    return [(row.cause, row.layer, row.remedy) for row in report.doctor or []]
-
-
-def verdict(check: CheckResult | None) -> Verdict:
+def check_section(report: ReportData) -> Section:
     """Return whether file and twin agreed."""
+    return Section("verdict", "Check", _claim(report))
+
+
+def _claim(report: ReportData) -> Claim:
+    check = report.check
     if check is None:
-        return Verdict("absent", "The file was not compared with its twin.")
+        return Claim("absent", "The file was not compared with its twin.")
     if not check.values_compared:
-        return Verdict("absent", f"No value was compared ({check.runtime}).")
+        return Claim("absent", f"No value was compared ({check.runtime}).")
     over = f"{check.values_compared:,} values of {check.images:,} images ({check.runtime})"
     if check.mismatches:
-        return Verdict("differs", f"{check.mismatches:,} mismatches in {over}.")
+        return Claim("differs", f"{check.mismatches:,} mismatches in {over}.")
     taken, equal = check.border_values or 0, check.border_equal or 0
     given = f", given {border_text(taken, equal)}" if taken else ""
-    return Verdict("exact", f"0 mismatches in {over}: file and twin agree in every bit{given}.")
+    return Claim("exact", f"0 mismatches in {over}: file and twin agree in every bit{given}.")
 
 
 def border_text(taken: int, equal: int) -> str:
@@ -131,12 +111,6 @@ def border_text(taken: int, equal: int) -> str:
         f"the runtime's own {taken:,} values behind layers in float ({share:.2f} % of them are the"
         " twin's too)"
     )
-
-
-def worst_layers(layers: list[Layer], count: int) -> list[Layer]:
-    """Return the `count` layers of lowest SQNR, worst first; layers without noise are left out."""
-    noisy = [row for row in layers if row.sqnr_db is not None and row.sqnr_db != math.inf]
-    return sorted(noisy, key=lambda row: row.sqnr_db or 0.0)[:count]
 
 
 def data_text(data: Literal["none"] | DataSource) -> str:
@@ -149,69 +123,3 @@ def data_text(data: Literal["none"] | DataSource) -> str:
     if data.skipped:
         parts.append(f"{data.skipped:,} unreadable images skipped")
     return ", ".join(parts)
-
-
-def changed_text(changed: JsonValue | Mapping[str, JsonValue]) -> str:
-    """Return what a step changed; counts that are 0 and parts that are off are left out."""
-    if changed is None:
-        return MISSING
-    if isinstance(changed, Mapping):
-        kept = {key: value for key, value in changed.items() if value not in (0, None)}
-        return ", ".join(f"{key} {changed_text(value)}" for key, value in kept.items()) or "nothing"
-    if isinstance(changed, list | tuple):
-        return "/".join(str(item) for item in changed) or "nothing"
-    return str(changed)
-
-
-def percent_text(value: float | None) -> str:
-    """Return "80.31 %"."""
-    return MISSING if value is None else f"{value:.2f} %"
-
-
-def decibel_text(value: float | None) -> str:
-    """Return "23.4 dB", or "exact" where there is no noise."""
-    if value is None:
-        return MISSING
-    return "exact" if value == math.inf else f"{value:.1f} dB"
-
-
-def megabyte_text(size_bytes: int | None) -> str:
-    """Return "3.94 MB" (10^6 bytes); kilobytes (10^3) below a tenth of a megabyte."""
-    if size_bytes is None:
-        return MISSING
-    return f"{size_bytes / 1e6:.2f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
-
-
-def count_text(count: int) -> str:
-    """Return "300.77 M" for large counts, all digits for those below a million."""
-    return f"{count / 1e6:,.2f} M" if count >= 1_000_000 else f"{count:,}"
-
-
-def layer_title(layer: Layer) -> str:
-    """Return the name by which the user knows a layer."""
-    return layer.source or layer.name
-
-
-def bits_text(layer: Layer) -> str:
-    """Return "w8a8", "a8" for a layer without weights, or "float"."""
-    if layer.activation_bits is None:
-        return "float"
-    weight = "" if layer.weight_bits is None else f"w{layer.weight_bits}"
-    return f"{weight}a{layer.activation_bits}"
-
-
-def _images_text(first: int | None, second: int | None) -> str:
-    counts = list(dict.fromkeys(f"{n:,}" for n in (first, second) if n is not None))
-    return f" (n = {' / '.join(counts)})" if counts else ""
-
-
-def _points_text(real: float | None, integer: float | None) -> str:
-    if real is None or integer is None:
-        return ""
-    return f"{integer - real:+.2f} points"
-
-
-def _smaller_text(real: int, integer: int | None) -> str:
-    if not integer or not real:
-        return ""
-    return f"{real / integer:.2f}x smaller" if real > integer else f"{integer / real:.2f}x larger"

@@ -1,4 +1,4 @@
-"""The report on a terminal: a summary, the steps, and the layers that quantization hurt most.
+"""The report on a terminal, as plain text, and as plain lines; one renderer for a kind of section.
 
 Names come from the user's network and files. They are shown as they are, never read as rich's
 markup, and characters that would steer the terminal are shown as "?".
@@ -7,170 +7,152 @@ markup, and characters that would steer the terminal are shown as "?".
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.table import Table as Grid
 from rich.text import Text
 
-from intaglio.report.parts import Layer, ReportData
-from intaglio.report.summary import (
-    ATTEMPT_COLUMNS,
-    DOCTOR_COLUMNS,
-    MISSING,
-    attempt_rows,
-    attempts_title,
-    bits_text,
-    changed_text,
-    comparison_rows,
-    count_text,
-    decibel_text,
-    doctor_rows,
-    doctor_title,
-    identity_rows,
-    layer_title,
-    verdict,
-    worst_layers,
+from intaglio.report.parts import ReportData
+from intaglio.report.section import (
+    Claim,
+    Column,
+    Facts,
+    Plot,
+    Remarks,
+    Section,
+    Table,
+    TableRow,
 )
+from intaglio.report.sections import sections
 
-WORST = 8
 PLAIN_WIDTH = 100
-VERDICT_STYLES = {"exact": "bold green", "differs": "bold red", "absent": "yellow"}
+CLAIM_STYLES = {"exact": "bold green", "differs": "bold red", "absent": "yellow"}
 
 
-def print_report(report: ReportData, console: Console) -> None:
-    """Print the report's tables on `console`."""
-    console.print(_identity_table(report))
-    console.print(_comparison_table(report))
-    outcome = verdict(report.check)
-    console.print(_text(f"Check: {outcome.sentence}", VERDICT_STYLES[outcome.state]))
-    for sentence in _remarks(report):
-        console.print(_text(sentence, "yellow"))
-    if report.doctor:
-        console.print(_doctor_table(report))
-    elif report.doctor is not None:
-        console.print(_text(doctor_title(report)))
-    if report.attempts:
-        console.print(_attempts_table(report))
-    if report.steps:
-        console.print(_steps_table(report))
-    worst = worst_layers(report.layers, WORST)
-    if worst:
-        console.print(_layers_table(worst))
+def print_report(report: ReportData, console: Console, *, extra: Sequence[Section] = ()) -> None:
+    """Print the report's tables on `console`, with the sections that a task adds."""
+    print_sections(sections(report, extra=extra), console)
 
 
-def as_text(report: ReportData) -> str:
+def as_text(report: ReportData, *, extra: Sequence[Section] = ()) -> str:
     """Return the report's tables as plain text, PLAIN_WIDTH columns wide."""
     file = io.StringIO()
     console = Console(
         file=file, width=PLAIN_WIDTH, color_system=None, force_terminal=False, legacy_windows=False
     )
-    print_report(report, console)
+    print_report(report, console, extra=extra)
     return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
 
 
-def summary_lines(report: ReportData) -> list[str]:
+def summary_lines(report: ReportData, *, extra: Sequence[Section] = ()) -> list[str]:
     """Return the summary as plain lines, one fact each, for logs and pipes."""
-    lines = [f"{label}: {text}" for label, text in identity_rows(report)]
-    for row in comparison_rows(report):
-        sides = [
-            f"{side} {text}"
-            for side, text in (("float", row.float_side), ("integer", row.integer_side))
-            if text
-        ]
-        change = f" ({row.change})" if row.change else ""
-        lines.append(f"{row.label}: {', '.join(sides)}{change}")
-    lines.append(f"Check: {verdict(report.check).sentence}")
-    lines.extend(_remarks(report))
-    if report.doctor is not None:
-        lines.append(doctor_title(report))
-        lines += [
-            f"Doctor: {cause} in {layer}: {remedy}" for cause, layer, remedy in doctor_rows(report)
-        ]
-    return [_printable(line) for line in lines]
+    return plain_lines(sections(report, extra=extra))
 
 
-def _remarks(report: ReportData) -> list[str]:
-    kept = [f"Kept in float: {row.name}: {row.why}" for row in report.kept_float]
-    refused = [] if report.check is None else report.check.refused
-    return [
-        *kept,
-        *(f"Not compared: {layer}" for layer in refused),
-        *(f"Warning: {warning}" for warning in report.warnings),
+def print_sections(shown: Sequence[Section], console: Console) -> None:
+    """Print sections on `console`.
+
+    The first one opens the report and has no heading; sections under one heading print it once.
+    Tables of which only the worst is shown come last, where a terminal is read.
+    """
+    said = shown[0].title if shown else ""
+    for section in sorted(shown, key=_is_cut_short):
+        title = "" if section.title == said else (section.told or section.title)
+        said = section.title
+        for renderable in _renderables(section, title):
+            console.print(renderable)
+
+
+def plain_lines(shown: Sequence[Section]) -> list[str]:
+    """Return what the summary's sections say, one fact a line."""
+    return [_printable(line) for section in shown if section.plain for line in _lines(section)]
+
+
+def _is_cut_short(section: Section) -> bool:
+    return isinstance(section.body, Table) and section.body.worst is not None
+
+
+def _renderables(section: Section, title: str) -> list[RenderableType]:
+    match section.body:
+        case Facts() as body:
+            return [_facts(body, title)]
+        case Claim() as body:
+            return [_text(f"{section.title}: {body.sentence}", CLAIM_STYLES[body.state])]
+        case Remarks() as body:
+            return [_text(remark.sentence, "yellow") for remark in body.remarks]
+        case Table() as body:
+            return _table(body, title)
+        case Plot():
+            return []
+
+
+def _lines(section: Section) -> list[str]:
+    match section.body:
+        case Facts() as body:
+            return [f"{label}: {text}" for label, text in body.facts]
+        case Claim() as body:
+            return [f"{section.title}: {body.sentence}"]
+        case Remarks() as body:
+            return [remark.sentence for remark in body.remarks]
+        case Table() as body:
+            told = [section.told] if section.told else []
+            return told + [row.line or _line(section.title, body, row) for row in body.rows]
+        case Plot():
+            return []
+
+
+def _line(title: str, table: Table, row: TableRow) -> str:
+    """Return a row as "title: name: heading text, heading text"; empty cells are left out."""
+    said = [
+        f"{column.title} {cell.text}"
+        for place, (column, cell) in enumerate(zip(table.columns, row.cells, strict=True))
+        if cell.text and place != table.head
     ]
+    return f"{title}: {row.cells[table.head].text}: {', '.join(said)}"
 
 
-def _identity_table(report: ReportData) -> Table:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for label, text in identity_rows(report):
-        table.add_row(_text(label), _text(text))
-    return table
-
-
-def _comparison_table(report: ReportData) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("")
-    for title in ("float", "integer", "change"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in comparison_rows(report):
-        cells = (row.label, row.float_side, row.integer_side, row.change)
-        table.add_row(*(_text(cell) for cell in cells))
-    return table
-
-
-def _doctor_table(report: ReportData) -> Table:
-    table = Table(title=doctor_title(report), title_justify="left", box=box.SIMPLE_HEAD)
-    for column in DOCTOR_COLUMNS:
-        table.add_column(column, overflow="fold")
-    for row in doctor_rows(report):
-        table.add_row(*(_text(cell) for cell in row))
-    return table
-
-
-def _attempts_table(report: ReportData) -> Table:
-    table = Table(title=attempts_title(report), title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ATTEMPT_COLUMNS:
-        table.add_column(column, overflow="fold", justify="left")
-    for row in attempt_rows(report):
-        table.add_row(*(_text(cell) for cell in row))
-    return table
-
-
-def _steps_table(report: ReportData) -> Table:
-    table = Table(title="Steps", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("step", no_wrap=True)
-    table.add_column("seconds", justify="right")
-    table.add_column("peak MB", justify="right")
-    table.add_column("changed", overflow="fold")
-    for step in report.steps:
-        peak = MISSING if step.peak_mb is None else f"{step.peak_mb:,.0f}"
-        cells = (step.name, f"{step.seconds:.2f}", peak, changed_text(step.changed))
-        table.add_row(*(_text(cell) for cell in cells))
-    return table
-
-
-def _layers_table(layers: list[Layer]) -> Table:
-    table = Table(
-        title="Lowest SQNR (errors of the layers before included)",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
+def _facts(body: Facts, title: str) -> Grid:
+    grid = Grid(
+        title=_title(title), title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0)
     )
-    table.add_column("layer", overflow="fold")
-    table.add_column("op", no_wrap=True)
-    for title in ("bits", "SQNR", "MACs"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in layers:
-        cells = (
-            layer_title(row),
-            row.op,
-            bits_text(row),
-            decibel_text(row.sqnr_db),
-            count_text(row.macs),
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in body.facts:
+        grid.add_row(_text(label), _text(text))
+    return grid
+
+
+def _table(table: Table, title: str) -> list[RenderableType]:
+    rows, places = list(table.rows), list(range(len(table.columns)))
+    if table.worst is not None:
+        title, rows = table.worst.title, [table.rows[place] for place in table.worst.rows]
+        keys = [column.key for column in table.columns]
+        places = [keys.index(key) for key in table.worst.columns]
+    elif not rows:
+        return [_text(title)] if title else []
+    return [_grid(title, [table.columns[p] for p in places], rows, places)] if rows else []
+
+
+def _grid(
+    title: str, columns: Sequence[Column], rows: Sequence[TableRow], places: Sequence[int]
+) -> Grid:
+    grid = Grid(title=_title(title), title_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        grid.add_column(
+            _text(column.title),
+            justify="right" if column.numeric else "left",
+            no_wrap=column.numeric or column.breaks == "never",
+            overflow="fold" if column.breaks == "anywhere" else "ellipsis",
         )
-        table.add_row(*(_text(cell) for cell in cells))
-    return table
+    for row in rows:
+        grid.add_row(*(_text(row.cells[place].text) for place in places))
+    return grid
+
+
+def _title(title: str) -> Text | None:
+    return _text(title, "table.title") if title else None
 
 
 def _text(value: str, style: str = "") -> Text:

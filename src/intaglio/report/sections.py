@@ -1,0 +1,139 @@
+"""The sections of the report, in one list that the terminal and the page both walk.
+
+A new section is a function here or in a file of its own, and a line in `sections`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from intaglio.report.layer_sections import (
+    WeightRanges,
+    layers_section,
+    sqnr_section,
+    weights_section,
+)
+from intaglio.report.parts import ReportData
+from intaglio.report.section import Cell, Column, Remark, Remarks, Section, Table, TableRow
+from intaglio.report.summary import check_section, comparison_section, identity_section
+from intaglio.report.words import MISSING, changed_text, decibel_text, percent_text
+
+
+def sections(
+    report: ReportData,
+    weight_ranges: WeightRanges | None = None,
+    labels: Sequence[str] | None = None,
+    *,
+    extra: Sequence[Section] = (),
+) -> list[Section]:
+    """Return all there is to show of a report, in order.
+
+    Args:
+        report: What to show.
+        weight_ranges: As `intaglio.report.layers.weight_ranges` returns them; without them no
+            weights are plotted.
+        labels: Names of the classes, in order, where they are known.
+        extra: Sections that a task adds; they follow what the user should know, ahead of everything
+            that goes into the network.
+    """
+    ranges = weight_ranges or {}
+    found = [
+        identity_section(report, labels or ()),
+        comparison_section(report),
+        check_section(report),
+        remarks_section(report),
+        *extra,
+        doctor_section(report),
+        sqnr_section(report),
+        weights_section(report, ranges),
+        layers_section(report, ranges),
+        attempts_section(report),
+        steps_section(report),
+    ]
+    return [section for section in found if section is not None]
+
+
+def headline(report: ReportData) -> tuple[str, str]:
+    """Return the report's own title: the network, and what it was compressed for."""
+    return report.model, f"{report.scheme} for {report.target} ({report.runtime})"
+
+
+def remarks_section(report: ReportData) -> Section | None:
+    """Return what stayed in float, what was not compared, and all warnings; None without any."""
+    refused = [] if report.check is None else report.check.refused
+    remarks = (
+        *(Remark(layer.why, "Kept in float", layer.name) for layer in report.kept_float),
+        *(Remark(layer, "Not compared") for layer in refused),
+        *(Remark(warning) for warning in report.warnings),
+    )
+    return Section("remarks", "To know", Remarks(remarks)) if remarks else None
+
+
+def doctor_section(report: ReportData) -> Section | None:
+    """Return what still ails the network, the worst first; None where the doctor was not asked."""
+    if report.doctor is None:
+        return None
+    told = f"Doctor, {report.doctor_images or 0:,} of the images looked at"
+    if not report.doctor:
+        told += ": none of the known causes found"
+    columns = tuple(Column(title, title) for title in ("cause", "layer", "remedy"))
+    rows = tuple(
+        TableRow(
+            tuple(Cell(text) for text in (found.cause, found.layer, found.remedy)),
+            line=f"Doctor: {found.cause} in {found.layer}: {found.remedy}",
+        )
+        for found in report.doctor
+    )
+    return Section("doctor", "Doctor", Table(columns, rows), told=told)
+
+
+def attempts_section(report: ReportData) -> Section | None:
+    """Return what a search tried, in order; None where nothing was searched."""
+    if not report.attempts:
+        return None
+    titles = ("added", "outcome", "same class", "top-1", "SQNR", "seconds")
+    rows = [
+        (
+            attempt.name,
+            "kept" if attempt.kept else (attempt.why or "rolled back"),
+            percent_text(attempt.agreement),
+            percent_text(attempt.top1),
+            decibel_text(attempt.sqnr_db),
+            f"{attempt.seconds:.1f}",
+        )
+        for attempt in report.attempts
+    ]
+    images = report.attempts[0].n
+    return Section(
+        "attempts",
+        f"Search, judged on {images:,} images that nothing was tuned on",
+        Table(
+            tuple(Column(title, title) for title in titles),
+            tuple(TableRow(tuple(Cell(text) for text in row)) for row in rows),
+        ),
+        plain=False,
+    )
+
+
+def steps_section(report: ReportData) -> Section | None:
+    """Return the recipe's steps as they ran; None where none is known."""
+    if not report.steps:
+        return None
+    columns = (
+        Column("step", "step", breaks="never"),
+        Column("seconds", "seconds", numeric=True),
+        Column("peak", "peak MB", numeric=True),
+        Column("changed", "changed"),
+    )
+    rows = tuple(
+        TableRow(
+            (
+                Cell(step.name),
+                Cell(f"{step.seconds:.2f}", step.seconds),
+                Cell(MISSING if step.peak_mb is None else f"{step.peak_mb:,.0f}", step.peak_mb),
+                Cell(changed_text(step.changed)),
+            )
+        )
+        for step in report.steps
+    )
+    return Section("steps", "Steps", Table(columns, rows), plain=False)
