@@ -21,7 +21,7 @@ from intaglio.host.progress import Progress, told
 from intaglio.ir.graph import Graph
 from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
 from intaglio.read.source import Network, find_network
-from intaglio.recipe.settings import DEFAULT_SCHEME, DEFAULT_SEED
+from intaglio.recipe.settings import DEFAULT_SEED
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
 
@@ -63,7 +63,7 @@ def doctor(
     chosen = DEFAULT_SEED if seed is None else seed
     request = _Request(
         target=wanted,
-        scheme=known_scheme(scheme or DEFAULT_SCHEME, wanted).name,
+        scheme=known_scheme(scheme or wanted.schemes[0], wanted).name,
         calibration=_opened(data, apply, limit or USUAL_LIMIT, chosen),
         evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
         apply=apply,

@@ -16,7 +16,6 @@ from intaglio.errors import RequestError
 from intaglio.host.files import MARK
 from intaglio.ir.graph import BATCH, Graph
 from intaglio.read.source import find_network
-from intaglio.recipe.settings import DEFAULT_SCHEME
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.zoo import ZOO
 
@@ -45,7 +44,7 @@ def inspect(
     else:
         wanted = TARGETS[target or DEFAULT_TARGET]
         graph = _captured(model, weights, input_shape, seed or 0, as_json=as_json)
-    found = inspect_graph(graph, wanted, scheme or DEFAULT_SCHEME)
+    found = inspect_graph(graph, wanted, scheme or wanted.schemes[0])
     if as_json:
         print_json(found.to_dict())
     else:

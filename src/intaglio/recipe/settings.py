@@ -15,7 +15,7 @@ from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
 
 DEFAULT_RECIPE = "auto"
-DEFAULT_SCHEME, DEFAULT_SEED = "w8a8", 0
+DEFAULT_SEED = 0
 DEFAULT_MAX_DROP, DEFAULT_MINUTES = 1.0, 10.0
 TUNING_IMAGES, TUNING_IMAGES_LOW_BITS = 256, 1000
 """With few bits rounding matters more, and overfits: the error of the late layers of a MobileNetV2
@@ -55,7 +55,7 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     io = options.io or recipe.io or found.io_forms[0]
     if io not in found.io_forms:
         raise UnknownName(f"unknown io '{io}': known: {', '.join(found.io_forms)}")
-    scheme = known_scheme(options.scheme or recipe.scheme or DEFAULT_SCHEME, found)
+    scheme = known_scheme(options.scheme or recipe.scheme or found.schemes[0], found)
     _refuse_undecided_bits(scheme, recipe)
     return Settings(
         recipe,
