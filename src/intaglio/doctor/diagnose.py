@@ -24,7 +24,7 @@ from intaglio.doctor.saturation import find_saturation
 from intaglio.doctor.unequal_ranges import find_unequal_ranges
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
-from intaglio.methods.steps.state import State
+from intaglio.methods.steps.state import Quantized
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.runtimes.litert.file.write import write_tflite
@@ -91,7 +91,7 @@ def diagnose(
 
 def findings_for_report(
     captured: Graph,
-    state: State,
+    state: Quantized,
     images: Tensor,
     *,
     total: int,
@@ -101,7 +101,7 @@ def findings_for_report(
 
     Args:
         captured: As `capture` made it.
-        state: The network, planned and calibrated, whatever steps were done.
+        state: The network, whatever steps were done.
         images: A few of the calibration images, [N, C, H, W], N >= 1.
         total: How many calibration images there were.
         preprocess: What was done to the images.
@@ -109,7 +109,7 @@ def findings_for_report(
     graph = state.reference
     evidence = observe(captured, graph, [images])
     judged = evidence.kept[:IMAGES_IN_REPORT]
-    case = Case(captured, graph, state.planned, state.statistics, judged, evidence, state.encoded)
+    case = Case(captured, graph, state.plan, state.statistics, judged, evidence, state.encodings)
     return list(_findings(case, preprocess, total))
 
 
