@@ -66,8 +66,8 @@ def test_the_file_fits_the_size_and_uses_most_of_it(network):
 
 def test_bits_are_the_best_of_all_choices_within_the_size(network):
     state, context = network
-    options = possible_bits(state.graph, state.encoded)
-    harms = layer_sensitivity(state.graph, state.encoded, context, options=options)
+    options = possible_bits(state.graph, state.encodings)
+    harms = layer_sensitivity(state.graph, state.encodings, context, options=options)
     size = file_size_bytes(state.graph, dict.fromkeys(options, 8)) - 9_000
 
     found = chosen_bits(state.graph, harms, size)
@@ -103,7 +103,8 @@ def test_what_counts_as_harm_can_be_chosen():
 def test_convolutions_with_a_window_keep_eight_bits_however_small_the_file(network):
     state, context = network
     least = file_size_bytes(
-        state.graph, {name: min(b) for name, b in possible_bits(state.graph, state.encoded).items()}
+        state.graph,
+        {name: min(b) for name, b in possible_bits(state.graph, state.encodings).items()},
     )
 
     made = AllocateBits(max_size_bytes=least)(state, context)
@@ -114,7 +115,7 @@ def test_convolutions_with_a_window_keep_eight_bits_however_small_the_file(netwo
 
 def test_a_size_that_no_choice_fits_is_refused_with_the_least_one(network):
     state, context = network
-    bits = {name: min(b) for name, b in possible_bits(state.graph, state.encoded).items()}
+    bits = {name: min(b) for name, b in possible_bits(state.graph, state.encodings).items()}
     least = file_size_bytes(state.graph, bits)
 
     with pytest.raises(RequestError, match=f"the smallest choice of bits takes {least},"):
@@ -135,7 +136,7 @@ def test_without_a_size_the_file_is_as_large_as_with_w4a8(network):
 
 def test_plan_and_scales_say_the_same_and_two_bits_use_all_four_levels(network):
     state, _ = network
-    pointwise = [name for name, b in possible_bits(state.graph, state.encoded).items() if 2 in b]
+    pointwise = [name for name, b in possible_bits(state.graph, state.encodings).items() if 2 in b]
 
     made = with_bits(state, {pointwise[0]: 4, pointwise[1]: 2})
 
@@ -169,10 +170,10 @@ def test_the_rounded_network_s_file_and_twin_agree_on_every_bit(network):
 
 def test_the_search_is_no_worse_than_all_layers_at_four_bits_in_the_same_size(network):
     state, context = network
-    options = possible_bits(state.graph, state.encoded)
+    options = possible_bits(state.graph, state.encodings)
     four = {name: 4 if 4 in bits else 8 for name, bits in options.items()}
     size = file_size_bytes(state.graph, four)
-    harms = layer_sensitivity(state.graph, state.encoded, context, options=options)
+    harms = layer_sensitivity(state.graph, state.encodings, context, options=options)
 
     found = chosen_bits(state.graph, harms, size)
 
