@@ -63,13 +63,15 @@ NumbersMade = TypeVar("NumbersMade", bound=NumbersStep)
 @overload
 def register_step(
     name: str, phase: Literal["structure"], *, needs: tuple[str, ...] = ..., alters: bool = ...
-) -> Callable[[type[StructureMade]], type[StructureMade]]: ...
+) -> Callable[[type[StructureMade]], type[StructureMade]]:
+    """Return a decorator for a step on structure."""
 
 
 @overload
 def register_step(
     name: str, phase: Literal["numbers"], *, needs: tuple[str, ...] = ..., alters: bool = ...
-) -> Callable[[type[NumbersMade]], type[NumbersMade]]: ...
+) -> Callable[[type[NumbersMade]], type[NumbersMade]]:
+    """Return a decorator for a step on numbers."""
 
 
 def register_step(
