@@ -13,9 +13,9 @@ from benchmarks.networks import Subject
 from intaglio.data.images import batches, draw, open_dataset
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
-from intaglio.job.quantize import Prepared, quantize_network
+from intaglio.job.quantize import quantize_network
 from intaglio.job.recorder import Recorder
-from intaglio.methods.steps.state import State
+from intaglio.methods.steps.state import Prepared, Quantized
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.read.module.export import capture
@@ -82,7 +82,7 @@ def measured(row: Row, seed: int, place: Place) -> dict[str, Any]:
     began, began_cpu = time.perf_counter(), time.process_time()
     state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
-    twin = build_twin(state.graph, state.encoded, settings.target)
+    twin = build_twin(state.graph, state.encodings, settings.target)
     return {
         "model": row.subject.model,
         "scheme": row.scheme,
@@ -104,7 +104,7 @@ def lowered(captured: Graph) -> Prepared:
     graph = captured.copy()
     canonicalize(graph)
     lower(graph)
-    return Prepared(graph, channel_statistics(captured))
+    return Prepared(graph, graph, channel_statistics(captured))
 
 
 def _named(step: dict[str, Any]) -> str:
@@ -127,10 +127,10 @@ def judged(twin: Twin, place: Place) -> dict[str, Any]:
     }
 
 
-def written(state: State, twin: Twin, place: Place) -> dict[str, Any]:
+def written(state: Quantized, twin: Twin, place: Place) -> dict[str, Any]:
     """Return the file's size and mismatches; nothing for a scheme that no file holds."""
     try:
-        content = write_tflite(state.graph, state.encoded, LITERT)
+        content = write_tflite(state.graph, state.encodings, LITERT)
     except UnsupportedByTarget:
         return {"file_bytes": None, "mismatches": None}
     counts = check_file(content, twin, [place.judge.images[:CHECKED]])

@@ -28,7 +28,7 @@ from intaglio.job.recorder import Recorder
 from intaglio.methods.bits.search_bits import Harms, chosen_bits, with_bits
 from intaglio.methods.bits.sensitivity import layer_sensitivity, possible_bits
 from intaglio.methods.rounding.second_order import RoundSecondOrder
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe
 from intaglio.recipe.settings import settle
@@ -45,7 +45,7 @@ METADATA_BYTES = 3_000
 class Measured:
     """A calibrated network, not rounded yet, and the harm of each layer at each of its bits."""
 
-    state: State
+    state: Quantized
     harms: Harms
     context: Context
     seconds: float
@@ -70,9 +70,9 @@ def measured_harms(place: Place, images: Tensor, seed: int) -> Measured:
     prepared = lowered(place.captured)
     state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
     context = Context(images, settings.target, seed)
-    options = possible_bits(state.graph, state.encoded)
+    options = possible_bits(state.graph, state.encodings)
     began = time.perf_counter()
-    harms = layer_sensitivity(state.reference, state.encoded, context, options=options)
+    harms = layer_sensitivity(state.reference, state.encodings, context, options=options)
     return Measured(state, harms, context, time.perf_counter() - began)
 
 
@@ -83,13 +83,13 @@ def row_at(size_bytes: int, found: Measured, place: Place) -> dict[str, Any]:
     bits = chosen_bits(found.state.graph, found.harms, size_bytes - METADATA_BYTES)
     state = RoundSecondOrder()(with_bits(found.state, bits), context)
     seconds = time.perf_counter() - began
-    twin = build_twin(state.graph, state.encoded, context.target)
+    twin = build_twin(state.graph, state.encodings, context.target)
     layers = Counter(bits.values())
     return {
         "model": V2.model,
         "asked_bytes": size_bytes,
         "layers_at_8_4_2": [layers[8], layers[4], layers[2]],
-        "images": len(context.images),
+        "images": len(context.tuning_images),
         "seed": context.seed,
         **judged(twin, place),
         "search_seconds": round(found.seconds, 1),

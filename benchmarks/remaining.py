@@ -39,7 +39,7 @@ def main() -> None:
     settings = Settings(recipe, LITERT, scheme="w8a8", calibrator="mse", io="float", seed=0)
     images = torch.cat(list(V2.images(V2.calibration, IMAGES)))
     state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
-    graph, encodings = state.reference, state.encoded
+    graph, encodings = state.reference, state.encodings
     context = Context(images, LITERT)
     weights = layer_sensitivity(
         graph, encodings, context, options={name: [8] for name in encodings.weights}

@@ -37,6 +37,7 @@ def test_labels_stay_with_their_images():
     found = held([(X[:25], Y[:25]), (X[25:], Y[25:])])
 
     assert found.labels.tolist() == numbers(found.judged)
+    assert found.tuning_labels.tolist() == numbers(found.tuning)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,7 @@ def test_labels_stay_with_their_images():
 )
 def test_what_is_no_label_for_every_image_is_none(data):
     assert held(data).labels is None
+    assert held(data).tuning_labels is None
 
 
 def test_no_more_are_read_than_asked_for():
@@ -61,13 +63,17 @@ def test_no_more_are_read_than_asked_for():
     found = held(endless(), count=24, share=0.0)
 
     assert len(found.tuning) == 24
+    assert found.tuning_labels is None
     assert len(found.judged) == 0
 
 
 def test_too_few_images_are_all_used_for_tuning():
-    found = held(X[: LEAST_TO_SPLIT - 1])
+    few = LEAST_TO_SPLIT - 1
 
-    assert len(found.tuning) == LEAST_TO_SPLIT - 1
+    found = held([(X[:few], Y[:few])])
+
+    assert len(found.tuning) == few
+    assert found.tuning_labels.tolist() == list(range(few))
     assert len(found.judged) == 0
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from calibrate.planned import plan_of
 from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Prepared, Quantized
+from intaglio.numerics.affine import params_from_range
+from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
 from intaglio.runtimes import LITERT
@@ -47,7 +52,7 @@ def random_images(count: int, size: int = 16, seed: int = 1) -> Tensor:
 
 def calibrated(
     scheme: str = "w8a8", *, module: nn.Module | None = None, images: Tensor | None = None
-) -> tuple[State, Context]:
+) -> tuple[Quantized, Context]:
     """Return a calibrated state of a network, and a context with its tuning images."""
     images = random_images(24) if images is None else images
     graph = capture(module or separable(), images[:1])
@@ -56,4 +61,15 @@ def calibrated(
     plan = plan_of(graph, LITERT, scheme)
     ranges = observe_ranges(graph, plan, [images], calibrator=CALIBRATORS["minmax"])
     encodings = choose_encodings(graph, plan, ranges, LITERT)
-    return State(graph, graph, {}, plan, encodings), Context(images, LITERT)
+    return Quantized(Prepared(graph, graph), plan, encodings), Context(images, LITERT)
+
+
+def with_activation_bits(state: Quantized, bits: int) -> Quantized:
+    """Return the state with the same ranges on grids of so many bits, which no scheme holds."""
+
+    def widened(grid: QuantParams) -> QuantParams:
+        low, high = (grid.scale * (end - grid.zero) for end in (grid.spec.qmin, grid.spec.qmax))
+        return params_from_range(low, high, QuantSpec(bits=bits))
+
+    grids = {name: widened(grid) for name, grid in state.encodings.activations.items()}
+    return replace(state, encodings=Encodings(grids, state.encodings.weights))

@@ -10,6 +10,7 @@ from intaglio.cli.options import LARGEST_SEED
 from intaglio.data.dataset import Dataset, draw
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
+from intaglio.recipe.needs import refuse_unmet_needs
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe, find_recipe
 from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
@@ -53,18 +54,17 @@ def calibration_data(
     """Return the images of --data to calibrate with.
 
     Raises:
-        RequestError: If there are none, as every recipe of this version needs some.
+        RequestError: If there are none, as every recipe of this version needs some, or the recipe
+            has a step that needs what the command line does not give.
     """
     if data is None and evaluated:
         raise RequestError(
             "--eval without --data: give one of --data DIR (images to calibrate with) and --data"
             " none (no image is opened for that)"
         )
-    if data is None or data == NO_DATA:
-        raise RequestError(
-            f"recipe '{recipe.name}' needs images to calibrate with: give --data DIR, a folder, a"
-            " .csv manifest or a .parquet file"
-        )
+    has = set() if data is None or data == NO_DATA else {"images", "labels"}
+    refuse_unmet_needs(recipe, has)
+    assert data is not None, "every recipe needs images"
     return draw(open_dataset(data), limit, seed)
 
 

@@ -22,11 +22,13 @@ class HeldImages:
         tuning: What methods may look at, [N, C, H, W].
         judged: What only decides between their results, [M, C, H, W]; none where M is 0.
         labels: Class indices of `judged`, [M] int64, or None.
+        tuning_labels: Those of `tuning`, [N] int64, or None.
     """
 
     tuning: Tensor
     judged: Tensor
     labels: Tensor | None = None
+    tuning_labels: Tensor | None = None
 
 
 def hold_images(
@@ -55,10 +57,10 @@ def hold_images(
     known = [part for part in labels if part is not None]
     classes = torch.cat(known) if len(known) == len(labels) else None
     if judged_share == 0.0 or seen < LEAST_TO_SPLIT:
-        return HeldImages(together, together[:0])
+        return HeldImages(together, together[:0], tuning_labels=classes)
     order = torch.randperm(seen, generator=torch.Generator().manual_seed(seed))
     apart = max(1, round(seen * judged_share))
     chosen, rest = order[:apart].sort().values, order[apart:].sort().values
-    return HeldImages(
-        together[rest], together[chosen], None if classes is None else classes[chosen]
-    )
+    if classes is None:
+        return HeldImages(together[rest], together[chosen])
+    return HeldImages(together[rest], together[chosen], classes[chosen], classes[rest])

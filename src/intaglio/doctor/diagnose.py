@@ -23,7 +23,7 @@ from intaglio.doctor.saturation import find_saturation
 from intaglio.doctor.unequal_ranges import find_unequal_ranges
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
-from intaglio.methods.steps.state import State
+from intaglio.methods.steps.state import Quantized
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.scheme import Scheme
 from intaglio.passes.canonicalize import canonicalize
@@ -91,7 +91,7 @@ def diagnose(
 
 def findings_for_report(
     captured: Graph,
-    state: State,
+    state: Quantized,
     images: Tensor,
     *,
     target: Target,
@@ -102,7 +102,7 @@ def findings_for_report(
 
     Args:
         captured: As `capture` made it.
-        state: The network, planned and calibrated, whatever steps were done.
+        state: The network, whatever steps were done.
         images: A few of the calibration images, [N, C, H, W], N >= 1.
         target: The runtime.
         total: How many calibration images there were.
@@ -114,12 +114,12 @@ def findings_for_report(
     case = Case(
         captured,
         graph,
-        state.planned,
+        state.plan,
         target,
         state.statistics,
         judged,
         evidence,
-        state.encoded,
+        state.encodings,
     )
     return list(_findings(case, preprocess, total))
 

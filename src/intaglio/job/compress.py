@@ -13,22 +13,23 @@ from intaglio.calibrate.float_islands import is_float_tail
 from intaglio.data.batches import Data, FirstImages, image_batches
 from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
-from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.job.ladder import search
 from intaglio.job.outcome import Outcome, evaluated, first_report, used_recipe
-from intaglio.job.quantize import Prepared, calibrated, planned, prepare_network, quantize_network
+from intaglio.job.quantize import calibrated, prepare_network, quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
-from intaglio.methods.steps.state import State
+from intaglio.methods.steps.state import Prepared, Quantized
+from intaglio.methods.steps.steps import is_altered
 from intaglio.read.module.export import capture
+from intaglio.recipe.needs import refuse_unmet_needs
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe, find_recipe
 from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
 from intaglio.report.layers import measure_layers, output_sqnr_db
-from intaglio.report.parts import Ailment
+from intaglio.report.parts import Ailment, LayerRow
 from intaglio.report.record import IntegerSide, KeptFloat, Report, StepRow
-from intaglio.run.twin import build_twin
+from intaglio.run.twin import Twin, build_twin
 from intaglio.targets.runtime import About, require_match
 
 CHECK_IMAGES = 8
@@ -64,17 +65,9 @@ def compress(
         RequestError: If something asked for is wrong; its kinds say what (intaglio.errors).
         MismatchError: If file and twin disagree: a defect of ours, the file is not handed out.
     """
-    chosen = _chosen(recipe)
-    wishes = options or Options()
-    settings, recorder = settle(chosen, target, wishes), Recorder(wishes.progress)
-    if data is None:
-        raise RequestError(
-            f"recipe '{chosen.name}' calibrates with images and there are none: give data"
-            " (--data DIR)"
-        )
-    graph = recorder.step("capture", lambda: capture(model, example_input))
-    run = _Run(settings, wishes, recorder)
-    return _compress_graph(graph, run, data=data, evaluate=evaluate)
+    run = _run(recipe, target, options, data=data)
+    graph = run.recorder.step("capture", lambda: capture(model, example_input))
+    return _compress_graph(graph, run, evaluate)
 
 
 def compress_graph(
@@ -92,14 +85,8 @@ def compress_graph(
     Args:
         steps: What was done before, to stand first in the report's steps.
     """
-    wishes = options or Options()
-    settings = settle(_chosen(recipe), target, wishes)
-    run = _Run(settings, wishes, Recorder(wishes.progress, list(steps)))
-    return _compress_graph(captured, run, data=data, evaluate=evaluate)
-
-
-def _chosen(recipe: str | Recipe | None) -> Recipe:
-    return recipe if isinstance(recipe, Recipe) else find_recipe(recipe or DEFAULT_RECIPE)
+    run = _run(recipe, target, options, data=data, steps=steps)
+    return _compress_graph(captured, run, evaluate)
 
 
 @dataclass(frozen=True)
@@ -108,21 +95,44 @@ class _Run:
 
     settings: Settings
     options: Options
+    data: Data
     recorder: Recorder
 
 
-def _compress_graph(captured: Graph, run: _Run, *, data: Data, evaluate: Any) -> Result:
+def _run(
+    recipe: str | Recipe | None,
+    target: str | None,
+    options: Options | None,
+    *,
+    data: Data | None,
+    steps: Sequence[StepRow] = (),
+) -> _Run:
+    """Return what holds for a run, once it is certain that its recipe has what it needs."""
+    chosen = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or DEFAULT_RECIPE)
+    wishes = options or Options()
+    settings = settle(chosen, target, wishes)
+    refuse_unmet_needs(chosen, _may_hold(data))
+    assert data is not None, "every recipe needs images"
+    return _Run(settings, wishes, data, Recorder(wishes.progress, list(steps)))
+
+
+def _may_hold(data: Data | None) -> set[str]:
+    """Return what data gives to steps as far as can be told without going through it."""
+    if data is None:
+        return set()
+    return {"images"} if isinstance(data, Tensor) else {"images", "labels"}
+
+
+def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
     prepared = prepare_network(captured, run.settings, run.recorder)
-    outcome = _quantized(prepared, run, data)
+    outcome = _quantized(prepared, run)
     state, settings, recorder = outcome.state, outcome.settings, run.recorder
-    graph, encodings = state.graph, state.encoded
+    graph, encodings = state.graph, state.encodings
     twin = recorder.step("build the twin", lambda: build_twin(graph, encodings, settings.target))
     files = recorder.step("write", lambda: _written(state, settings, run.options))
     counts = recorder.step("check", lambda: settings.target.check(files, twin, outcome.checked))
     require_match(counts, settings.target.runtime)
-    layers = recorder.step(
-        "measure layers", lambda: measure_layers(state.reference, twin, outcome.checked)
-    )
+    layers = recorder.step("measure layers", lambda: _measured(prepared, outcome, twin))
     report = replace(
         first_report(captured, outcome, counts, run.options),
         integer=IntegerSide(
@@ -130,7 +140,7 @@ def _compress_graph(captured: Graph, run: _Run, *, data: Data, evaluate: Any) ->
             logits_sqnr_db=output_sqnr_db(layers, _scores(graph)),
         ),
         layers=layers,
-        kept_float=[KeptFloat(name, why) for name, why in state.planned.kept_float.items()],
+        kept_float=[KeptFloat(name, why) for name, why in state.plan.kept_float.items()],
     )
     report = _examined(report, captured, outcome, run)
     if evaluate is not None:
@@ -162,17 +172,15 @@ def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> R
     return replace(report, doctor=ailments, doctor_images=len(images))
 
 
-def _quantized(prepared: Prepared, run: _Run, data: Data) -> Outcome:
+def _quantized(prepared: Prepared, run: _Run) -> Outcome:
     """Return the network in integers: streaming where the recipe has no steps, else held images."""
-    settings, recorder, device = run.settings, run.recorder, run.options.device
-    recipe = settings.recipe
+    settings, data, recorder = run.settings, run.data, run.recorder
+    recipe, device = settings.recipe, run.options.device
     shape = prepared.graph[prepared.graph.inputs[0]].shape[1:]
     if not recipe.search and not recipe.steps and not recipe.judged_share:
-        graph, plan = planned(prepared.graph, settings)
         first = FirstImages(CHECK_IMAGES)
-        state = State(graph, graph, prepared.statistics, plan)
         batches, total = first.of(image_batches(data, shape)), run.options.provenance.images
-        state = calibrated(state, settings, batches, recorder, total=total, device=device)
+        state = calibrated(prepared, settings, batches, recorder, total=total, device=device)
         return Outcome(state, settings, first.kept, first.seen)
     held = recorder.step(
         "read images",
@@ -188,16 +196,37 @@ def _quantized(prepared: Prepared, run: _Run, data: Data) -> Outcome:
     checked = [held.tuning[:CHECK_IMAGES]]
     seen = len(held.tuning) + len(held.judged)
     if not recipe.search:
-        state = quantize_network(prepared, settings, held.tuning, recorder, device=device)
+        state = quantize_network(
+            prepared,
+            settings,
+            held.tuning,
+            recorder,
+            device=device,
+            labels=held.tuning_labels,
+        )
         return Outcome(state, settings, checked, seen)
     found = search(prepared, settings, held, recorder, device=device)
     return Outcome(found.state, found.settings, checked, seen, found.attempts, found.warnings)
 
 
-def _written(state: State, settings: Settings, options: Options) -> dict[str, bytes]:
+def _written(state: Quantized, settings: Settings, options: Options) -> dict[str, bytes]:
     where = options.provenance
     about = About(where.preprocess, where.labels, settings.scheme.name, where.model)
-    return settings.target.write(state.graph, state.encoded, settings.io, about)
+    return settings.target.write(state.graph, state.encodings, settings.io, about)
+
+
+def _measured(prepared: Prepared, outcome: Outcome, twin: Twin) -> list[LayerRow]:
+    """Return a row for each value; of the outputs, against the network that the user gave.
+
+    Steps tune towards a reference of their own; where one of them altered the network's function,
+    that says nothing of what was lost.
+    """
+    rows = measure_layers(outcome.state.reference, twin, outcome.checked)
+    if not is_altered(outcome.settings.recipe.steps):
+        return rows
+    outputs = {*twin.graph.outputs, *_scores(twin.graph)}
+    given = measure_layers(prepared.graph, twin, outcome.checked, values=outputs)
+    return [other if own.name in outputs else own for own, other in zip(rows, given, strict=True)]
 
 
 def _scores(graph: Graph) -> list[str]:

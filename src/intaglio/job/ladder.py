@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 
 from intaglio.data.held import HeldImages
 from intaglio.errors import RequestError
-from intaglio.job.quantize import Prepared, quantize_network
+from intaglio.job.quantize import quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.methods.bits.sensitivity import worst_layers
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Prepared, Quantized
 from intaglio.recipe.settings import Settings
 from intaglio.report.parts import Attempt
 from intaglio.run.twin import build_twin
@@ -40,7 +40,7 @@ class Found:
         warnings: What the user should know: a wish that was not met, and why.
     """
 
-    state: State
+    state: Quantized
     settings: Settings
     attempts: list[Attempt]
     warnings: list[str]
@@ -56,7 +56,7 @@ class _Search:
     device: str
     began: float = field(default_factory=time.perf_counter)
     attempts: list[Attempt] = field(default_factory=list)
-    best: tuple[State, Settings, Verdict] | None = None
+    best: tuple[Quantized, Settings, Verdict] | None = None
     plain_seconds: float = 0.0
     out_of_time: bool = False
 
@@ -65,9 +65,14 @@ class _Search:
         began = time.perf_counter()
         try:
             state = quantize_network(
-                self.prepared, settings, self.held.tuning, self.recorder, device=self.device
+                self.prepared,
+                settings,
+                self.held.tuning,
+                self.recorder,
+                device=self.device,
+                labels=self.held.tuning_labels,
             )
-            twin = build_twin(state.graph, state.encoded, settings.target)
+            twin = build_twin(state.graph, state.encodings, settings.target)
         except RequestError as error:  # such as: the target holds none of it, no layer is left
             if self.best is None:
                 raise
@@ -161,7 +166,7 @@ def _keep_worst_in_float(work: _Search) -> None:
     context = Context(work.held.tuning, settings.target, settings.seed)
     worst = work.recorder.step(
         "rank layers",
-        lambda: [layer for layer, _ in worst_layers(state.reference, state.encoded, context)],
+        lambda: [layer for layer, _ in worst_layers(state.reference, state.encodings, context)],
         changed=lambda made: {"layers": len(made)},
     )
     for count in FLOAT_LAYERS_TRIED:

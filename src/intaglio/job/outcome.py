@@ -15,7 +15,7 @@ from intaglio.data.preprocess import describe
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.job.recorder import Recorder
-from intaglio.methods.steps.state import State
+from intaglio.methods.steps.state import Quantized
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe
 from intaglio.recipe.settings import Settings
@@ -41,7 +41,7 @@ class Outcome:
         warnings: What the user should know of it.
     """
 
-    state: State
+    state: Quantized
     settings: Settings
     checked: Sequence[Tensor]
     images: int

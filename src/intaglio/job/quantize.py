@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -19,9 +18,8 @@ from intaglio.host.progress import told
 from intaglio.ir.graph import Graph
 from intaglio.job.recorder import Recorder
 from intaglio.methods import make_step
-from intaglio.methods.steps.state import Context, State, Step
-from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE
-from intaglio.numerics.normal import Normal
+from intaglio.methods.steps.state import Context, Prepared, Quantized, State
+from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE, refuse_unmet
 from intaglio.numerics.plan import Plan
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
@@ -29,18 +27,7 @@ from intaglio.recipe.settings import Settings
 
 BATCH = 16
 
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A network before any recipe: lowered, with what its batch norms told.
-
-    Attributes:
-        graph: Lowered float graph.
-        statistics: By layer, before its activation.
-    """
-
-    graph: Graph
-    statistics: Mapping[str, Normal]
+S = TypeVar("S", Prepared, Quantized)
 
 
 def prepare_network(captured: Graph, settings: Settings, recorder: Recorder) -> Prepared:
@@ -58,7 +45,8 @@ def prepare_network(captured: Graph, settings: Settings, recorder: Recorder) -> 
     )
     for refusal in target.refusals(*planned(lowered.graph, settings)):
         raise refusal
-    return Prepared(lowered.graph, channel_statistics(captured, canonical, lowered.graph))
+    statistics = channel_statistics(captured, canonical, lowered.graph)
+    return Prepared(lowered.graph, lowered.graph, statistics)
 
 
 def planned(graph: Graph, settings: Settings) -> tuple[Graph, Plan]:
@@ -73,41 +61,50 @@ def planned(graph: Graph, settings: Settings) -> tuple[Graph, Plan]:
 
 
 def quantize_network(
-    prepared: Prepared, settings: Settings, images: Tensor, recorder: Recorder, *, device: str
-) -> State:
+    prepared: Prepared,
+    settings: Settings,
+    images: Tensor,
+    recorder: Recorder,
+    *,
+    device: str,
+    labels: Tensor | None = None,
+) -> Quantized:
     """Return the network in integers, all steps of the settings' recipe done.
 
     Args:
         images: [N, C, H, W] float32, for calibration and every step.
         device: Where the float network runs while calibrating.
+        labels: Class indices of the images, [N] int64; None where they are not known.
+
+    Raises:
+        RequestError: If a step needs what there is not; no step was run then.
     """
-    context = Context(images, settings.target, settings.seed, progress=recorder.progress)
-    state = State(prepared.graph, prepared.graph.copy(), prepared.statistics)
-    state = run_steps(state, context, settings, recorder, phase=STRUCTURE)
-    graph, plan = planned(state.graph, settings)
-    batches = torch.split(images, BATCH)
-    state = calibrated(
-        state.replace(graph=graph, reference=graph, plan=plan),
-        settings,
-        batches,
-        recorder,
-        total=len(images),
+    context = Context(
+        images,
+        settings.target,
+        settings.seed,
+        labels=labels,
         device=device,
+        progress=recorder.progress,
     )
+    refuse_unmet(settings.recipe.steps, context.has)
+    prepared = run_steps(prepared, context, settings, recorder, phase=STRUCTURE)
+    batches = torch.split(images, BATCH)
+    state = calibrated(prepared, settings, batches, recorder, total=len(images), device=device)
     return run_steps(state, context, settings, recorder, phase=NUMBERS)
 
 
 def calibrated(
-    state: State,
+    prepared: Prepared,
     settings: Settings,
     batches: Iterable[Tensor],
     recorder: Recorder,
     *,
     total: int | None,
     device: str,
-) -> State:
-    """Return the planned state with encodings for the ranges that the images give."""
-    graph, plan = state.graph, state.planned
+) -> Quantized:
+    """Return the network with a plan, and encodings for the ranges that the images give."""
+    graph, plan = planned(prepared.graph, settings)
 
     def observed() -> Any:
         return observe_ranges(
@@ -122,29 +119,32 @@ def calibrated(
     encodings = recorder.step(
         "encode", lambda: choose_encodings(graph, plan, ranges, settings.target)
     )
-    return state.replace(encodings=encodings)
+    return Quantized(Prepared(graph, graph, prepared.statistics), plan, encodings)
 
 
 def run_steps(
-    state: State, context: Context, settings: Settings, recorder: Recorder, *, phase: str
-) -> State:
+    state: S, context: Context, settings: Settings, recorder: Recorder, *, phase: str
+) -> S:
     """Return the state after those steps of the recipe that belong to a phase, in their order."""
     for wish in settings.recipe.steps:
         kind = STEPS[str(wish["name"])]
         if kind.phase == phase:
-            step = make_step(dict(wish))
-            before = state
+            step = cast(Callable[[S, Context], S], make_step(dict(wish)))  # as its phase says
             state = recorder.step(
                 kind.name,
-                _bound(step, before, context),
+                _bound(step, state, context),
                 len(state.graph.nodes),
-                changed=lambda after, before=before: changes(before, after),  # type: ignore[misc]
+                changed=_changes_since(state),
             )
     return state
 
 
-def _bound(step: Step, state: State, context: Context) -> Callable[[], State]:
+def _bound(step: Callable[[S, Context], S], state: S, context: Context) -> Callable[[], S]:
     return lambda: step(state, context)
+
+
+def _changes_since(before: State) -> Callable[[State], dict[str, int]]:
+    return lambda after: changes(before, after)
 
 
 def changes(before: State, after: State) -> dict[str, int]:
@@ -158,7 +158,7 @@ def changes(before: State, after: State) -> dict[str, int]:
             if role in node.params and role in old.params:
                 same = torch.equal(after.graph.param(node, role), before.graph.param(old, role))
                 found[what] += not same
-    if before.encodings and after.encodings:
+    if isinstance(before, Quantized) and isinstance(after, Quantized):
         for name, grid in after.encodings.weights.items():
             earlier = before.encodings.weights.get(name)
             found["weight_bits"] += earlier is not None and earlier.spec.bits != grid.spec.bits

@@ -4,21 +4,34 @@ from intaglio.methods.bias import correct_bias, correct_bias_analytic
 from intaglio.methods.bits import search_bits
 from intaglio.methods.blocks import brecq, qdrop
 from intaglio.methods.rounding import adaround, second_order
-from intaglio.methods.steps.state import Context, State, Step
-from intaglio.methods.steps.steps import STEPS, make_step
+from intaglio.methods.steps.state import (
+    Context,
+    NumbersStep,
+    Prepared,
+    Quantized,
+    State,
+    Step,
+    StructureStep,
+)
+from intaglio.methods.steps.steps import STEPS, make_step, register_step
 from intaglio.methods.structure import steps as structure
 
 __all__ = [
     "STEPS",
     "Context",
+    "NumbersStep",
+    "Prepared",
+    "Quantized",
     "State",
     "Step",
+    "StructureStep",
     "adaround",
     "brecq",
     "correct_bias",
     "correct_bias_analytic",
     "make_step",
     "qdrop",
+    "register_step",
     "search_bits",
     "second_order",
     "structure",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,7 +34,13 @@ class Tally:
     clipped: int = 0
 
 
-def measure_layers(graph: Graph, twin: Twin, batches: Iterable[Tensor]) -> list[LayerRow]:
+def measure_layers(
+    graph: Graph,
+    twin: Twin,
+    batches: Iterable[Tensor],
+    *,
+    values: Collection[str] | None = None,
+) -> list[LayerRow]:
     """Return one row for every value of the twin's graph but constants, in its order.
 
     The SQNR of a value is accumulated: both networks run freely, so that it holds the errors of all
@@ -48,16 +54,22 @@ def measure_layers(graph: Graph, twin: Twin, batches: Iterable[Tensor]) -> list[
         graph: The float network; values are matched with the twin's by name.
         twin: Its twin, which may hold further nodes that were made for the target.
         batches: Images [N, C, H, W] as the network takes them. Without any, the rows have no SQNR.
+        values: Names of those that are measured; None: all.
 
     Raises:
         NonFiniteError: If NaN or infinity appears; names the layer.
         GraphError: If a value has another shape in the twin.
     """
     tallies: dict[str, Tally] = {}
+    wanted = {
+        node.name
+        for node in twin.graph
+        if node.op != "constant" and (values is None or node.name in values)
+    }
     for batch in batches:
         for images in torch.split(batch, IMAGES_AT_ONCE):
             if len(images):
-                _compare(graph, twin, images, tallies)
+                _compare(graph, twin, images, wanted, tallies)
     rows = _rows(twin)
     return [_with_figures(row, tallies, graph) for row in rows]
 
@@ -91,12 +103,13 @@ def _rows_by_channel(node: Node, weight: Tensor) -> Tensor:
     return grouped.transpose(1, 2).reshape(groups * outputs, -1)
 
 
-def _compare(graph: Graph, twin: Twin, images: Tensor, tallies: dict[str, Tally]) -> None:
-    shared = twin.graph.nodes.keys()
+def _compare(
+    graph: Graph, twin: Twin, images: Tensor, wanted: Set[str], tallies: dict[str, Tally]
+) -> None:
     reals: dict[str, Tensor] = {}
 
     def keep(node: Node, value: Tensor) -> None:
-        if node.name in shared and node.op != "constant":
+        if node.name in wanted and node.op != "constant":
             reals[node.name] = value
 
     def tally(node: Node, value: Tensor) -> None:

@@ -52,7 +52,7 @@ def test_means_before_the_activation_are_those_of_the_float_network():
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
     # the walk builds each layer's twin from the corrected state, as it is
-    tune_layers(after.replace(reference=state.reference), context, look)
+    tune_layers(after, context, look)
 
 
 def test_it_brings_outputs_nearer_on_images_that_it_never_saw():
@@ -62,8 +62,8 @@ def test_it_brings_outputs_nearer_on_images_that_it_never_saw():
 
     after = CorrectBias()(state, context)
 
-    before = build_twin(state.graph, state.encoded, context.target)(unseen)
-    behind = build_twin(after.graph, after.encoded, context.target)(unseen)
+    before = build_twin(state.graph, state.encodings, context.target)(unseen)
+    behind = build_twin(after.graph, after.encodings, context.target)(unseen)
     assert (behind - real).square().mean() < (before - real).square().mean()
 
 
@@ -71,10 +71,11 @@ def test_a_bias_that_would_leave_int32_stays():
     state, context = calibrated()
     tiny = {
         name: dataclasses.replace(grid, scale=grid.scale * 1e-9)
-        for name, grid in state.encoded.weights.items()
+        for name, grid in state.encodings.weights.items()
     }
     layer = next(iter(tiny))
-    state = state.replace(encodings=Encodings(state.encoded.activations, {layer: tiny[layer]}))
+    encodings = Encodings(state.encodings.activations, {layer: tiny[layer]})
+    state = dataclasses.replace(state, encodings=encodings)
     kept = state.graph.param(state.graph[layer], "bias")
     found = []
 
@@ -96,15 +97,17 @@ def test_the_analytic_correction_is_the_closed_form_for_a_linear_input():
         source: Normal(torch.full((channels,), 3.0).double(), torch.zeros(channels).double())
     }
     quantized = fake_quantize(
-        state.graph.param(project, "weight"), state.encoded.weights[project.name]
+        state.graph.param(project, "weight"), state.encodings.weights[project.name]
     )
     shift = 3.0 * (quantized - state.graph.param(project, "weight")).sum((1, 2, 3))
 
-    after = CorrectBiasAnalytic()(state.replace(statistics=statistics), context)
+    prepared = dataclasses.replace(state.prepared, statistics=statistics)
+    known = dataclasses.replace(state, prepared=prepared)
+    after = CorrectBiasAnalytic()(known, context)
 
     bias = after.graph.param(after.graph[project.name], "bias")
     torch.testing.assert_close(bias, state.graph.param(project, "bias") - shift)
-    first = next(iter(state.encoded.weights))  # nothing is known of the images' mean
+    first = next(iter(state.encodings.weights))  # nothing is known of the images' mean
     assert torch.equal(
         after.graph.param(after.graph[first], "bias"), state.graph.param(state.graph[first], "bias")
     )

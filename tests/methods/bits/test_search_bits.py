@@ -71,7 +71,7 @@ def test_the_file_fits_the_size_and_uses_most_of_it(network):
 def test_bits_are_the_best_of_all_choices_within_the_size(network):
     state, context = network
     options = held_bits(state)
-    harms = layer_sensitivity(state.graph, state.encoded, context, options=options)
+    harms = layer_sensitivity(state.graph, state.encodings, context, options=options)
     size = LITERT.size_bytes(state.graph, dict.fromkeys(options, 8)) - 9_000
 
     found = chosen_bits(state.graph, harms, size, target=LITERT)
@@ -177,7 +177,7 @@ def test_the_search_is_no_worse_than_all_layers_at_four_bits_in_the_same_size(ne
     options = held_bits(state)
     four = {name: 4 if 4 in bits else 8 for name, bits in options.items()}
     size = LITERT.size_bytes(state.graph, four)
-    harms = layer_sensitivity(state.graph, state.encoded, context, options=options)
+    harms = layer_sensitivity(state.graph, state.encodings, context, options=options)
 
     found = chosen_bits(state.graph, harms, size, target=LITERT)
 

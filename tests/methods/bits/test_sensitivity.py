@@ -34,17 +34,17 @@ JUDGED = slice(0, 4)
 
 
 def all_options(state):
-    return possible_bits(state.graph, state.encoded, (8, 4, 2), LITERT)
+    return possible_bits(state.graph, state.encodings, (8, 4, 2), LITERT)
 
 
 def test_fewer_bits_harm_more_in_every_layer():
     state, context = calibrated("mixed")
 
     found = layer_sensitivity(
-        state.graph, state.encoded, context, options=all_options(state), forwards=10**6
+        state.graph, state.encodings, context, options=all_options(state), forwards=10**6
     )
 
-    assert list(found) == list(state.encoded.weights)
+    assert list(found) == list(state.encodings.weights)
     for harms in found.values():
         ordered = [harms[bits] for bits in sorted(harms, reverse=True)]
         assert ordered == sorted(ordered)
@@ -60,7 +60,7 @@ def test_only_matrix_products_have_low_bits_and_no_layer_is_left_out():
     depthwise = next(node.name for node in state.graph if node.attrs.get("groups", 1) > 1)
     assert found[depthwise] == [8]
     assert sorted(map(len, found.values())) == [1, 1, 3, 3, 3]
-    assert possible_bits(state.graph, state.encoded, (4,), LITERT)[depthwise] == [8]
+    assert possible_bits(state.graph, state.encodings, (4,), LITERT)[depthwise] == [8]
 
 
 def test_a_value_s_harm_is_that_of_the_whole_network_with_it_on_its_grid():
@@ -68,7 +68,7 @@ def test_a_value_s_harm_is_that_of_the_whole_network_with_it_on_its_grid():
     images = context.images[JUDGED]
     (plain,) = run_float(state.graph, images)
 
-    found = value_sensitivity(state.graph, state.encoded, context, forwards=10**6)
+    found = value_sensitivity(state.graph, state.encodings, context, forwards=10**6)
 
     assert len(found) == len(
         [node for node in state.graph if node.op not in ("input", "pad", "reshape")]
@@ -77,7 +77,9 @@ def test_a_value_s_harm_is_that_of_the_whole_network_with_it_on_its_grid():
         name = place.node.name
         if name not in found:
             continue
-        changed = place.outputs(0, fake_quantize(place.values[0], state.encoded.activations[name]))
+        changed = place.outputs(
+            0, fake_quantize(place.values[0], state.encodings.activations[name])
+        )
         error = (changed[0] - plain).square().sum() / plain.square().sum()
         before, after = plain.softmax(1), changed[0].softmax(1)
         divergence = (before * (before / after).log()).sum(1).mean()
@@ -89,10 +91,10 @@ def test_a_layer_s_harm_in_a_network_of_one_layer_is_that_of_its_rounded_weight(
     torch.manual_seed(3)
     module = nn.Sequential(nn.Flatten(), nn.Linear(48, 6)).eval()
     state, context = calibrated("mixed", module=module, images=random_images(64, 4))
-    (name,) = state.encoded.weights
+    (name,) = state.encodings.weights
 
     found = layer_sensitivity(
-        state.graph, state.encoded, context, options={name: [2]}, forwards=10**6
+        state.graph, state.encodings, context, options={name: [2]}, forwards=10**6
     )
 
     tuned = RoundSecondOrder(ridge=1e9)(with_bits(state, {name: 2}, LITERT), context)
@@ -111,12 +113,14 @@ def test_harms_add_up_to_that_of_the_whole_integer_network_within_a_factor_of_tw
     }
     single = {name: [width] for name, width in chosen.items()}
 
-    weights = layer_sensitivity(state.graph, state.encoded, context, options=single, forwards=10**6)
-    values = value_sensitivity(state.graph, state.encoded, context, forwards=10**6)
+    weights = layer_sensitivity(
+        state.graph, state.encodings, context, options=single, forwards=10**6
+    )
+    values = value_sensitivity(state.graph, state.encodings, context, forwards=10**6)
 
     tuned = RoundSecondOrder(ridge=1e9)(with_bits(state, chosen, LITERT), context)
     (plain,) = run_float(state.graph, context.images[:48])
-    joint = build_twin(tuned.graph, tuned.encoded, LITERT)(context.images[:48])
+    joint = build_twin(tuned.graph, tuned.encodings, LITERT)(context.images[:48])
     error = float((joint - plain).square().sum() / plain.square().sum())
     harms = [*(harms[chosen[name]] for name, harms in weights.items()), *values.values()]
     assert 0.5 < sum(harm.error for harm in harms) / error < 2.0
@@ -126,11 +130,11 @@ def test_a_softmax_at_the_end_is_looked_through():
     state, context = calibrated()
     classifier = nn.Sequential(separable(), nn.Softmax(1)).eval()
     behind, _ = calibrated(module=classifier)
-    options = {name: [8] for name in state.encoded.weights}
-    renamed = {name: [8] for name in behind.encoded.weights}
+    options = {name: [8] for name in state.encodings.weights}
+    renamed = {name: [8] for name in behind.encodings.weights}
 
-    found = layer_sensitivity(state.graph, state.encoded, context, options=options)
-    same = layer_sensitivity(behind.graph, behind.encoded, context, options=renamed)
+    found = layer_sensitivity(state.graph, state.encodings, context, options=options)
+    same = layer_sensitivity(behind.graph, behind.encodings, context, options=renamed)
 
     assert [h[8].error for h in found.values()] == pytest.approx(
         [h[8].error for h in same.values()], rel=1e-3
@@ -143,7 +147,7 @@ def test_the_layer_that_quantizes_worst_is_the_first_to_keep_in_float():
         module[2].project.weight[0, 0] = 60.0  # with one scale for the weight, the rest is lost
     state, context = calibrated("w8a8-per-tensor", module=module)
 
-    found = worst_layers(state.graph, state.encoded, context)
+    found = worst_layers(state.graph, state.encodings, context)
 
     assert found[0][0] == "2.project"
     harms = [harm for _, harm in found]
@@ -153,7 +157,7 @@ def test_the_layer_that_quantizes_worst_is_the_first_to_keep_in_float():
 def test_every_name_of_the_order_can_be_kept_in_float_and_means_what_was_measured():
     state, context = calibrated()
 
-    names = [name for name, _ in worst_layers(state.graph, state.encoded, context)]
+    names = [name for name, _ in worst_layers(state.graph, state.encodings, context)]
 
     assert len(set(names)) == len(names)
     for name in names:
@@ -165,11 +169,11 @@ def test_layers_kept_in_float_have_no_harm():
     state, context = calibrated()
     graph = state.graph.copy()
     graph, plan = planned(graph, LITERT, "w8a8", keep_float=["2.project"])
-    grids = state.encoded.activations
+    grids = state.encodings.activations
     kept = dataclasses.replace(
-        state.encoded,
+        state.encodings,
         activations={name: grids.get(name, grids["2.add"]) for name in plan.activations},
-        weights={name: state.encoded.weights[name] for name in plan.weights},
+        weights={name: state.encodings.weights[name] for name in plan.weights},
     )
 
     found = worst_layers(graph, kept, context)
@@ -182,8 +186,8 @@ def test_without_images_there_is_no_sensitivity():
     state, context = calibrated()
     empty = dataclasses.replace(context, images=context.images[:0])
 
-    with pytest.raises(RequestError, match="there are none"):
-        value_sensitivity(state.graph, state.encoded, empty)
+    with pytest.raises(RequestError, match="no images to tune on: give data"):
+        value_sensitivity(state.graph, state.encodings, empty)
 
 
 @given(st.integers(1, 2000), st.floats(0.0, 300.0), st.integers(1, 10**5))

@@ -83,10 +83,10 @@ def test_from_the_nearest_integers_a_weight_moves_one_step_at_most():
     after = AdaRound(steps=80, start="nearest", learning_rate=0.2)(state, context)
 
     moved = 0
-    for name, params in state.encoded.weights.items():
+    for name, params in state.encodings.weights.items():
         near = integer_weight(state.graph.param(state.graph[name], "weight"), params)
         far = integer_weight(
-            after.graph.param(after.graph[name], "weight"), after.encoded.weights[name]
+            after.graph.param(after.graph[name], "weight"), after.encodings.weights[name]
         )
         assert int((near - far).abs().max()) <= 1
         moved += int((near != far).sum())
@@ -98,7 +98,7 @@ def test_a_layer_whose_rounding_is_exact_keeps_its_weight():
 
     after = AdaRound(start="current")(state, context)
 
-    for name in state.encoded.weights:
+    for name in state.encodings.weights:
         node = state.graph[name]
         assert torch.equal(after.graph.param(node, "weight"), state.graph.param(node, "weight"))
 
@@ -109,7 +109,7 @@ def test_weights_lie_on_their_grids_and_stay_there(scheme):
 
     after = AdaRound(steps=30)(state, context)
 
-    for name, params in after.encoded.weights.items():
+    for name, params in after.encodings.weights.items():
         weight = after.graph.param(after.graph[name], "weight")
         integers = integer_weight(weight, params).float()
         assert torch.equal(integers * spread_scale(params, weight.ndim), weight)
@@ -123,6 +123,6 @@ def test_it_beats_nearest_rounding_on_images_that_it_never_saw():
 
     after = AdaRound(steps=100)(state, context)
 
-    before = build_twin(state.graph, state.encoded, context.target)(unseen)
-    behind = build_twin(after.graph, after.encoded, context.target)(unseen)
+    before = build_twin(state.graph, state.encodings, context.target)(unseen)
+    behind = build_twin(after.graph, after.encodings, context.target)(unseen)
     assert (behind - real).square().mean() < (before - real).square().mean()

@@ -247,7 +247,7 @@ def test_weights_lie_on_their_grids_and_stay_there(scheme):
 
     after = RoundSecondOrder()(state, context)
 
-    for name, params in after.encoded.weights.items():
+    for name, params in after.encodings.weights.items():
         weight = after.graph.param(after.graph[name], "weight")
         integers = integer_weight(weight, params)
         axis = params.spec.axis
@@ -264,8 +264,8 @@ def test_it_beats_nearest_rounding_on_images_that_it_never_saw(scheme):
 
     after = RoundSecondOrder()(state, context)
 
-    before = build_twin(state.graph, state.encoded, context.target)(unseen)
-    behind = build_twin(after.graph, after.encoded, context.target)(unseen)
+    before = build_twin(state.graph, state.encodings, context.target)(unseen)
+    behind = build_twin(after.graph, after.encodings, context.target)(unseen)
     assert (behind - real).square().mean() < (before - real).square().mean()
 
 
@@ -274,6 +274,6 @@ def test_the_same_seed_gives_the_same_integers():
 
     first, again = (RoundSecondOrder()(state, context) for _ in range(2))
 
-    for name in state.encoded.weights:
+    for name in state.encodings.weights:
         node = first.graph[name]
         assert torch.equal(first.graph.param(node, "weight"), again.graph.param(node, "weight"))

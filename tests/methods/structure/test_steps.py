@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from intaglio.methods import STEPS, make_step
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Prepared
 from intaglio.methods.steps.steps import STRUCTURE
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
@@ -20,12 +20,12 @@ X = random_images(16)
 NAMES = [name for name in STEPS if STEPS[name].phase == STRUCTURE]
 
 
-def lowered() -> State:
+def lowered() -> Prepared:
     captured = capture(separable(), X[:1])
     graph = captured.copy()
     canonicalize(graph)
     lower(graph)
-    return State(graph, graph, statistics_of(captured))
+    return Prepared(graph, graph, statistics_of(captured))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -41,7 +41,7 @@ def test_the_reference_is_the_graph_and_the_given_state_is_left_alone(name):
     assert {node.name: dict(node.attrs) for node in state.graph} == attrs
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "replace-relu6"])
+@pytest.mark.parametrize("name", [name for name in NAMES if not STEPS[name].alters])
 def test_the_function_stays_on_the_tuning_images(name):
     state = lowered()
 
@@ -51,10 +51,11 @@ def test_the_function_stays_on_the_tuning_images(name):
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_without_images_equalization_goes_by_statistics():
+@pytest.mark.parametrize("images", [None, X[:0]])
+def test_without_images_equalization_goes_by_statistics(images):
     state = lowered()
 
-    after = make_step({"name": "equalize"})(state, Context(X[:0], LITERT))
+    after = make_step({"name": "equalize"})(state, Context(images, LITERT))
 
     wanted, found = run_float(state.graph, X)[0], run_float(after.graph, X)[0]
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)

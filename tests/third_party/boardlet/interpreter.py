@@ -30,9 +30,7 @@ def run(model: dict[str, Any], image: npt.NDArray[np.float32]) -> dict[str, Inte
     values = {first["name"]: (steps + first["zero"]).clip(first["low"], first["high"])}
     values[first["name"]] = values[first["name"]].astype(np.int64)
     for op in model["ops"]:
-        inputs = [
-            values[name] - zero for name, zero in zip(op["inputs"], op["zeros"], strict=True)
-        ]
+        inputs = [values[name] - zero for name, zero in zip(op["inputs"], op["zeros"], strict=True)]
         values[op["name"]] = FUNCTIONS[op["op"]](op, inputs)
     return values
 

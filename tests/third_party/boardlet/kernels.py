@@ -1,6 +1,6 @@
 """The integer kernels of the board, as the twin runs them: on centered integers in torch.
 
-    q_y = ((accumulator * m + 2**(s - 1) - 1) >> s) + z_y       halves down, m of 15 bits
+q_y = ((accumulator * m + 2**(s - 1) - 1) >> s) + z_y       halves down, m of 15 bits
 """
 
 from __future__ import annotations

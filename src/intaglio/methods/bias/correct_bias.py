@@ -17,7 +17,7 @@ from torch import Tensor
 
 from intaglio.methods.bias.channel_means import mean_image, result_means
 from intaglio.methods.steps.paired_walk import Layer, Tuned, tune_layers
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.affine import fake_quantize
 
@@ -48,7 +48,7 @@ def corrected_bias(layer: Layer, quantized: Tensor) -> Tensor:
 class CorrectBias:
     """Empirical bias correction, layer by layer, of the weights as they are rounded now."""
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Quantized, context: Context) -> Quantized:
         """Return the state with corrected biases."""
 
         def tuner(layer: Layer) -> Tuned:

@@ -13,22 +13,22 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.affine import fake_quantize
 from intaglio.ops import OPS
 from intaglio.passes.channel_statistics import value_moments
 
 
-@register_step("correct-bias-analytic", NUMBERS, needs_images=False)
+@register_step("correct-bias-analytic", NUMBERS, needs=())
 @dataclass(frozen=True)
 class CorrectBiasAnalytic:
     """Bias correction without data, of every layer whose input's mean batch norms tell."""
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Quantized, context: Context) -> Quantized:
         """Return the state with corrected biases."""
         graph, moments = state.graph.copy(), value_moments(state.reference, state.statistics)
-        for name, params in state.encoded.weights.items():
+        for name, params in state.encodings.weights.items():
             node = graph[name]
             known = moments.get(node.inputs[0])
             if known is None or node.op == "conv_transpose2d":
@@ -44,4 +44,4 @@ class CorrectBiasAnalytic:
             error = {"weight": quantized - original, "bias": torch.zeros_like(bias)}
             shift = OPS[node.op].function(plain, [constant], error).reshape(-1)
             graph.set_param(node, "bias", (bias - shift).float())
-        return state.replace(graph=graph)
+        return state.with_graph(graph)

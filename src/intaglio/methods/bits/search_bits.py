@@ -25,7 +25,7 @@ from intaglio.methods.bits.sensitivity import (
     possible_bits,
     spec_with_bits,
 )
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.scheme import parse_scheme
@@ -53,7 +53,7 @@ class AllocateBits:
     measure: Literal["divergence", "error"] = "divergence"
     forwards: int = FORWARDS
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Quantized, context: Context) -> Quantized:
         """Return the state with new grids for weights; `round-second-order` fits weights to them.
 
         Raises:
@@ -64,9 +64,9 @@ class AllocateBits:
         size = self.max_size_bytes
         if size is None:
             size = _size_of_w4a8(state, context)
-        options = possible_bits(state.graph, state.encoded, self.bits, context.target)
+        options = possible_bits(state.graph, state.encodings, self.bits, context.target)
         harms = layer_sensitivity(
-            state.reference, state.encoded, context, options=options, forwards=self.forwards
+            state.reference, state.encodings, context, options=options, forwards=self.forwards
         )
         bits = chosen_bits(state.graph, harms, size, target=context.target, measure=self.measure)
         return with_bits(state, bits, context.target)
@@ -109,9 +109,9 @@ def chosen_bits(
     return allocate(cost, sensitivity, max_size_bytes - smallest)
 
 
-def with_bits(state: State, bits: Mapping[str, int], target: Target) -> State:
+def with_bits(state: Quantized, bits: Mapping[str, int], target: Target) -> Quantized:
     """Return the state with other bits for some weights: plan and scales."""
-    graph, plan, encodings = state.graph, state.planned, state.encoded
+    graph, plan, encodings = state.graph, state.plan, state.encodings
     specs = dict(plan.weights)
     weights = dict(encodings.weights)
     for name, width in bits.items():
@@ -119,12 +119,14 @@ def with_bits(state: State, bits: Mapping[str, int], target: Target) -> State:
         specs[name] = spec_with_bits(node, specs[name], width)
         scale = encodings.activations[node.inputs[0]].scale
         weights[name] = weight_params(graph, node, specs[name], scale, target=target)
-    return state.replace(
-        plan=replace(plan, weights=specs), encodings=Encodings(encodings.activations, weights)
+    return replace(
+        state,
+        plan=replace(plan, weights=specs),
+        encodings=Encodings(encodings.activations, weights),
     )
 
 
-def _size_of_w4a8(state: State, context: Context) -> int:
-    layers = [state.graph[name] for name in state.planned.weights]
+def _size_of_w4a8(state: Quantized, context: Context) -> int:
+    layers = [state.graph[name] for name in state.plan.weights]
     specs = weight_specs(state.graph, layers, parse_scheme("w4a8"), context.target, asked={})
     return context.target.size_bytes(state.graph, {name: spec.bits for name, spec in specs.items()})

@@ -23,7 +23,6 @@ from torch import Tensor
 from intaglio.calibrate.encodings import weight_params
 from intaglio.calibrate.float_islands import MOVING, is_float_tail, layers_called
 from intaglio.calibrate.weight_bits import low_bit_layers, weight_spec
-from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
 from intaglio.methods.bias.correct_bias import corrected_bias
 from intaglio.methods.bits.suffix import Place, images_alive_within, places, shares_behind
@@ -188,12 +187,11 @@ class _Judge:
     """
 
     def __init__(self, graph: Graph, context: Context, runs: float, forwards: int) -> None:
-        if not len(context.images):
-            raise RequestError("sensitivity is measured on images and there are none: give data")
+        images = context.tuning_images
         self.graph, self.progress = graph, context.progress
-        alive = min(len(context.images), images_alive_within(graph, context.memory_mb))
+        alive = min(len(images), images_alive_within(graph, context.memory_mb))
         self.pieces, count = pieces_within_budget(alive, runs, forwards)
-        self.images = context.images[:count]
+        self.images = images[:count]
         measuring = torch.split(self.images, IMAGES_AT_ONCE)[: self.pieces]
         fast = channels_last(graph)
         self.plain = [run_float(fast, piece) for piece in measuring]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph
 from intaglio.methods.blocks.blocks import Block
-from intaglio.methods.steps.held_values import FLOAT_BYTES, INTEGER_BYTES, centered, storage, stored
+from intaglio.methods.steps.held_values import centered, held_bytes, storage, stored
 from intaglio.methods.steps.state import Context
 from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
@@ -43,10 +43,9 @@ class BlockWalk:
     ) -> None:
         self.reference = channels_last(reference)
         self.target = context.target
-        self.count = min(
-            len(context.images), block_images_within(reference, blocks, context.memory_mb)
-        )
-        images, name = context.images[: self.count], reference.inputs[0]
+        fitting = block_images_within(reference, blocks, encodings, context.memory_mb)
+        images, name = context.tuning_images[:fitting], reference.inputs[0]
+        self.count = len(images)
         self.floats: dict[str, Tensor] = {name: in_layout(images)}
         grid = encodings.activations.get(name)
         self.integers: dict[str, Tensor] = {name: self.floats[name]}
@@ -149,9 +148,14 @@ def block_kernels(
     }
 
 
-def block_images_within(graph: Graph, blocks: Sequence[Block], memory_mb: int) -> int:
+def block_images_within(
+    graph: Graph, blocks: Sequence[Block], encodings: Encodings, memory_mb: int
+) -> int:
     """Return how many images' values between blocks fit the memory; at least 4."""
-    sizes = {node.name: math.prod(node.shape[1:]) for node in graph}
+    sizes = {
+        node.name: math.prod(node.shape[1:]) * held_bytes(encodings.activations.get(node.name))
+        for node in graph
+    }
     last_reader = {source: index for index, block in enumerate(blocks) for source in block.inputs}
     live, most = set(graph.inputs), 1
     for index, block in enumerate(blocks):
@@ -159,7 +163,7 @@ def block_images_within(graph: Graph, blocks: Sequence[Block], memory_mb: int) -
         most = max(most, sum(sizes[name] for name in live))
         live = {name for name in live if last_reader.get(name, -1) > index}
     free = max(memory_mb - STEP_MB, memory_mb / 2) * 1e6
-    return max(4, int(free // (most * (FLOAT_BYTES + INTEGER_BYTES))))
+    return max(4, int(free // most))
 
 
 def _parts(count: int) -> Iterator[slice]:

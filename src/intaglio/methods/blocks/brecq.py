@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from intaglio.methods.blocks.fisher import channel_importance
 from intaglio.methods.blocks.reconstruct import Reconstruction, reconstruct
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 
 
@@ -32,12 +32,14 @@ class Brecq:
     learn_steps: bool = False
     step_size_steps: int = 100
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Quantized, context: Context) -> Quantized:
         """Return the state with learned integers, biases and, if asked for, scales of values."""
         return reconstruct_by(self, state, context, quantized_share=1.0)
 
 
-def reconstruct_by(step: Brecq, state: State, context: Context, *, quantized_share: float) -> State:
+def reconstruct_by(
+    step: Brecq, state: Quantized, context: Context, *, quantized_share: float
+) -> Quantized:
     """Return the state after the engine ran with a step's settings."""
     settings = Reconstruction(
         steps=step.steps,

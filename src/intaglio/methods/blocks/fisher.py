@@ -36,7 +36,7 @@ def channel_importance(reference: Graph, context: Context) -> dict[str, Tensor]:
     graph = channels_last(reference)
     generator = torch.Generator().manual_seed(context.seed)
     sums: dict[str, Tensor] = {}
-    for images in torch.split(context.images[:MOST_IMAGES], IMAGES_AT_ONCE):
+    for images in torch.split(context.tuning_images[:MOST_IMAGES], IMAGES_AT_ONCE):
         for name, gradient in _gradients(graph, images, names, generator).items():
             axes = [axis for axis in range(gradient.ndim) if axis != 1]
             found = gradient.double().square().mean(dim=axes, keepdim=True) * len(images)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from intaglio.ir.graph import Graph
 from intaglio.methods.blocks.block_samples import Sampler
 from intaglio.methods.blocks.blocks import Block
 from intaglio.methods.blocks.soft_block import BlockRun
-from intaglio.methods.steps.state import State
+from intaglio.methods.steps.state import Quantized
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams
@@ -30,8 +30,8 @@ LIMIT = math.log(2.0)
 
 
 def with_learned_steps(
-    state: State, sampler: Sampler, target: Target, importance: Tensor, *, count: int
-) -> State:
+    state: Quantized, sampler: Sampler, target: Target, importance: Tensor, *, count: int
+) -> Quantized:
     """Return the state with other scales for the block's values; the same where none can learn.
 
     Values whose grid is prescribed, derived, or shared with values outside the block keep theirs,
@@ -41,21 +41,21 @@ def with_learned_steps(
         importance: Of each channel of the block's result.
         count: Training steps.
     """
-    groups = learnable_groups(state.graph, state.planned, sampler.block)
+    groups = learnable_groups(state.graph, state.plan, sampler.block)
     if not groups:
         return state
     factors = learned_factors(state, sampler, groups, importance, count=count)
     wished = {
-        name: _scaled(state.encoded.activations[name], factors[index])
+        name: _scaled(state.encodings.activations[name], factors[index])
         for index, group in enumerate(groups)
         for name in group
     }
-    found = with_scales(Place(state.graph, state.planned, state.encoded, target), wished)
-    return state if found is None else state.replace(encodings=found)
+    found = with_scales(Place(state.graph, state.plan, state.encodings, target), wished)
+    return state if found is None else replace(state, encodings=found)
 
 
 def learned_factors(
-    state: State,
+    state: Quantized,
     sampler: Sampler,
     groups: Sequence[tuple[str, ...]],
     importance: Tensor,
@@ -63,7 +63,7 @@ def learned_factors(
     count: int,
 ) -> Tensor:
     """Return what the scales of each group of values are to be multiplied with, [len(groups)]."""
-    encodings = state.encoded
+    encodings = state.encodings
     logarithms = torch.zeros(len(groups), requires_grad=True)
     optimizer = torch.optim.Adam([logarithms], lr=LEARNING_RATE)
     for step in range(count):

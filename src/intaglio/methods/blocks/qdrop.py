@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from intaglio.methods.blocks.brecq import Brecq, reconstruct_by
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 
 
@@ -20,6 +20,6 @@ class Qdrop(Brecq):
 
     quantized_share: float = 0.5
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Quantized, context: Context) -> Quantized:
         """Return the state with learned integers, biases and, if asked for, scales of values."""
         return reconstruct_by(self, state, context, quantized_share=self.quantized_share)

@@ -27,7 +27,7 @@ from intaglio.methods.blocks.blocks import Block, find_blocks
 from intaglio.methods.blocks.learn_steps import with_learned_steps
 from intaglio.methods.blocks.soft_block import BlockRun, SoftLayer, soft_layers
 from intaglio.methods.rounding.train_rounding import Training, judged_count, train
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.numerics.encodings import Encodings
 from intaglio.run.twin import IMAGES_AT_ONCE, prepare
 from intaglio.targets.target import Target
@@ -67,7 +67,7 @@ class Task:
         importance: Of each channel of its result, broadcastable, mean 1.
     """
 
-    state: State
+    state: Quantized
     block: Block
     walk: BlockWalk
     importance: Tensor
@@ -86,36 +86,38 @@ class Task:
 
 
 def reconstruct(
-    state: State,
+    state: Quantized,
     context: Context,
     settings: Reconstruction,
     importance: Mapping[str, Tensor] | None = None,
-) -> State:
+) -> Quantized:
     """Return the state in which every block was reconstructed behind the ones before it.
 
     Args:
         importance: Of the channels of some values, by name; 1 for others.
     """
     blocks = find_blocks(state.graph)
-    walk = BlockWalk(state.reference, blocks, state.encoded, context)
+    walk = BlockWalk(state.reference, blocks, state.encodings, context)
     generator = torch.Generator().manual_seed(context.seed)
     for index, block in enumerate(blocks):
         walk.advance_floats(block)
         if block.can_be_tuned:
             weights = (importance or {}).get(block.outputs[0], torch.ones(()))
             state = tune_block(Task(state, block, walk, weights, generator), settings)
-        walk.advance_integers(block, state.graph, state.encoded)
+        walk.advance_integers(block, state.graph, state.encodings)
         walk.release(index)
         context.progress.advance(len(block.nodes))
     return state
 
 
-def tune_block(task: Task, settings: Reconstruction) -> State:
+def tune_block(task: Task, settings: Reconstruction) -> Quantized:
     """Return the state with the block's weights and biases learned, if that lowers its error."""
     best, least = task.state, block_error(task, task.state)
     if least == 0.0:
         return best
-    layers = soft_layers(best.reference, best.graph, best.encoded, task.block, reach=settings.reach)
+    layers = soft_layers(
+        best.reference, best.graph, best.encodings, task.block, reach=settings.reach
+    )
     if layers and settings.steps:
         learn_rounding(task, layers, settings, least)
         learned = hardened(best, layers, task.walk.target)
@@ -149,7 +151,7 @@ def learn_rounding(
     run = BlockRun(
         state.graph,
         task.block,
-        state.encoded,
+        state.encodings,
         layers,
         task.generator,
         {},
@@ -176,7 +178,7 @@ def sampler_of(task: Task, positions: int) -> Sampler:
     return Sampler(
         state.graph,
         task.block,
-        state.encoded,
+        state.encodings,
         task.walk,
         task.learned_from,
         positions,
@@ -184,9 +186,9 @@ def sampler_of(task: Task, positions: int) -> Sampler:
     )
 
 
-def hardened(state: State, layers: Mapping[str, SoftLayer], target: Target) -> State:
+def hardened(state: Quantized, layers: Mapping[str, SoftLayer], target: Target) -> Quantized:
     """Return the state with the integers, scales and biases that the layers stand for."""
-    graph, encodings = state.graph.copy(), state.encoded
+    graph, encodings = state.graph.copy(), state.encodings
     weights = dict(encodings.weights)
     for name, layer in layers.items():
         node = graph[name]
@@ -195,20 +197,20 @@ def hardened(state: State, layers: Mapping[str, SoftLayer], target: Target) -> S
         found, weights[name] = layer.hard(scale, limit)
         for role, value in found.items():
             graph.set_param(node, role, value)
-    return state.replace(graph=graph, encodings=Encodings(encodings.activations, weights))
+    return replace(state.with_graph(graph), encodings=Encodings(encodings.activations, weights))
 
 
-def block_error(task: Task, state: State) -> float:
+def block_error(task: Task, state: Quantized) -> float:
     """Return the mean squared error of the block's result in the twin, on the judged images.
 
     Infinity where the target cannot compute the block, or a layer that reads its result.
     """
     block, walk, result = task.block, task.walk, task.block.outputs[0]
-    graph, grids = state.graph, state.encoded.activations
+    graph, grids = state.graph, state.encodings.activations
     try:
-        kernels = block_kernels(block, graph, state.encoded, walk.target)
+        kernels = block_kernels(block, graph, state.encodings, walk.target)
         for node in graph.readers(result):
-            prepare(graph, node, state.encoded, walk.target)
+            prepare(graph, node, state.encodings, walk.target)
     except UnsupportedByTarget:
         return float("inf")
     total, count = 0.0, 0

@@ -26,7 +26,7 @@ from intaglio.methods.rounding.second_order import RoundSecondOrder
 from intaglio.methods.rounding.soft_rounding import SoftWeight, soft_weight, spread_scale
 from intaglio.methods.rounding.train_rounding import Training, judged_count, train
 from intaglio.methods.steps.paired_walk import Layer, Tuned, tune_layers
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.spec import QuantParams
@@ -100,7 +100,7 @@ class AdaRound:
     start: Start = "second-order"
     with_activation: bool = True
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Quantized, context: Context) -> Quantized:
         """Return the state with learned integers and corrected biases."""
         generator = torch.Generator().manual_seed(context.seed)
 

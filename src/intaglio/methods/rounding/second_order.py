@@ -36,7 +36,7 @@ from intaglio.methods.rounding.round_columns import (
     second_order,
 )
 from intaglio.methods.steps.paired_walk import Layer, Tuned, tune_layers
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.spec import QuantParams, QuantSpec
 
@@ -71,7 +71,7 @@ class RoundSecondOrder:
     search_scale: bool = True
     refits: int = 1
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Quantized, context: Context) -> Quantized:
         """Return the state with rounded weights and corrected biases."""
         generator = torch.Generator().manual_seed(context.seed)
 

@@ -4,10 +4,10 @@ Methods that tune layer after layer need, at each layer, what comes in from the 
 what comes in from the integer one whose earlier layers are already final. Going through the network
 once, all images at each node, gives both for the cost of two forward passes.
 
-Memory: the values that still have a reader are held for every image, float32 and int8, within
-`memory_mb`. Early layers with large values see fewer images then (MobileNetV2 at 224 x 224: 8 MB an
-image), which have many positions; where values get smaller more images are let in, through the
-layers that are final already.
+Memory: the values that still have a reader are held for every image, float32 and as the twin's
+integers, within `memory_mb`. Early layers with large values see fewer images then (MobileNetV2 at
+224 x 224: 8 MB an image), which have many positions; where values get smaller more images are let
+in, through the layers that are final already.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
-from intaglio.methods.steps.held_values import FLOAT_BYTES, INTEGER_BYTES, centered, stored
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.held_values import centered, held_bytes, stored
+from intaglio.methods.steps.state import Context, Quantized
 from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
@@ -43,7 +43,8 @@ class Layer:
         node: The layer.
         weight, bias: Of the float network; the bias is zeros where the layer has none.
         floats: Pieces [n, ...] of its input in the float network.
-        integers: The same pieces in the twin: integer minus zero point, as int16 would hold it.
+        integers: The same pieces in the twin, raw integers (held_values.py).
+        zero: Their zero point.
         input_scale: Real units per integer step of that input.
         params: Grid of the weight.
         target: Whose kernels will run it.
@@ -81,11 +82,11 @@ Tuner = Callable[[Layer], Tuned | None]
 """Called for each layer with weights in order; None leaves it."""
 
 
-def tune_layers(state: State, context: Context, tuner: Tuner) -> State:
+def tune_layers(state: Quantized, context: Context, tuner: Tuner) -> Quantized:
     """Return the state in which every layer was tuned, each behind the tuned ones before it."""
-    graph, encodings = state.graph.copy(), state.encoded
+    graph, encodings = state.graph.copy(), state.encodings
     weights = dict(encodings.weights)
-    walk = _Walk(state.reference, graph, context)
+    walk = _Walk(state.reference, graph, encodings, context)
     for node in graph:
         if node.op == "input":
             walk.begin(node, encodings)
@@ -100,16 +101,18 @@ def tune_layers(state: State, context: Context, tuner: Tuner) -> State:
                 encodings = Encodings(encodings.activations, dict(weights))
         walk.advance(node, encodings)
         context.progress.advance(1)
-    return state.replace(graph=graph, encodings=encodings)
+    return replace(state.with_graph(graph), encodings=encodings)
 
 
 class _Walk:
     """Values of both networks that still have a reader."""
 
-    def __init__(self, reference: Graph, graph: Graph, context: Context) -> None:
+    def __init__(
+        self, reference: Graph, graph: Graph, encodings: Encodings, context: Context
+    ) -> None:
         self.reference, self.graph = channels_last(reference), graph
-        self.target, self.images = context.target, context.images
-        self.fitting = images_within(graph, context.memory_mb)
+        self.target, self.images = context.target, context.tuning_images
+        self.fitting = images_within(graph, encodings, context.memory_mb)
         self.count = min(len(self.images), min(self.fitting.values()))
         self.floats: dict[str, list[Tensor]] = {}
         self.integers: dict[str, list[Tensor]] = {}
@@ -221,16 +224,20 @@ def _integer(node: Node, kernel: Kernel, inputs: list[Tensor], encodings: Encodi
     return stored(value, encodings.activations.get(node.name))
 
 
-def images_within(graph: Graph, memory_mb: int) -> dict[str, int]:
+def images_within(graph: Graph, encodings: Encodings, memory_mb: int) -> dict[str, int]:
     """Return how many images' values fit the memory from each node on; whole pieces, at least one.
 
     It never falls from one node to the next.
     """
-    live, most = live_values(graph), 0
+    grids = encodings.activations
+    sizes = {
+        node.name: math.prod(node.shape[1:]) * held_bytes(grids.get(node.name)) for node in graph
+    }
+    live, most = _live_sums(graph, sizes), 0
     found = {}
     for node in reversed(list(graph)):
         most = max(most, live[node.name])
-        images = int(memory_mb * 1e6 // (most * (FLOAT_BYTES + INTEGER_BYTES)))
+        images = int(memory_mb * 1e6 // most)
         found[node.name] = max(images // IMAGES_AT_ONCE, 1) * IMAGES_AT_ONCE
     return found
 
@@ -242,8 +249,12 @@ def largest_live_values(graph: Graph) -> int:
 
 def live_values(graph: Graph) -> dict[str, int]:
     """Return how many numbers are held at once for one image while each node is computed."""
+    return _live_sums(graph, {node.name: math.prod(node.shape[1:]) for node in graph})
+
+
+def _live_sums(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return the sum of the sizes of what is held while each node is computed."""
     last_reader = {name: node.name for node in graph for name in node.inputs}
-    sizes = {node.name: math.prod(node.shape[1:]) for node in graph}
     live: set[str] = set()
     found = {}
     for node in graph:

@@ -1,55 +1,79 @@
-"""What flows from step to step, what a step may look at, and the table of steps."""
+"""What flows from step to step, what a step may look at, and what a step is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
+from intaglio.errors import RequestError
 from intaglio.host.progress import Progress, Silent
 from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.normal import Normal
 from intaglio.numerics.plan import Plan
 from intaglio.targets.target import Target
+from intaglio.tasks.task import Task
 
 
-@dataclass(frozen=True)
-class State:
-    """A network on its way to integers.
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A lowered float network before calibration.
 
     Attributes:
-        reference: The lowered float graph; every step that tunes compares with it.
-        graph: The same nodes with the weights and biases that will be quantized: a rounding that
-            was learned is stored as the real number that it stands for.
+        reference: The float graph; every step that tunes compares with it.
+        graph: The same nodes with the weights and biases that will be quantized. Until there are
+            integers it is the reference.
         statistics: Distribution of each layer's result before its activation, from batch norms.
-        plan: What is to be quantized; None before the steps on structure are done.
-        encodings: Scales and zero points; None before calibration.
     """
 
     reference: Graph
     graph: Graph
     statistics: Mapping[str, Normal] = field(default_factory=dict)
-    plan: Plan | None = None
-    encodings: Encodings | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """A network whose ranges are known: a float network, and the integers for it.
+
+    Attributes:
+        prepared: The float network. A rounding that was learned is stored in its graph as the real
+            numbers that it stands for.
+        plan: What is quantized, and how.
+        encodings: Scales and zero points.
+    """
+
+    prepared: Prepared
+    plan: Plan
+    encodings: Encodings
 
     @property
-    def planned(self) -> Plan:
-        """The plan, once there is one."""
-        assert self.plan is not None, "a step on numbers came before the plan"
-        return self.plan
+    def reference(self) -> Graph:
+        """The float graph; every step that tunes compares with it."""
+        return self.prepared.reference
 
     @property
-    def encoded(self) -> Encodings:
-        """The encodings, once there are some."""
-        assert self.encodings is not None, "a step on numbers came before calibration"
-        return self.encodings
+    def graph(self) -> Graph:
+        """The same nodes with the weights and biases that are quantized."""
+        return self.prepared.graph
 
-    def replace(self, **changes: Any) -> State:
-        """Return a state with some fields changed."""
-        return replace(self, **changes)
+    @property
+    def statistics(self) -> Mapping[str, Normal]:
+        """Distribution of each layer's result before its activation, from batch norms."""
+        return self.prepared.statistics
+
+    def with_graph(self, graph: Graph) -> Quantized:
+        """Return the same network with other weights or biases."""
+        return replace(self, prepared=replace(self.prepared, graph=graph))
+
+
+State = Prepared | Quantized
+"""A network on its way to integers; which of the two says how far it is."""
+
+Stream = Callable[[], Iterable[tuple[Tensor, Tensor | None]]]
+"""Gives all batches anew at each call: images [N, C, H, W], and labels [N] int64 or None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,22 +81,63 @@ class Context:
     """What a step may look at but not change.
 
     Attributes:
-        images: Tuning images [N, C, H, W], as the network takes them.
+        images: Tuning images [N, C, H, W], as the network takes them; None where there are none.
         target: The runtime whose arithmetic counts.
         seed: Of every random choice.
+        labels: Class index of each of the images, [N] int64; None where they are not known.
+        stream: More images than fit the memory, batch by batch; None where there are no more.
+        task: What the network is for; None where that is not known.
+        device: Where a step that trains computes, as PyTorch names it.
         memory_mb: What a step may hold beside the images; it takes fewer images rather than more.
         progress: Told how far the work is.
     """
 
-    images: Tensor
+    images: Tensor | None
     target: Target
     seed: int = 0
+    labels: Tensor | None = None
+    stream: Stream | None = None
+    task: Task | None = None
+    device: str = "cpu"
     memory_mb: int = 3000
     progress: Progress = field(default_factory=Silent)
 
+    @property
+    def has(self) -> frozenset[str]:
+        """Which of "images", "labels", "stream" and "task" there are."""
+        held = {
+            "images": self.images is not None and len(self.images) > 0,
+            "labels": self.labels is not None,
+            "stream": self.stream is not None,
+            "task": self.task is not None,
+        }
+        return frozenset(name for name, is_held in held.items() if is_held)
 
-class Step(Protocol):
-    """One method with its settings; a frozen dataclass."""
+    @property
+    def tuning_images(self) -> Tensor:
+        """The images, [N, C, H, W] with N >= 1, of a step that needs them.
 
-    def __call__(self, state: State, context: Context) -> State:
+        Raises:
+            RequestError: If there are none.
+        """
+        if self.images is None or not len(self.images):
+            raise RequestError("there are no images to tune on: give data (--data DIR)")
+        return self.images
+
+
+class StructureStep(Protocol):
+    """A method that changes the float network before calibration; a frozen dataclass."""
+
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
+        """Return the state after the method; its outputs have the names that they had."""
+
+
+class NumbersStep(Protocol):
+    """A method that changes weights, biases or scales of integers; a frozen dataclass."""
+
+    def __call__(self, state: Quantized, context: Context) -> Quantized:
         """Return the state after the method."""
+
+
+Step = StructureStep | NumbersStep
+"""One method with its settings."""

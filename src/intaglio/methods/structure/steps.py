@@ -1,7 +1,8 @@
 """Steps on structure: the float network is rewritten so that it quantizes better.
 
-Each keeps the network's function (see the passes for what that means to the bit), and changes the
-reference along with the graph: what is tuned later is compared with the rewritten network.
+Each changes the reference along with the graph: what is tuned later is compared with the rewritten
+network, whose values have the graph's scales. Each keeps the network's function (see the passes for
+what that means to the bit), but for those registered with `alters`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from intaglio.methods.steps.state import Context, State
+from intaglio.methods.steps.state import Context, Prepared
 from intaglio.methods.steps.steps import STRUCTURE, register_step
 from intaglio.methods.structure.absorb_bias import absorb_bias
 from intaglio.methods.structure.equalize import equalize, largest_values
@@ -23,20 +24,20 @@ IMAGES = 128
 """Enough to see how large each channel gets."""
 
 
-@register_step("fold-dead-channels", STRUCTURE, needs_images=False)
+@register_step("fold-dead-channels", STRUCTURE, needs=())
 @dataclass(frozen=True)
 class FoldDeadChannels:
     """Fold constant channels into biases: their blown-up kernels spoil everyone's grid."""
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
         """Return the state without constant channels."""
         graph = state.graph.copy()
         fold_dead_channels(graph, state.statistics)
         statistics = settled_statistics(graph, state.statistics)
-        return state.replace(graph=graph, reference=graph, statistics=statistics)
+        return Prepared(graph, graph, statistics)
 
 
-@register_step("equalize", STRUCTURE)
+@register_step("equalize", STRUCTURE, needs=())
 @dataclass(frozen=True)
 class Equalize:
     """Cross-layer equalization; clamps such as ReLU6 stay and are kept from binding.
@@ -47,14 +48,15 @@ class Equalize:
 
     deviations: float = 6.0
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
         """Return the state with equalized weights and the statistics that go with them."""
         graph = state.graph.copy()
         largest = None
-        if len(context.images):
-            largest = largest_values(graph, torch.split(context.images[:IMAGES], IMAGES_AT_ONCE))
+        if "images" in context.has:
+            images = context.tuning_images[:IMAGES]
+            largest = largest_values(graph, torch.split(images, IMAGES_AT_ONCE))
         statistics = equalize(graph, state.statistics, deviations=self.deviations, largest=largest)
-        return state.replace(graph=graph, reference=graph, statistics=statistics)
+        return Prepared(graph, graph, statistics)
 
 
 @register_step("equalize-activations", STRUCTURE)
@@ -62,37 +64,39 @@ class Equalize:
 class EqualizeActivations:
     """Rescale the channels of linear streams so that each fills the grid of activations."""
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
         """Return the state with equalized streams and the statistics that go with them."""
         graph = state.graph.copy()
         statistics = equalize_activations(
-            graph, state.statistics, torch.split(context.images[:IMAGES], IMAGES_AT_ONCE)
+            graph, state.statistics, torch.split(context.tuning_images[:IMAGES], IMAGES_AT_ONCE)
         )
-        return state.replace(graph=graph, reference=graph, statistics=statistics)
+        return Prepared(graph, graph, statistics)
 
 
-@register_step("absorb-bias", STRUCTURE, needs_images=False)
+@register_step("absorb-bias", STRUCTURE, needs=())
 @dataclass(frozen=True)
 class AbsorbBias:
     """High-bias absorption: what a channel never falls below moves into the next layer."""
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
         """Return the state with smaller biases and the statistics that go with them."""
         graph = state.graph.copy()
         statistics = absorb_bias(graph, state.statistics)
-        return state.replace(graph=graph, reference=graph, statistics=statistics)
+        return Prepared(graph, graph, statistics)
 
 
-@register_step("replace-relu6", STRUCTURE, needs_images=False)
+@register_step("replace-relu6", STRUCTURE, needs=(), alters=True)
 @dataclass(frozen=True)
 class ReplaceRelu6:
     """Replace every ReLU6 by ReLU: equalization is free then, but the network is another one.
 
-    The reference stays, so that the search sees what it costs.
+    The reference is replaced too, so that steps behind it tune towards the new network. What it
+    costs is seen by the search and in the report, whose outputs are measured against the network
+    from before all steps.
     """
 
-    def __call__(self, state: State, context: Context) -> State:
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
         """Return the state whose graph has ReLU for ReLU6."""
         graph = state.graph.copy()
         relu6_to_relu(graph)
-        return state.replace(graph=graph, reference=graph)
+        return Prepared(graph, graph, state.statistics)

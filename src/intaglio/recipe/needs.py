@@ -1,0 +1,25 @@
+"""Whether what a recipe needs was given; asked by Python and the command line before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from intaglio.errors import RequestError
+from intaglio.methods.steps.steps import GIVING, refuse_unmet
+from intaglio.recipe.recipe import Recipe
+
+
+def refuse_unmet_needs(recipe: Recipe, has: Set[str]) -> None:
+    """Raise where a recipe, or one of its steps, needs what is not there.
+
+    Args:
+        has: Which of "images", "labels", "stream" and "task" there are, or may turn out to be.
+
+    Raises:
+        RequestError: If a need is not met; every recipe needs images to calibrate with.
+    """
+    if "images" not in has:
+        raise RequestError(
+            f"recipe '{recipe.name}' calibrates with images and there are none: {GIVING['images']}"
+        )
+    refuse_unmet(recipe.steps, has)
