@@ -15,7 +15,7 @@ from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops import OPS
-from intaglio.run.float import Tap, walk
+from intaglio.run.partial import Tap, run_whole
 from intaglio.run.site import KERNELS, Kernel, Site
 from intaglio.run.weights import integer_bias, integer_weight
 from intaglio.targets.target import Target
@@ -84,7 +84,7 @@ class Twin:
         if grid is not None:
             given[name] = quantize_input(images, grid, self.target, what=f"'{name}'")
         with torch.inference_mode(), exact_float32():
-            return walk(self.graph, given, step, tap)
+            return run_whole(self.graph, given, step, tap)
 
     def raw(self, name: str, value: Tensor) -> Tensor:
         """Return the integers of a value in the twin's own form; floats come as they are."""
