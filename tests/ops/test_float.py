@@ -14,7 +14,7 @@ from architectures.sketch import Sketch
 from intaglio.errors import GraphError, UnknownName
 from intaglio.ir.graph import Node
 from intaglio.ops import OPS, OpSchema, activate, check_node
-from intaglio.run.float import infer_shapes, run_float, walk
+from intaglio.run.float import infer_shapes, run_float
 
 SHAPE = (4, 7, 8)
 X = images((1, *SHAPE), 2)
@@ -195,18 +195,6 @@ def test_run_float_frees_values_after_their_last_reader():
     run_float(graph, torch.zeros(1, 4), tap=tap)
 
     assert max(alive) <= 3  # the value, its input, and the caller's image
-
-
-def test_walk_hands_back_an_output_that_is_read_again():
-    sketch = Sketch(4)
-    sketch.add("a", "tanh", "x")
-    sketch.add("b", "tanh", "a")
-    graph = sketch.done("a", "b", "x")
-    x = torch.ones(1, 4)
-
-    a, b, same = walk(graph, {"x": x}, lambda node, inputs: inputs[0] * 2)
-
-    assert (a[0, 0], b[0, 0], same[0, 0]) == (2, 4, 1)
 
 
 def test_shapes_refuse_a_batch_on_another_axis():

@@ -1,8 +1,8 @@
-"""Running a graph in float32: node by node, each value freed after its last reader."""
+"""Running a graph in float32, and finding the shapes of its values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,11 +10,7 @@ from torch import Tensor
 from intaglio.errors import GraphError
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ops import OPS
-
-Tap = Callable[[Node, Tensor], None]
-"""Called with each node and its value, as soon as the value is made."""
-
-NodeFunction = Callable[[Node, Sequence[Tensor]], Tensor]
+from intaglio.run.partial import Tap, run_whole
 
 
 def run_float(graph: Graph, images: Tensor, *, tap: Tap | None = None) -> list[Tensor]:
@@ -27,34 +23,12 @@ def run_float(graph: Graph, images: Tensor, *, tap: Tap | None = None) -> list[T
         return run_node(graph, node, inputs)
 
     with torch.no_grad():
-        return walk(graph, {graph.inputs[0]: images}, step, tap)
+        return run_whole(graph, {graph.inputs[0]: images}, step, tap)
 
 
 def run_node(graph: Graph, node: Node, inputs: Sequence[Tensor]) -> Tensor:
     """Return what one node makes of its inputs, in float32."""
     return OPS[node.op].function(node, inputs, graph.params_of(node))
-
-
-def walk(
-    graph: Graph, given: Mapping[str, Tensor], step: NodeFunction, tap: Tap | None = None
-) -> list[Tensor]:
-    """Run `step` on every node in order, return the outputs; the one loop of all interpreters."""
-    last_reader = {name: node.name for node in graph.nodes.values() for name in node.inputs}
-    kept = set(graph.outputs)
-    values: dict[str, Tensor] = {}
-    for node in graph.nodes.values():
-        if node.op == "input":
-            value = given[node.name]
-        else:
-            value = step(node, [values[name] for name in node.inputs])
-        if tap is not None:
-            tap(node, value)
-        if node.name in last_reader or node.name in kept:
-            values[node.name] = value
-        for name in node.inputs:
-            if last_reader[name] == node.name and name not in kept:
-                values.pop(name, None)
-    return [values[name] for name in graph.outputs]
 
 
 def channels_last(graph: Graph, device: str = "cpu") -> Graph:
@@ -106,5 +80,7 @@ def _shapes_at(graph: Graph, batch: int) -> dict[str, tuple[int, ...]]:
             raise GraphError(f"input '{name}' has no shape")
         given[name] = torch.empty((batch, *shape[1:]), device="meta")
     with torch.no_grad():
-        walk(graph, given, step, lambda node, value: found.update({node.name: tuple(value.shape)}))
+        run_whole(
+            graph, given, step, lambda node, value: found.update({node.name: tuple(value.shape)})
+        )
     return found

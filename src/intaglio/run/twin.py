@@ -15,7 +15,7 @@ from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops import OPS
-from intaglio.run.float import Tap, walk
+from intaglio.run.partial import Tap, run_whole
 from intaglio.run.weights import integer_bias, integer_weight
 from intaglio.targets.site import Kernel, Site
 from intaglio.targets.target import Target
@@ -80,7 +80,7 @@ class Twin:
 
         given = {self.graph.inputs[0]: self.given(images)}
         with torch.inference_mode(), exact_float32():
-            return walk(self.graph, given, step, tap)
+            return run_whole(self.graph, given, step, tap)
 
     def given(self, images: Tensor) -> Tensor:
         """Return images as the network's first value, in the twin's own form."""

@@ -12,7 +12,8 @@ from intaglio.methods.steps.paired_walk import largest_live_values
 from intaglio.ops import OPS
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
-from intaglio.run.float import run_float, walk
+from intaglio.run.float import run_float
+from intaglio.run.partial import run_whole
 from intaglio.runtimes.litert.lower.lower import lower
 from methods.quantized import calibrated
 
@@ -27,7 +28,7 @@ def with_value(graph: Graph, images: Tensor, name: str, value: Tensor) -> list[T
         return OPS[node.op].function(node, inputs, params)
 
     with torch.no_grad():
-        return walk(graph, {graph.inputs[0]: images}, step)
+        return run_whole(graph, {graph.inputs[0]: images}, step)
 
 
 def outputs_at(graph: Graph, images: Tensor, change) -> dict[str, Tensor]:

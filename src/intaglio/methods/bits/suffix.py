@@ -7,7 +7,8 @@ something behind it still reads) are all that is needed for the part behind it; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from intaglio.methods.steps.held_values import FLOAT_BYTES
 from intaglio.methods.steps.paired_walk import largest_live_values
 from intaglio.ops import OPS
 from intaglio.run.float import channels_last, in_layout, run_node
+from intaglio.run.partial import Route, nodes_between
 from intaglio.run.twin import IMAGES_AT_ONCE
 
 
@@ -32,7 +34,7 @@ class Place:
         values: Its value, pieces [n, ...] of at most IMAGES_AT_ONCE images each.
         inputs: For each piece, the values that it read.
         live: Values by name that the part of the network behind it reads; pieces as above.
-        behind: The nodes that depend on it, and what they need that is not computed yet, in order.
+        behind: From it and what is alive to the network's outputs.
     """
 
     graph: Graph
@@ -40,7 +42,7 @@ class Place:
     values: list[Tensor]
     inputs: list[list[Tensor]]
     live: Mapping[str, list[Tensor]]
-    behind: tuple[Node, ...]
+    behind: Route
 
     def computed(self, index: int, params: Mapping[str, Tensor]) -> Tensor:
         """Return one piece of the node's value with other weights, by role."""
@@ -48,19 +50,11 @@ class Place:
 
     def outputs(self, index: int, value: Tensor) -> list[Tensor]:
         """Return the network's outputs for one piece when the node's value is `value`."""
-        own = {self.node.name: value}
-        last = {name: node.name for node in self.behind for name in node.inputs}
-        kept = set(self.graph.outputs)
+        given = {name: pieces[index] for name, pieces in self.live.items()}
+        given[self.node.name] = value
         with torch.no_grad():
-            for node in self.behind:
-                inputs = [
-                    own[name] if name in own else self.live[name][index] for name in node.inputs
-                ]
-                own[node.name] = run_node(self.graph, node, inputs)
-                for name in node.inputs:
-                    if last[name] == node.name and name not in kept:
-                        own.pop(name, None)
-        return [own[name] if name in own else self.live[name][index] for name in self.graph.outputs]
+            made = self.behind.run(given, functools.partial(run_node, self.graph))
+        return [made[name] for name in self.graph.outputs]
 
 
 def places(graph: Graph, images: Tensor) -> Iterator[Place]:
@@ -72,22 +66,21 @@ def places(graph: Graph, images: Tensor) -> Iterator[Place]:
         images: [N, C, H, W], as the network takes them.
     """
     graph = channels_last(graph)
-    live: dict[str, list[Tensor]] = {}
-    last_reader = {name: node.name for node in graph for name in node.inputs}
     pieces = [in_layout(piece) for piece in torch.split(images, IMAGES_AT_ONCE)]
-    for node in graph:
-        if node.op == "input":
-            live[node.name] = pieces
-            continue
-        inputs = [[live[name][index] for name in node.inputs] for index in range(len(pieces))]
+
+    def step(node: Node, inputs: Sequence[list[Tensor]]) -> list[Tensor]:
         with torch.no_grad():
-            live[node.name] = [run_node(graph, node, values) for values in inputs]
-        if node.op != "constant":
-            made = live[node.name]
-            yield Place(graph, node, made, inputs, live, _behind(graph, node))
-        for name in (*node.inputs, node.name):
-            if last_reader.get(name, node.name) == node.name and name not in graph.outputs:
-                live.pop(name, None)
+            return [
+                run_node(graph, node, [value[index] for value in inputs])
+                for index in range(len(pieces))
+            ]
+
+    whole = Route.through(list(graph), graph.outputs)
+    for node, live in whole.walk({graph.inputs[0]: pieces}, step):
+        if node.op not in ("input", "constant"):
+            inputs = [[live[name][index] for name in node.inputs] for index in range(len(pieces))]
+            route = Route.through(_behind(graph, node), graph.outputs)
+            yield Place(graph, node, live[node.name], inputs, live, route)
 
 
 def shares_behind(graph: Graph) -> dict[str, float]:
@@ -107,15 +100,8 @@ def images_alive_within(graph: Graph, memory_mb: int) -> int:
     return max(IMAGES_AT_ONCE, int(memory_mb * 1e6 // per_image))
 
 
-def _behind(graph: Graph, node: Node) -> tuple[Node, ...]:
-    """Return the later nodes that depend on a node, and the later ones that those need besides."""
-    order = list(graph)
-    later = order[order.index(node) + 1 :]
-    reached, needed = {node.name}, set(graph.outputs)
-    for other in later:
-        if any(name in reached for name in other.inputs):
-            reached.add(other.name)
-    for other in reversed(later):
-        if other.name in reached or other.name in needed:
-            needed |= {other.name, *other.inputs}
-    return tuple(other for other in later if other.name in reached or other.name in needed)
+def _behind(graph: Graph, node: Node) -> list[Node]:
+    """Return the later nodes that the network's outputs need."""
+    order = list(graph.nodes)
+    made = {*order[: order.index(node.name) + 1], *graph.inputs}
+    return nodes_between(graph, made, graph.outputs)

@@ -7,13 +7,14 @@ layer and holds every value between two layers.)
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from intaglio.ir.graph import Graph
+from intaglio.ir.graph import Graph, Node
 from intaglio.methods.blocks.blocks import Block
 from intaglio.methods.steps.held_values import centered, held_bytes, storage, stored
 from intaglio.methods.steps.state import Context
@@ -21,6 +22,7 @@ from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.run.float import channels_last, in_layout, run_node
+from intaglio.run.partial import Route, run_partial
 from intaglio.run.twin import IMAGES_AT_ONCE, prepare, quantize_input
 from intaglio.targets.site import Kernel
 from intaglio.targets.target import Target
@@ -61,10 +63,12 @@ class BlockWalk:
 
     def advance_floats(self, block: Block) -> None:
         """Make the block's results in the float network."""
+        route = Route.between(self.reference, block.inputs, block.outputs)
+        step = functools.partial(run_node, self.reference)
         with torch.inference_mode(), exact_float32():
             for part in _parts(self.count):
                 given = {name: self.floats[name][part] for name in block.inputs}
-                for name, value in self._run_float(block, given).items():
+                for name, value in route.run(given, step).items():
                     if name not in self.floats:
                         self.floats[name] = self._empty(value, torch.float32)
                     self.floats[name][part] = value
@@ -96,32 +100,15 @@ class BlockWalk:
         part: slice,
     ) -> dict[str, Tensor]:
         """Return the block's results in the twin's own form (integer minus zero point)."""
-        values = {
+        given = {
             name: centered(self.integers[name][part], grids.get(name)) for name in block.inputs
         }
+
+        def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+            return kernels[node.name](inputs)
+
         with torch.inference_mode(), exact_float32():
-            for name in block.nodes:
-                node = graph[name]
-                inputs = [
-                    values[source] if source in values else kernels[source](())
-                    for source in node.inputs
-                ]
-                values[name] = kernels[name](inputs)
-        return {name: values[name] for name in block.outputs}
-
-    def _run_float(self, block: Block, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        values = dict(given)
-        for name in block.nodes:
-            node = self.reference[name]
-            inputs = [
-                values[source] if source in values else self._constant(source)
-                for source in node.inputs
-            ]
-            values[name] = run_node(self.reference, node, inputs)
-        return {name: values[name] for name in block.outputs}
-
-    def _constant(self, name: str) -> Tensor:
-        return self.reference.param(self.reference[name], "value")
+            return run_partial(graph, given, block.outputs, step)
 
     def _empty(self, value: Tensor, dtype: torch.dtype) -> Tensor:
         whole = torch.empty((self.count, *value.shape[1:]), dtype=dtype)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from intaglio.ir.graph import Graph, Node
 from intaglio.methods.blocks.windows import is_local
 from intaglio.ops.convolution import WEIGHTED
+from intaglio.run.partial import last_readers
 
 LAYERS_OF_A_CHAIN = 3
 LAYERS_OF_A_REGION = 8
@@ -96,15 +97,15 @@ def _regions(graph: Graph) -> list[list[Node]]:
     regions: list[list[Node]] = []
     region: list[Node] = []
     computed = [node for node in graph if node.op not in ("input", "constant")]
-    last_reader = {source: node.name for node in graph for source in node.inputs}
-    live: set[str] = {name for name in graph.inputs if name in last_reader}
+    last_reader = last_readers(list(graph))
+    live = {name for name in graph.inputs if last_reader[name] != name}
     for node in computed:
         region.append(node)
         live -= {source for source in node.inputs if last_reader[source] == node.name}
         if live <= {node.name}:
             regions.append(region)
             region = []
-        if node.name in last_reader:
+        if last_reader[node.name] != node.name:
             live.add(node.name)
     if region:
         regions.append(region)

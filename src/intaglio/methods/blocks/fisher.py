@@ -10,7 +10,7 @@ each element; we average over images and positions, which takes no memory and is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,8 @@ from torch import Tensor
 from intaglio.ir.graph import Graph, Node
 from intaglio.methods.blocks.blocks import find_blocks
 from intaglio.methods.steps.state import Context
-from intaglio.run.float import channels_last, run_node, walk
+from intaglio.run.float import channels_last, run_node
+from intaglio.run.partial import run_whole
 from intaglio.run.twin import IMAGES_AT_ONCE
 
 MOST_IMAGES = 64
@@ -49,16 +50,13 @@ def _gradients(
 ) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
 
-    def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
-        return run_node(graph, node, inputs)
-
     def tap(node: Node, value: Tensor) -> None:
         if node.name in names:
             values[node.name] = value
 
     with torch.enable_grad():
         given = {graph.inputs[0]: images.clone().requires_grad_()}
-        outputs = walk(graph, given, step, tap)
+        outputs = run_whole(graph, given, functools.partial(run_node, graph), tap)
         likelihood = torch.stack([_drawn(output, generator) for output in outputs]).sum()
     found = torch.autograd.grad(likelihood, list(values.values()), allow_unused=True)
     return {

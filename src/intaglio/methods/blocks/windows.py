@@ -15,6 +15,7 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops import OPS
+from intaglio.run.partial import Route
 
 ELEMENTWISE = {
     "add",
@@ -145,25 +146,19 @@ def run_window(
         parameters: Weights of a node by role.
         finish: Applies activation and grid.
     """
-    values = dict(given)
-    last_reader = {source: name for name in names for source in graph[name].inputs}
-    for name in names:
-        node = graph[name]
-        inputs = [values[source] for source in node.inputs]
+
+    def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         plain = _plain(node)
         if boxes:
-            inputs = [
+            placed = [
                 _placed(graph, node, source, value, boxes)
                 for source, value in zip(node.inputs, inputs, strict=True)
             ]
-            value = _run_placed(plain, inputs, parameters(node))
-        else:
-            value = OPS[node.op].function(plain, inputs, parameters(node))
-        values[name] = finish(node, value)
-        for source in node.inputs:
-            if last_reader[source] == name:
-                values.pop(source, None)
-    return values[names[-1]]
+            return finish(node, _run_placed(plain, placed, parameters(node)))
+        return finish(node, OPS[node.op].function(plain, inputs, parameters(node)))
+
+    route = Route.through([graph[name] for name in names], names[-1:])
+    return route.run(given, step)[names[-1]]
 
 
 def _plain(node: Node) -> Node:

@@ -12,7 +12,6 @@ in, through the layers that are final already.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.run.float import channels_last, in_layout, run_node
+from intaglio.run.partial import Route, last_readers
 from intaglio.run.twin import IMAGES_AT_ONCE, prepare, quantize_input
 from intaglio.targets.site import Kernel
 from intaglio.targets.target import Target
@@ -105,7 +105,10 @@ def tune_layers(state: Quantized, context: Context, tuner: Tuner) -> Quantized:
 
 
 class _Walk:
-    """Values of both networks that still have a reader."""
+    """Values of both networks that still have a reader.
+
+    It goes node by node, not along a `Route`: a layer is changed once it is known what comes in.
+    """
 
     def __init__(
         self, reference: Graph, graph: Graph, encodings: Encodings, context: Context
@@ -116,7 +119,7 @@ class _Walk:
         self.count = min(len(self.images), min(self.fitting.values()))
         self.floats: dict[str, list[Tensor]] = {}
         self.integers: dict[str, list[Tensor]] = {}
-        self.last_reader = {name: node.name for node in graph for name in node.inputs}
+        self.last_reader = last_readers(list(graph))
 
     def begin(self, node: Node, encodings: Encodings) -> None:
         """Take in the images, on both sides."""
@@ -130,37 +133,28 @@ class _Walk:
         count = min(len(self.images), self.fitting[node.name])
         if count < self.count * WORTHWHILE:
             return
-        before = list(itertools.takewhile(lambda other: other.name != node.name, self.graph))
+        route = Route.between(self.graph, self.graph.inputs, list(self.floats))
         kernels = {
-            other.name: prepare(self.graph, other, encodings, self.target)
-            for other in before
-            if other.op != "input"
+            other.name: prepare(self.graph, other, encodings, self.target) for other in route.nodes
         }
         for piece in torch.split(self.images[self.count : count], IMAGES_AT_ONCE):
-            floats, integers = self._behind(piece, before, kernels, encodings)
+            floats, integers = self._upto(piece, route, kernels, encodings)
             for name in self.floats:
                 self.floats[name].append(floats[name])
                 self.integers[name].append(integers[name])
         self.count = count
 
-    def _behind(
-        self, piece: Tensor, nodes: list[Node], kernels: Mapping[str, Kernel], encodings: Encodings
+    def _upto(
+        self, piece: Tensor, route: Route, kernels: Mapping[str, Kernel], encodings: Encodings
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return what the nodes make of a piece of images, as far as somebody still reads it."""
-        floats: dict[str, Tensor] = {}
-        integers: dict[str, Tensor] = {}
-        for node in nodes:
-            if node.op == "input":
-                floats[node.name], integers[node.name] = self._given(node, piece, encodings)
-                continue
-            floats[node.name] = self._float(node, [floats[name] for name in node.inputs])
-            inputs = [integers[name] for name in node.inputs]
-            integers[node.name] = _integer(node, kernels[node.name], inputs, encodings)
-            for name in (*node.inputs, node.name):
-                if self._is_done(name, node) and name not in self.floats:
-                    floats.pop(name, None)
-                    integers.pop(name, None)
-        return floats, integers
+        """Return what the route makes of a piece of images, on both sides."""
+        name = self.graph.inputs[0]
+        real, integer = self._given(self.graph[name], piece, encodings)
+
+        def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+            return _integer(node, kernels[node.name], inputs, encodings)
+
+        return route.run({name: real}, self._float), route.run({name: integer}, step)
 
     def layer(self, node: Node, encodings: Encodings) -> Layer:
         source = node.inputs[0]
@@ -191,10 +185,9 @@ class _Walk:
             _integer(node, kernel, inputs, encodings)
             for inputs in self._pieces(self.integers, node.inputs)
         ]
-        for name in (*node.inputs, node.name):
-            if self._is_done(name, node):
-                self.floats.pop(name, None)
-                self.integers.pop(name, None)
+        for name in {node.name, *node.inputs}:
+            if self.last_reader[name] == node.name:
+                del self.floats[name], self.integers[name]
 
     def _given(self, node: Node, piece: Tensor, encodings: Encodings) -> tuple[Tensor, Tensor]:
         """Return images as the float network and as the twin takes them."""
@@ -204,7 +197,7 @@ class _Walk:
             return real, real  # read by layers that stay float
         return real, stored(quantize_input(piece, grid, self.target), grid)
 
-    def _float(self, node: Node, inputs: list[Tensor]) -> Tensor:
+    def _float(self, node: Node, inputs: Sequence[Tensor]) -> Tensor:
         with torch.inference_mode(), exact_float32():
             return run_node(self.reference, self.reference[node.name], inputs)
 
@@ -212,11 +205,8 @@ class _Walk:
         count = math.ceil(self.count / IMAGES_AT_ONCE)
         return [[values[name][index] for name in names] for index in range(count)]
 
-    def _is_done(self, name: str, node: Node) -> bool:
-        return self.last_reader.get(name, node.name) == node.name
 
-
-def _integer(node: Node, kernel: Kernel, inputs: list[Tensor], encodings: Encodings) -> Tensor:
+def _integer(node: Node, kernel: Kernel, inputs: Sequence[Tensor], encodings: Encodings) -> Tensor:
     """Return what a kernel of the twin makes of stored values, as it is stored."""
     pairs = zip(inputs, node.inputs, strict=True)
     with torch.inference_mode(), exact_float32():
@@ -254,13 +244,11 @@ def live_values(graph: Graph) -> dict[str, int]:
 
 def _live_sums(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
     """Return the sum of the sizes of what is held while each node is computed."""
-    last_reader = {name: node.name for node in graph for name in node.inputs}
+    last_reader = last_readers(list(graph))
     live: set[str] = set()
     found = {}
     for node in graph:
         live.add(node.name)
         found[node.name] = sum(sizes[name] for name in live)
-        for name in (*node.inputs, node.name):
-            if last_reader.get(name, node.name) == node.name:
-                live.discard(name)
+        live -= {name for name in live if last_reader[name] == node.name}
     return found
