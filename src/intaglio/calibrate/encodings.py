@@ -13,7 +13,7 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 from intaglio.run.weights import bias_limit
 from intaglio.runtimes.litert.scales.fit_operands import fit_operands
 from intaglio.runtimes.litert.scales.nudge import nudge_scales

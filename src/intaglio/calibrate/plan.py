@@ -13,8 +13,7 @@ from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.scheme import parse_scheme
 from intaglio.numerics.spec import QuantParams, QuantSpec, per_tensor
-from intaglio.ops.convolution import WEIGHTED
-from intaglio.ops.moving import SHARING, shares_a_grid
+from intaglio.ops.traits import SHARING, WEIGHTED, shares_a_grid
 from intaglio.targets.target import Target
 
 FIXED: dict[str, QuantParams] = {

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from intaglio.calibrate.encodings import weight_params
-from intaglio.calibrate.float_islands import MOVING, is_float_tail, layers_called
+from intaglio.calibrate.float_islands import NO_LAYERS, is_float_tail, layers_called
 from intaglio.calibrate.weight_bits import low_bit_layers, weight_spec
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
@@ -35,13 +35,14 @@ from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.scheme import parse_scheme
 from intaglio.numerics.spec import QuantSpec
+from intaglio.ops.traits import MOVING
 from intaglio.run.float import channels_last, in_layout, run_float
 from intaglio.run.twin import IMAGES_AT_ONCE
 
 FORWARDS = 3000
 JUDGED_SHARE = 0.25
 """At most this share of the images measures the harm; the rest fits the rounding."""
-UNMEASURED = frozenset(MOVING | {"input", "constant", "quantize"})
+UNMEASURED = MOVING | NO_LAYERS
 
 
 @dataclass(frozen=True, order=True)

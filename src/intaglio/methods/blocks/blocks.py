@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.methods.blocks.windows import is_local
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import GIVEN, WEIGHTED
 
 LAYERS_OF_A_CHAIN = 3
 LAYERS_OF_A_REGION = 8
@@ -95,7 +95,7 @@ def _regions(graph: Graph) -> list[list[Node]]:
     """Return the nodes between cut values, the cut value last in its region."""
     regions: list[list[Node]] = []
     region: list[Node] = []
-    computed = [node for node in graph if node.op not in ("input", "constant")]
+    computed = [node for node in graph if node.op not in GIVEN]
     last_reader = {source: node.name for node in graph for source in node.inputs}
     live: set[str] = {name for name in graph.inputs if name in last_reader}
     for node in computed:

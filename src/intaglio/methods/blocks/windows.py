@@ -15,23 +15,7 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops import OPS
-
-ELEMENTWISE = {
-    "add",
-    "sub",
-    "mul",
-    "rescale",
-    "quantize",
-    "clamp",
-    "leaky_relu",
-    "hard_swish",
-    "hard_sigmoid",
-    "sigmoid",
-    "tanh",
-    "silu",
-    "affine",
-}
-"""Ops whose result at a position depends on that position alone, if their inputs have its size."""
+from intaglio.ops.traits import ELEMENTWISE
 
 Parameters = Callable[[Node], Mapping[str, Tensor]]
 Finish = Callable[[Node, Tensor], Tensor]

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from intaglio.ops import OPS
-from intaglio.run.site import KERNELS, Kernel, Site, refuse_other_grid
-
-MOVING = ("concat", "pad", "reshape", "transpose", "slice", "depth_to_space")
+from intaglio.run.site import Kernel, Site, integer_kernel, refuse_other_grid
 
 
+@integer_kernel("concat")
+@integer_kernel("pad")
+@integer_kernel("reshape")
+@integer_kernel("transpose")
+@integer_kernel("slice")
+@integer_kernel("depth_to_space")
 def prepare_move(site: Site) -> Kernel:
     """The op's float function moves centered integers as well: a padded zero is the integer 0."""
     function, node = OPS[site.node.op].function, site.node
@@ -21,7 +25,3 @@ def prepare_move(site: Site) -> Kernel:
         return function(node, inputs, {})
 
     return kernel
-
-
-for _name in MOVING:
-    KERNELS.register(_name)(prepare_move)

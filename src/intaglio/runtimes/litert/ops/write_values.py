@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from intaglio.ir.graph import BATCH, Node
+from intaglio.ops.padding import padding_word
 from intaglio.run.weights import integer_weight
 from intaglio.runtimes.litert.format.layout import (
     TO_NCHW,
@@ -14,7 +15,6 @@ from intaglio.runtimes.litert.format.layout import (
     needs_transpose,
     to_file,
 )
-from intaglio.runtimes.litert.lower.express_padding import padding_word
 from intaglio.runtimes.litert.ops.elementwise import unit_constant
 from intaglio.runtimes.litert.ops.pool import UNEVEN_WINDOWS
 from intaglio.runtimes.litert.ops.writing import (

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from intaglio.ir.graph import Node
+from intaglio.ops.padding import padding_word, transposed_padding_word
 from intaglio.runtimes.litert.format.layout import file_shape
 from intaglio.runtimes.litert.low_bits import PACKED_BITS
-from intaglio.runtimes.litert.lower.express_padding import padding_word
-from intaglio.runtimes.litert.lower.lower_transposed import transposed_padding_word
 from intaglio.runtimes.litert.ops.writing import (
     PADDING,
     Writing,
