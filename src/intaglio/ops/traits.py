@@ -81,7 +81,7 @@ class Traits:
 
 
 # fmt: off
-TRAITS: Mapping[str, Traits] = {
+TRAITS: dict[str, Traits] = {
     # op                          values      grid      channels  places  deg.  sign    weights
     "conv2d":              Traits("computed", "own",    "groups", "near", 1,    "any",  FILTER),
     "linear":              Traits("computed", "own",    "mixed",  "all",  1,    "any",  MATRIX),
@@ -118,7 +118,7 @@ TRAITS: Mapping[str, Traits] = {
     "opaque":              Traits("computed", "own",    "mixed",  "all",  None, "any",  NONE),
 }
 # fmt: on
-"""In the order of the families of ops. `quantize` has no degree because of its grid, which ends."""
+"""By families. `quantize` has no degree: what it is there for is a grid, which ends."""
 
 WEIGHTED: Mapping[str, int] = {
     op: traits.weights.output_axis
