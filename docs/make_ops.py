@@ -13,9 +13,9 @@ from pathlib import Path
 from intaglio.ops import OPS
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.graph_pass import PASSES
-from intaglio.run.site import KERNELS
 from intaglio.runtimes.litert.file.write import TFLITE_OPS
 from intaglio.runtimes.litert.lower.lower import lower
+from intaglio.runtimes.litert.ops.site import KERNELS
 
 PAGE = Path(__file__).parent / "ops.md"
 FILLED_BY = (canonicalize, lower)  # importing them is what files the passes

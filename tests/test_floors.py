@@ -23,18 +23,6 @@ NOT_YET = {
     ("intaglio.calibrate.weight_bits", "intaglio.runtimes.litert.low_bits"),
     ("intaglio.passes.channel_statistics", "intaglio.runtimes.litert.lower.lower"),
     ("intaglio.runtimes.litert.file.network", "intaglio.runtimes.litert.interpreter.runner"),
-    (
-        "intaglio.runtimes.litert.ops.write_values",
-        "intaglio.runtimes.litert.lower.express_padding",
-    ),
-    (
-        "intaglio.runtimes.litert.ops.write_weights",
-        "intaglio.runtimes.litert.lower.lower_transposed",
-    ),
-    (
-        "intaglio.runtimes.litert.ops.write_weights",
-        "intaglio.runtimes.litert.lower.express_padding",
-    ),
 }
 """Imports that stand in the wrong place since the files were moved into rooms."""
 

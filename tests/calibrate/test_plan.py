@@ -10,7 +10,7 @@ from calibrate.planned import planned
 from intaglio.calibrate.plan import constant_range, observed_values
 from intaglio.errors import UnknownName
 from intaglio.ir.graph import Graph
-from intaglio.ops.moving import SHARING
+from intaglio.ops.traits import SHARING
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
 from intaglio.runtimes.litert.lower.lower_shapes import separate_grids
 

@@ -9,7 +9,7 @@ from architectures import captured_zoo, images
 from architectures.sketch import Sketch
 from intaglio.ir.graph import Node
 from intaglio.numerics.normal import Normal
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import post_activation, value_moments
 from intaglio.run.float import run_float

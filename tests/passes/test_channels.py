@@ -7,9 +7,9 @@ import torch
 
 from architectures import images
 from architectures.sketch import Sketch
+from intaglio.ops.traits import is_homogeneous
 from intaglio.passes.channels import (
     averages,
-    is_homogeneous,
     keeps_constants,
     layers_behind,
     reads_channels,

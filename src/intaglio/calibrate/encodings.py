@@ -10,7 +10,7 @@ from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 from intaglio.targets.runtime import Ranges
 from intaglio.targets.target import Target
 

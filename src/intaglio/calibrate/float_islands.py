@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from intaglio.errors import RequestError, UnknownName
 from intaglio.ir.graph import Graph, Node
-from intaglio.ops.convolution import WEIGHTED
-from intaglio.ops.moving import SHARING
+from intaglio.ops.traits import GIVEN, MOVING, WEIGHTED
 from intaglio.passes.insert_quantize import insert_quantize, separate_constants
 
 ASKED = "asked for (--keep-float)"
@@ -22,9 +21,8 @@ TAIL = "softmax at the network's end: it is cheap, and its integer form is coars
 BETWEEN = "it only moves values from layers in float to others"
 READ = "a layer in float reads it"
 ENTRY = f"{READ}: the file takes float32"
-NO_LAYERS = ("input", "constant", "quantize")
-MOVING = SHARING - {"resize", "avg_pool2d"}
-"""Ops that move or pick values and compute none."""
+NO_LAYERS = GIVEN | {"quantize"}
+"""Ops that are no layer of the user's: those of borders are made here."""
 NAMED = 5
 """How many names a message offers."""
 
@@ -115,6 +113,5 @@ def _read_in_float(graph: Graph, found: Mapping[str, str]) -> dict[str, str]:
     return {
         node.name: ENTRY if node.op == "input" else READ
         for node in graph
-        if node.op in ("input", "constant")
-        and any(reader.name in found for reader in graph.readers(node.name))
+        if node.op in GIVEN and any(reader.name in found for reader in graph.readers(node.name))
     }

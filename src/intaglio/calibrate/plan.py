@@ -13,8 +13,7 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.scheme import Scheme
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.ops.convolution import WEIGHTED
-from intaglio.ops.moving import SHARING
+from intaglio.ops.traits import SHARING, WEIGHTED
 from intaglio.targets.target import Target
 
 

@@ -15,7 +15,7 @@ from intaglio.errors import UnknownName, UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.scheme import Scheme
 from intaglio.numerics.spec import QuantSpec
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 from intaglio.targets.target import Target
 
 SMALL_LAYER = 10_000

@@ -1,15 +1,11 @@
-"""Multiply-accumulates and weights of every layer: one table keyed by op."""
+"""Multiply-accumulates and weights of every layer."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from intaglio.ir.graph import BATCH, Graph, Node
-from intaglio.registry import Registry
-
-MacRule = Callable[[Graph, Node], int]
-MACS: Registry[MacRule] = Registry("multiply-accumulate rule")
+from intaglio.ops.traits import TRAITS
 
 STATISTICS = ("mean", "var", "value")
 """Roles that are stored but not learned: the statistics of a batch norm, and constants."""
@@ -22,10 +18,7 @@ def count_macs(graph: Graph) -> dict[str, int]:
     padding included, biases not; every other op counts 0. This is the count that papers state
     (MobileNetV2 at 224 x 224: 300.77 million).
     """
-    return {
-        node.name: MACS[node.op](graph, node) if node.op in MACS else 0
-        for node in graph.nodes.values()
-    }
+    return {node.name: _macs(graph, node) for node in graph.nodes.values()}
 
 
 def count_params(graph: Graph) -> dict[str, int]:
@@ -46,28 +39,22 @@ def total_params(graph: Graph) -> int:
     return sum(graph.params[key].numel() for key in keys)
 
 
+def _macs(graph: Graph, node: Node) -> int:
+    """Return how many values of the result, or of the input, meet how many weights each.
+
+    A value of a convolution, and of a linear layer, sums C_in / groups * kH * kW products; one that
+    a transposed convolution reads is multiplied into C_out / groups * kH * kW places.
+    """
+    counted = TRAITS[node.op].weights.macs
+    if counted == "none":
+        return 0
+    shape = node.shape if counted == "result" else graph[node.inputs[0]].shape
+    return _per_image(shape) * math.prod(graph.param(node, "weight").shape[1:])
+
+
 def _learned(node: Node) -> list[str]:
     return [key for role, key in node.params.items() if role not in STATISTICS]
 
 
 def _per_image(shape: tuple[int, ...]) -> int:
     return math.prod(size for size in shape if size != BATCH)
-
-
-@MACS.register("conv2d")
-def conv2d_macs(graph: Graph, node: Node) -> int:
-    """Every output value sums C_in / groups * kH * kW products."""
-    return _per_image(node.shape) * math.prod(graph.param(node, "weight").shape[1:])
-
-
-@MACS.register("conv_transpose2d")
-def conv_transpose2d_macs(graph: Graph, node: Node) -> int:
-    """Every input value is multiplied into C_out / groups * kH * kW places."""
-    shape = graph[node.inputs[0]].shape
-    return _per_image(shape) * math.prod(graph.param(node, "weight").shape[1:])
-
-
-@MACS.register("linear")
-def linear_macs(graph: Graph, node: Node) -> int:
-    """Every output value sums C_in products."""
-    return _per_image(node.shape) * graph.param(node, "weight").shape[1]

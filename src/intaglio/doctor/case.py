@@ -18,7 +18,7 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.normal import Normal
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.weight_rows import weight_rows
 from intaglio.targets.target import Target
 
 AUDIBLE_DB = 40.0
@@ -79,7 +79,7 @@ class Case:
     def rows(self, layer: str) -> Tensor:
         """Return the largest magnitude of the weight from each output channel, [C_out]."""
         node = self.graph[layer]
-        return rows_of(node, self.graph.param(node, "weight")).abs().amax(1)
+        return weight_rows(node, self.graph.param(node, "weight")).abs().amax(1)
 
     def weight_grid(self, layer: str) -> QuantParams:
         """Return the grid of a layer's weight: the run's own, else that of its full range."""
@@ -169,16 +169,6 @@ def rounding_to(grid: QuantParams, kept: Tensor | None = None) -> Callable[[Tens
         return value.where(kept.reshape(1, -1, *[1] * (value.ndim - 2)), found)
 
     return rounded
-
-
-def rows_of(node: Node, weight: Tensor) -> Tensor:
-    """Return the weight with one row for each output channel, [C_out, ...]."""
-    if WEIGHTED[node.op] == 0:
-        return weight.flatten(1)
-    groups = node.attrs["groups"]
-    inputs, outputs = weight.shape[0] // groups, weight.shape[1]
-    grouped = weight.reshape(groups, inputs, outputs, -1)  # [g, C_in / g, C_out / g, kH * kW]
-    return grouped.transpose(1, 2).reshape(groups * outputs, -1)
 
 
 def middle_of(values: Tensor) -> float:

@@ -12,7 +12,7 @@ from intaglio.doctor.evidence import Evidence as Seen
 from intaglio.doctor.evidence import ValueSeen, ends_of
 from intaglio.doctor.finding import DATA, Evidence, Finding
 from intaglio.doctor.preprocessing import FOREIGN, fit, is_usable, mistake_of
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 
 FEWEST = 8
 """Images below which two halves of them have little to say about each other."""

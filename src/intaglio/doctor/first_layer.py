@@ -19,9 +19,6 @@ from torch import Tensor
 from intaglio.ir.graph import Graph, Node
 from intaglio.run.float import run_float
 
-TRANSPARENT = ("pad", "identity", "dropout", "contiguous")
-"""What may stand between the images and the layer."""
-
 LIVE = 1e-3
 """Of the median variance: channels that varied less in training tell nothing."""
 
@@ -116,6 +113,6 @@ def _reads_images(captured: Graph, layer: Node) -> bool:
     if layer.op != "conv2d" or layer.attrs["groups"] != 1:
         return False
     maker = captured[layer.inputs[0]]
-    while maker.op in TRANSPARENT and len(maker.inputs) == 1:
+    while maker.op == "pad":
         maker = captured[maker.inputs[0]]
     return maker.op == "input"

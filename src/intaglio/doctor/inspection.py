@@ -14,6 +14,7 @@ from intaglio.cost.macs import count_macs, count_params, total_params
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.scheme import Scheme
+from intaglio.ops.traits import GIVEN
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.report.layers import weight_ranges
 from intaglio.targets.target import Target, known_scheme
@@ -23,8 +24,6 @@ UNEQUAL = 100.0
 
 DEAD_SHARE = 0.01
 """A channel is called dead when its variance is below this share of the batch norm's epsilon."""
-
-NOT_LAYERS = ("input", "constant")
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def inspect_graph(graph: Graph, target: Target, scheme: str) -> Inspection:
     layers = tuple(
         LayerCost(node.name, node.op, node.shape, macs[node.name], params[node.name], node.source)
         for node in graph
-        if node.op not in NOT_LAYERS
+        if node.op not in GIVEN
     )
     hazards = tuple(_hazards(graph, target, known_scheme(scheme, target)))
     return Inspection(layers, total_params(graph), sum(macs.values()), hazards)

@@ -17,7 +17,7 @@ from intaglio.doctor.unequal_ranges import UNEQUAL_ROWS, unequal_evidence
 from intaglio.ir.graph import Node
 from intaglio.numerics.affine import fake_quantize, params_from_range
 from intaglio.numerics.spec import QuantParams
-from intaglio.ops.moving import SHARING
+from intaglio.ops.traits import SHARING
 
 FAR_OUT = 6.0
 """Largest magnitude over that of 99.9 % of the numbers; trained networks stay below 2.5."""

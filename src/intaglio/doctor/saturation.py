@@ -41,7 +41,10 @@ REMEDIES = {
 }
 
 CARRIERS = ("rescale", "reshape", "resize", "clamp", "quantize")
-"""What may stand between a gate and its product."""
+"""What may stand between a gate and its product: as networks spell squeeze-excite, and lowering.
+
+Other ops that move values take a gate elsewhere than over its own channels.
+"""
 
 
 def find_saturation(case: Case) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from intaglio.doctor.case import WORTH_DB, Case, add_db, middle_of
 from intaglio.doctor.finding import UNEQUAL, Evidence, Finding, Treatment
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 
 UNEQUAL_ROWS = 8.0
 """Ratio of the widest row of a folded weight to the median one: the median row loses 3 of 8 bits.

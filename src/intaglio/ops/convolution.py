@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from intaglio.ir.graph import Node
+from intaglio.ir.graph import Graph, Node
 from intaglio.ops.attributes import (
     ACTIVATION,
     MARGIN_PAIR,
@@ -17,9 +17,6 @@ from intaglio.ops.attributes import (
     STEP_PAIR,
 )
 from intaglio.ops.schema import activate_fresh, op
-
-WEIGHTED = {"conv2d": 0, "linear": 0, "conv_transpose2d": 1}
-"""Ops that multiply with a stored weight, and the axis of it that makes output channels."""
 
 
 @op(
@@ -113,3 +110,11 @@ def affine(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
     shape = (1, -1) + (1,) * (inputs[0].ndim - 2)
     y = inputs[0] * params["weight"].reshape(shape) + params["bias"].reshape(shape)
     return activate_fresh(y, node.attrs["activation"])
+
+
+def copies_values(graph: Graph, node: Node) -> bool:
+    """Whether a convolution computes nothing: each value is one of its input's, or padding."""
+    if node.op != "conv2d" or "bias" in node.params or node.attrs["activation"] is not None:
+        return False
+    weight = graph.param(node, "weight")
+    return weight.shape[1:] == (1, 1, 1) and bool((weight == 1.0).all())

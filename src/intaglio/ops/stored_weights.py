@@ -9,25 +9,14 @@ from torch import Tensor
 
 from intaglio.errors import GraphError
 from intaglio.ir.graph import Graph, Node
-
-NEEDED = {
-    "constant": {"value"},
-    "conv2d": {"weight"},
-    "conv_transpose2d": {"weight"},
-    "linear": {"weight"},
-    "batch_norm": {"mean", "var"},
-    "affine": {"weight", "bias"},
-}
-"""Op to the roles of weights without which it has no meaning."""
-RANKS = {"conv2d": 4, "conv_transpose2d": 4, "linear": 2}
-"""Op to the axes of its weight; the other ops have one number for each channel."""
+from intaglio.ops.traits import TRAITS
 
 
 def check_weights(graph: Graph) -> None:
     """Raise GraphError unless each node's weights are there, finite, and of the shapes it needs."""
     for node in graph:
         weights = graph.params_of(node)
-        missing = sorted(NEEDED.get(node.op, set()) - set(weights))
+        missing = sorted(set(TRAITS[node.op].weights.needed) - set(weights))
         if missing:
             raise GraphError(f"node '{node.name}' ({node.op}) has no {missing[0]}")
         for role, tensor in weights.items():
@@ -55,13 +44,13 @@ def _shape_of(node: Node, role: str, weights: Mapping[str, Tensor]) -> tuple[int
     """Return the shape that a weight must have, as far as other weights and the value tell."""
     if node.op == "constant":
         return node.shape
-    if node.op not in RANKS:
-        return node.shape[1:2]
+    rank = TRAITS[node.op].weights.rank
+    if rank is None:
+        return node.shape[1:2]  # one number for each channel
     shape = tuple(weights["weight"].shape)
-    if len(shape) != RANKS[node.op]:
+    if len(shape) != rank:
         raise GraphError(
-            f"the weight of '{node.name}' ({node.op}) has shape {list(shape)}, not"
-            f" {RANKS[node.op]} axes"
+            f"the weight of '{node.name}' ({node.op}) has shape {list(shape)}, not {rank} axes"
         )
     if role == "weight":
         return shape  # whether it fits the inputs is told by the value's shape

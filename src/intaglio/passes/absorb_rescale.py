@@ -6,11 +6,16 @@ import torch
 
 from intaglio.ir.edit import insert_after, redirect
 from intaglio.ir.graph import Graph, Node
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops import OPS
+from intaglio.ops.traits import TRAITS, WEIGHTED, commutes_with_scale
 from intaglio.passes.graph_pass import graph_pass
 
-HOMOGENEOUS = ("mean", "avg_pool2d", "reshape", "transpose", "slice", "resize", "depth_to_space")
-"""Ops with f(c x) = c f(x) and one input."""
+CARRYING = frozenset(
+    op
+    for op, traits in TRAITS.items()
+    if traits.values in ("moved", "mean") and OPS[op].arity == (1, 1)
+)
+"""Ops with f(c x) = c f(x) and one input that are no function of single values."""
 
 
 @graph_pass
@@ -60,10 +65,8 @@ def _into_reader(graph: Graph, node: Node, reader: Node) -> int:
         reader.attrs["factor"] *= factor
         reader.inputs = [source]
         return 1
-    is_pool = reader.op == "max_pool2d" and reader.attrs["activation"] is None
-    is_product = reader.op == "mul" and reader.attrs["activation"] is None
-    is_pad = reader.op == "pad" and reader.attrs["value"] == 0.0
-    if not (reader.op in HOMOGENEOUS or is_pool or is_product or is_pad):
+    carries = (reader.op in CARRYING and commutes_with_scale(reader)) or reader.op == "mul"
+    if not carries or reader.attrs.get("activation") is not None:
         return 0
     count = reader.inputs.count(node.name)
     reader.inputs = [source if name == node.name else name for name in reader.inputs]

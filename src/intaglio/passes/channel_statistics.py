@@ -14,7 +14,7 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.normal import Normal, clipped_mean, clipped_variance
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 from intaglio.passes.channels import keeps_constants, reads_channels, scales_along
 
 Moments = dict[str, Normal]
@@ -120,15 +120,11 @@ def _propagated(graph: Graph, node: Node, known: Moments) -> Normal | None:
         return _sum(graph, node, known)
     if not node.inputs or any(name not in known for name in node.inputs):
         return None
-    inputs = [known[name] for name in node.inputs]
     if node.op == "concat":
+        inputs = [known[name] for name in node.inputs]
         return _concatenated(inputs) if node.attrs["axis"] == 1 else None
-    if node.op in MOVED:
-        return MOVED[node.op](graph, node, inputs[0])
-    if reads_channels(graph, node):
-        return _through_layer(graph, node, inputs[0])
-    unchanged = keeps_constants(graph, node) or node.op in ("max_pool2d", "clamp")
-    return inputs[0] if unchanged else None
+    moved = MOVED.get(node.op)
+    return None if moved is None else moved(graph, node, known[node.inputs[0]])
 
 
 def _sum(graph: Graph, node: Node, known: Moments) -> Normal | None:
@@ -162,7 +158,9 @@ def _concatenated(inputs: list[Normal]) -> Normal:
     return Normal(torch.cat([x.mean for x in inputs]), torch.cat([x.std for x in inputs]))
 
 
-def _through_layer(graph: Graph, node: Node, x: Normal) -> Normal:
+def _through_layer(graph: Graph, node: Node, x: Normal) -> Normal | None:
+    if not reads_channels(graph, node):
+        return _kept(graph, node, x)
     weight = graph.param(node, "weight").double()
     groups = node.attrs.get("groups", 1)
     summed = weight.flatten(2).sum(2) if weight.ndim > 2 else weight  # [C_out, C_in / groups]
@@ -174,6 +172,14 @@ def _through_layer(graph: Graph, node: Node, x: Normal) -> Normal:
     bias = graph.param(node, "bias", torch.zeros(len(summed))).double()
     variance = through(blocks.square(), x.std.square())
     return Normal(through(blocks, x.mean) + bias, variance.sqrt())
+
+
+def _kept(graph: Graph, node: Node, x: Normal) -> Normal | None:
+    return x if keeps_constants(graph, node) else None
+
+
+def _unchanged(graph: Graph, node: Node, x: Normal) -> Normal:
+    return x
 
 
 def _padded(graph: Graph, node: Node, x: Normal) -> Normal | None:
@@ -215,9 +221,41 @@ def _affine(graph: Graph, node: Node, x: Normal) -> Normal:
 
 
 MOVED: dict[str, Callable[[Graph, Node, Normal], Normal | None]] = {
-    "pad": _padded,
-    "slice": _sliced,
-    "reshape": _reshaped,
-    "rescale": _rescaled,
+    "adaptive_avg_pool2d": _kept,
     "affine": _affine,
+    "avg_pool2d": _kept,
+    "clamp": _unchanged,
+    "conv2d": _through_layer,
+    "linear": _through_layer,
+    "max_pool2d": _unchanged,
+    "mean": _kept,
+    "pad": _padded,
+    "rescale": _rescaled,
+    "reshape": _reshaped,
+    "resize": _kept,
+    "slice": _sliced,
 }
+"""How moments pass through the ops with one input, before their activation."""
+PROPAGATED = frozenset(MOVED) | {"add", "sub", "concat"}
+BENT = "it bends values: the moments behind it do not follow from those before it"
+PRODUCT = "the moments of a product need to know how its factors vary together"
+REFUSED = {
+    "batch_norm": "no canonical graph has one: it is folded, or an affine",
+    "constant": "one number for each channel is read where it is added, and no distribution",
+    "conv_transpose2d": "how many positions of its input a value is made of changes with its place",
+    "depth_to_space": "a channel of it is a mixture of several, which is no normal distribution",
+    "div": PRODUCT,
+    "hard_sigmoid": BENT,
+    "hard_swish": BENT,
+    "input": "no batch norm knows the images",
+    "leaky_relu": BENT,
+    "mul": PRODUCT,
+    "opaque": "a call that intaglio does not know may do anything",
+    "quantize": "it is made from a plan, when moments have been read already",
+    "sigmoid": BENT,
+    "silu": BENT,
+    "softmax": BENT,
+    "tanh": BENT,
+    "transpose": "its channels may have been positions, whose moments nobody knows",
+}
+"""Ops behind which nothing is known, and why."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from intaglio.ir.graph import Graph, Node
-from intaglio.ops.moving import copies_values
-
-INFINITE = float("inf")
+from intaglio.ops.convolution import copies_values
+from intaglio.ops.traits import TRAITS, commutes_with_scale
 
 
 def reads_channels(graph: Graph, node: Node) -> bool:
@@ -38,36 +37,19 @@ def keeps_constants(graph: Graph, node: Node) -> bool:
 
     True of means, unpadded pools, resizing, and of what only moves values.
     """
-    if node.op in ("conv2d", "pad"):
-        is_depthwise = node.op == "conv2d" and node.attrs["groups"] == node.channels
-        return is_depthwise and copies_values(graph, node) and not any(node.attrs["padding"])
+    if node.attrs.get("activation") is not None or not _keeps_channels(graph, node):
+        return False
+    if node.op == "conv2d":
+        return copies_values(graph, node) and not any(node.attrs["padding"])
     if node.op == "avg_pool2d":
         is_whole = not any(node.attrs["padding"]) or not node.attrs["count_include_pad"]
         return is_whole and node.attrs["divisor"] is None
-    if node.op == "max_pool2d":
-        return node.attrs["activation"] is None
-    return _keeps_channels(graph, node)
+    return TRAITS[node.op].values in ("moved", "mean") and node.op != "pad"
 
 
 def scales_along(graph: Graph, node: Node) -> bool:
     """Whether, channel by channel, f(c x) = c f(x) for c > 0, and the node has one input."""
-    if node.op == "pad":
-        return node.attrs["value"] == 0.0 and not any(node.attrs["padding"][4:])
-    if node.op in ("max_pool2d", "clamp"):
-        return is_homogeneous(node.attrs["activation"])
-    if node.op in ("avg_pool2d", "leaky_relu", "rescale"):
-        return True
-    if node.op == "conv2d":
-        return averages(graph, node) and is_homogeneous(node.attrs["activation"])
-    return _keeps_channels(graph, node)
-
-
-def is_homogeneous(activation: tuple[float, float] | None) -> bool:
-    """Whether clamp(c x) = c clamp(x) for every c > 0: each bound is 0 or infinite."""
-    if activation is None:
-        return True
-    low, high = activation
-    return low in (0.0, -INFINITE) and high in (0.0, INFINITE) and low <= high
+    return len(node.inputs) == 1 and commutes_with_scale(node) and _keeps_channels(graph, node)
 
 
 def layers_behind(
@@ -93,11 +75,26 @@ def layers_behind(
 
 
 def _keeps_channels(graph: Graph, node: Node) -> bool:
-    if node.op == "mean":
-        return set(node.attrs["axes"]) <= {2, 3}
-    if node.op == "slice":
-        return bool(node.attrs["axis"] >= 2)
-    if node.op == "reshape":
-        before = graph[node.inputs[0]].shape
-        return before[:2] == node.shape[:2] and len(before) >= 2
-    return node.op in ("adaptive_avg_pool2d", "resize")
+    """Whether channel i of a node's value is made of channel i of its input alone.
+
+    Of convolutions it is said only of those that are no layers.
+    """
+    coupling = TRAITS[node.op].channels
+    if coupling == "axes":
+        return BY_AXES[node.op](graph, node)
+    return coupling == "apart" or averages(graph, node)
+
+
+def _keeps_leading_axes(graph: Graph, node: Node) -> bool:
+    before = graph[node.inputs[0]].shape
+    return before[:2] == node.shape[:2] and len(before) >= 2
+
+
+BY_AXES: dict[str, Callable[[Graph, Node], bool]] = {
+    "concat": lambda graph, node: bool(node.attrs["axis"] >= 2),
+    "mean": lambda graph, node: set(node.attrs["axes"]) <= {2, 3},
+    "pad": lambda graph, node: not any(node.attrs["padding"][4:]),
+    "reshape": _keeps_leading_axes,
+    "slice": lambda graph, node: bool(node.attrs["axis"] >= 2),
+}
+"""Ops of which the axes that they name tell whether channels stay apart."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from intaglio.ir.edit import bypass, chains, replace
 from intaglio.ir.graph import Graph, Node
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 from intaglio.passes.graph_pass import graph_pass
 
 

@@ -7,6 +7,7 @@ import torch
 from intaglio.ir.edit import replace
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops import OPS
+from intaglio.ops.traits import GIVEN
 from intaglio.passes.graph_pass import graph_pass
 
 
@@ -33,7 +34,7 @@ def fold_constants(graph: Graph) -> int:
 
 
 def _is_fixed(graph: Graph, node: Node) -> bool:
-    if node.op in ("input", "constant"):
+    if node.op in GIVEN:
         return False
     if node.op == "opaque" and torch.Tag.nondeterministic_seeded in node.attrs["call"].tags:
         return False

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from intaglio.ir.edit import bypass, insert_before
 from intaglio.ir.graph import Graph, Node
+from intaglio.ops.traits import MOVING, carries_activation
 from intaglio.passes.graph_pass import graph_pass
 
-FUSABLE = {
-    "conv2d",
-    "conv_transpose2d",
-    "linear",
-    "affine",
-    "add",
-    "sub",
-    "mul",
-    "max_pool2d",
-    "clamp",
-}
-COMMUTING = {"concat", "max_pool2d", "reshape", "transpose", "depth_to_space"}
+COMMUTING = MOVING - {"pad", "slice"}
+"""Ops that a clamp may pass: not where padding would escape it, or more be clamped than is kept."""
 
 
 @graph_pass
@@ -31,7 +22,7 @@ def fuse_activation(graph: Graph) -> int:
         if node.op != "clamp" or node.name not in graph.nodes:
             continue
         maker = graph[node.inputs[0]]
-        if maker.op not in FUSABLE or graph.only_reader(maker.name) is not node:
+        if not carries_activation(maker.op) or graph.only_reader(maker.name) is not node:
             continue
         maker.attrs["activation"] = _both(maker.attrs["activation"], node.attrs["activation"])
         bypass(graph, node)
@@ -74,7 +65,8 @@ def hoist_clamp(graph: Graph) -> int:
 
 def _can_hold(graph: Graph, name: str, reader: Node) -> bool:
     maker = graph[name]
-    return maker.op in FUSABLE | COMMUTING and graph.only_reader(name) is reader
+    holds = carries_activation(maker.op) or maker.op in COMMUTING
+    return holds and graph.only_reader(name) is reader
 
 
 def _both(

@@ -27,7 +27,7 @@ def _is_noop(graph: Graph, node: Node) -> bool:
     same_shape = graph[node.inputs[0]].shape == node.shape
     attrs = node.attrs
     if node.op in ("concat", "reshape", "slice", "adaptive_avg_pool2d"):
-        return same_shape
+        return same_shape  # of these, the same shape means the same values
     if node.op == "resize":  # torch copies where sizes are equal, whatever the scales say
         return same_shape
     if node.op == "transpose":

@@ -13,7 +13,8 @@ from intaglio.errors import GraphError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.numerics.spec import QuantParams
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
+from intaglio.ops.weight_rows import weight_rows
 from intaglio.report.parts import LayerRow
 from intaglio.run.float import run_float
 from intaglio.run.twin import IMAGES_AT_ONCE, Twin
@@ -89,18 +90,9 @@ def weight_ranges(graph: Graph) -> dict[str, tuple[list[float], list[float]]]:
     found = {}
     for node in graph:
         if node.op in WEIGHTED:
-            rows = _rows_by_channel(node, graph.param(node, "weight"))  # [C_out, ...]
+            rows = weight_rows(node, graph.param(node, "weight"))  # [C_out, ...]
             found[node.name] = (rows.amin(1).tolist(), rows.amax(1).tolist())
     return found
-
-
-def _rows_by_channel(node: Node, weight: Tensor) -> Tensor:
-    if node.op != "conv_transpose2d":
-        return weight.flatten(1)
-    groups = node.attrs["groups"]
-    inputs, outputs = weight.shape[0] // groups, weight.shape[1]
-    grouped = weight.reshape(groups, inputs, outputs, -1)  # [g, C_in / g, C_out / g, kH * kW]
-    return grouped.transpose(1, 2).reshape(groups * outputs, -1)
 
 
 def _compare(

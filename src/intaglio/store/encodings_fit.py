@@ -8,7 +8,7 @@ from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 
 WIDTHS = range(2, 9)
 """Bits that values and weights of layers may have."""

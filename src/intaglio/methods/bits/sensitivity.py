@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from intaglio.calibrate.encodings import weight_params
-from intaglio.calibrate.float_islands import MOVING, is_float_tail, layers_called
+from intaglio.calibrate.float_islands import NO_LAYERS, is_float_tail, layers_called
 from intaglio.calibrate.weight_bits import low_bit_layers, weight_spec
 from intaglio.ir.graph import Graph, Node
 from intaglio.methods.bias.correct_bias import corrected_bias
@@ -34,6 +34,7 @@ from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.scheme import parse_scheme
 from intaglio.numerics.spec import QuantSpec
+from intaglio.ops.traits import MOVING
 from intaglio.run.float import channels_last, in_layout, run_float
 from intaglio.run.twin import IMAGES_AT_ONCE
 from intaglio.targets.target import Target
@@ -41,7 +42,7 @@ from intaglio.targets.target import Target
 FORWARDS = 3000
 JUDGED_SHARE = 0.25
 """At most this share of the images measures the harm; the rest fits the rounding."""
-UNMEASURED = frozenset(MOVING | {"input", "constant", "quantize"})
+UNMEASURED = MOVING | NO_LAYERS
 
 
 @dataclass(frozen=True, order=True)

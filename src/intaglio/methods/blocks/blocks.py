@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.methods.blocks.windows import is_local
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import GIVEN, WEIGHTED
 from intaglio.run.partial import last_readers
 
 LAYERS_OF_A_CHAIN = 3
@@ -96,7 +96,7 @@ def _regions(graph: Graph) -> list[list[Node]]:
     """Return the nodes between cut values, the cut value last in its region."""
     regions: list[list[Node]] = []
     region: list[Node] = []
-    computed = [node for node in graph if node.op not in ("input", "constant")]
+    computed = [node for node in graph if node.op not in GIVEN]
     last_reader = last_readers(list(graph))
     live = {name for name in graph.inputs if last_reader[name] != name}
     for node in computed:

@@ -15,24 +15,8 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops import OPS
+from intaglio.ops.traits import ELEMENTWISE
 from intaglio.run.partial import Route
-
-ELEMENTWISE = {
-    "add",
-    "sub",
-    "mul",
-    "rescale",
-    "quantize",
-    "clamp",
-    "leaky_relu",
-    "hard_swish",
-    "hard_sigmoid",
-    "sigmoid",
-    "tanh",
-    "silu",
-    "affine",
-}
-"""Ops whose result at a position depends on that position alone, if their inputs have its size."""
 
 Parameters = Callable[[Node], Mapping[str, Tensor]]
 Finish = Callable[[Node, Tensor], Tensor]

@@ -30,7 +30,7 @@ from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.spec import QuantParams
-from intaglio.ops.moving import copies_values
+from intaglio.ops.convolution import copies_values
 from intaglio.ops.schema import activate
 from intaglio.run.weights import integer_weight
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from intaglio.ir.graph import Graph
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 from intaglio.passes.graph_pass import graph_pass
 
 RELU6 = (0.0, 6.0)
 RELU = (0.0, float("inf"))
 GATED = ("mul", "rescale", "div")
+"""Products, and what scales one side of them: behind it a ReLU6 may be a gate."""
 
 
 @graph_pass

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.normal import Normal
-from intaglio.passes.channels import is_homogeneous, reads_channels, scales_along
+from intaglio.ops.traits import is_homogeneous
+from intaglio.passes.channels import reads_channels, scales_along
 
 MARGIN = 1.25
 """How much larger than anything seen on some images a channel may still become on others."""

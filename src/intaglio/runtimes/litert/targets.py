@@ -16,7 +16,7 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan, with_derived
 from intaglio.numerics.scheme import PER_TENSOR
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.ops.moving import shares_a_grid
+from intaglio.ops.traits import shares_a_grid
 from intaglio.runtimes.litert import low_bits
 from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.file.about import input_shape, stored_about

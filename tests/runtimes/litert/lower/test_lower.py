@@ -10,9 +10,9 @@ import intaglio
 from architectures import captured, images
 from architectures.sketch import Sketch
 from calibrate.planned import plan_of
+from intaglio.ops.padding import padding_word
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
-from intaglio.runtimes.litert.lower.express_padding import padding_word
 from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.runtimes.litert.lower.lower_shapes import LARGEST_CONCAT
 from passes.same_function import assert_same_function, ops

@@ -13,8 +13,9 @@ import intaglio
 from architectures import images
 from architectures.sketch import Sketch
 from intaglio.ir.graph import Graph
+from intaglio.ops.padding import transposed_padding_word
 from intaglio.run.float import run_float
-from intaglio.runtimes.litert.lower.lower_transposed import crop_transposed, transposed_padding_word
+from intaglio.runtimes.litert.lower.lower_transposed import crop_transposed
 from passes.same_function import assert_same_function, nodes, ops
 
 PAIR = st.tuples(st.integers(1, 4), st.integers(1, 4))

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from intaglio.numerics.spec import per_tensor
+from intaglio.ops.padding import same_margins
 from intaglio.run.float import infer_shapes
-from intaglio.runtimes.litert.lower.express_padding import express_padding, same_padding
+from intaglio.runtimes.litert.lower.express_padding import express_padding
 from intaglio.runtimes.litert.lower.lower_transposed import crop_transposed
 from intaglio.targets.target import Target
 from runtimes.litert.ops.harness import TARGETS, Network, cases
@@ -44,7 +45,7 @@ def conv2d(seed: int, kind: str) -> Network:
         for extent, rate in zip(kernel, dilation, strict=True)
     )
     size = (height, width)
-    same = same_padding(size, kernel, stride, dilation)
+    same = same_margins(size, kernel, stride, dilation)
     explicit = tuple(int(value) for value in random.integers(0, 3, 4))
     attrs = {
         "stride": stride,

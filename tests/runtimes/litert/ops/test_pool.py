@@ -12,8 +12,8 @@ from torch import Tensor
 from intaglio.errors import UnsupportedByTarget
 from intaglio.numerics.affine import dequantize
 from intaglio.numerics.spec import QuantParams, per_tensor
+from intaglio.ops.padding import same_margins
 from intaglio.runtimes import LITERT
-from intaglio.runtimes.litert.lower.express_padding import same_padding
 from intaglio.targets.target import Target
 from runtimes.litert.ops.harness import ACTIVATIONS, IMAGES, TARGETS, Network, cases
 
@@ -39,7 +39,7 @@ def max_pool2d(seed: int) -> Network:
     attrs: dict[str, Any] = {
         "kernel": kernel,
         "stride": stride,
-        "padding": choose((0, 0, 0, 0), same_padding(size, kernel, stride, (1, 1))),
+        "padding": choose((0, 0, 0, 0), same_margins(size, kernel, stride, (1, 1))),
         "dilation": (1, 1),
         "ceil_mode": False,
         "activation": choose(*ACTIVATIONS),

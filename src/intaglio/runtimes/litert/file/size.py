@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from intaglio.ir.graph import Graph, Node
-from intaglio.ops.convolution import WEIGHTED
+from intaglio.ops.traits import WEIGHTED
 
 CHANNEL_BYTES = 12
 """float32 scales of weight and bias, int32 bias."""

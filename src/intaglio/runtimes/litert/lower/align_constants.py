@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from intaglio.ir.edit import insert_before
 from intaglio.ir.graph import Graph, Node
+from intaglio.ops.traits import ELEMENTWISE
 from intaglio.passes.graph_pass import graph_pass
-
-ELEMENTWISE = ("add", "sub", "mul", "div")
 
 
 @graph_pass

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from intaglio.ir.edit import insert_before, redirect, replace
 from intaglio.ir.graph import Graph, Node
-from intaglio.ops.moving import copies_values, shares_a_grid
+from intaglio.ops.convolution import copies_values
 from intaglio.ops.resize import follows_sizes
+from intaglio.ops.traits import shares_a_grid
 from intaglio.passes.graph_pass import graph_pass
 
 LARGEST_CONCAT = 5

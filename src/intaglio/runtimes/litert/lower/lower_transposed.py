@@ -6,29 +6,8 @@ import torch
 
 from intaglio.ir.edit import insert_before, replace
 from intaglio.ir.graph import Graph, Node
+from intaglio.ops.padding import transposed_padding_word
 from intaglio.passes.graph_pass import graph_pass
-
-
-def transposed_padding_word(graph: Graph, node: Node) -> str | None:
-    """Return "VALID" or "SAME" where TRANSPOSE_CONV's padding gives the node's crop, else None.
-
-    VALID keeps the whole scatter output. SAME crops max(0, (in - 1) * stride + kernel - out) in
-    all, half of it (rounded down) at the top and left.
-    """
-    if not any(node.attrs["padding"]) and not any(node.attrs["output_padding"]):
-        return "VALID"
-    sizes = graph[node.inputs[0]].shape[2:]
-    kernel = graph.param(node, "weight").shape[2:]
-    for axis in range(2):
-        stride, out = node.attrs["stride"][axis], node.shape[2 + axis]
-        if sizes[axis] != -(-out // stride) or kernel[axis] < stride:
-            return None
-        total = max(0, (sizes[axis] - 1) * stride + kernel[axis] - out)
-        if node.attrs["padding"][axis] != total // 2:
-            return None
-        if (sizes[axis] - 1) * stride + kernel[axis] < out:
-            return None
-    return "SAME"
 
 
 @graph_pass

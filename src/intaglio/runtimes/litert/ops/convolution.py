@@ -28,10 +28,9 @@ from intaglio.numerics.requantize import (
     float32_multiplier,
     round_away,
 )
+from intaglio.ops.padding import padding_word, transposed_padding_word
 from intaglio.runtimes.litert.format.layout import file_shape
 from intaglio.runtimes.litert.low_bits import INT4_SHIFT, PACKED_BITS, runs_as_matrix
-from intaglio.runtimes.litert.lower.express_padding import padding_word
-from intaglio.runtimes.litert.lower.lower_transposed import transposed_padding_word
 from intaglio.runtimes.litert.ops.site import LitertSite, activation_bounds, integer_kernel
 from intaglio.runtimes.litert.ops.writing import Writing, activation_word, tflite_op
 from intaglio.targets.site import Kernel, as_float, centered_range, per_channel

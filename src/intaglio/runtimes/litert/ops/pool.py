@@ -25,8 +25,8 @@ from intaglio.ir.graph import Node
 from intaglio.numerics.accumulate import FLOAT32_EXACT
 from intaglio.numerics.requantize import double_rounding, fixed_point_multiplier
 from intaglio.numerics.spec import QuantParams
+from intaglio.ops.padding import padding_word
 from intaglio.runtimes.litert.format.layout import TO_NHWC, file_axis, file_shape
-from intaglio.runtimes.litert.lower.express_padding import padding_word
 from intaglio.runtimes.litert.ops.site import LitertSite, activation_bounds, integer_kernel
 from intaglio.runtimes.litert.ops.writing import Writing, activation_word, tflite_op, transpose
 from intaglio.targets.site import Kernel, as_float, refuse_beyond_float32, refuse_other_grid

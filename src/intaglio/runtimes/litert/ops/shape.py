@@ -16,13 +16,17 @@ from intaglio.runtimes.litert.format.layout import (
     file_shape,
     needs_transpose,
 )
-from intaglio.runtimes.litert.ops.site import KERNELS, LitertSite
+from intaglio.runtimes.litert.ops.site import LitertSite, integer_kernel
 from intaglio.runtimes.litert.ops.writing import Writing, reshape, tflite_op, transpose
 from intaglio.targets.site import Kernel, refuse_other_grid
 
-MOVING = ("concat", "pad", "reshape", "transpose", "slice", "depth_to_space")
 
-
+@integer_kernel("concat")
+@integer_kernel("pad")
+@integer_kernel("reshape")
+@integer_kernel("transpose")
+@integer_kernel("slice")
+@integer_kernel("depth_to_space")
 def prepare_move(site: LitertSite) -> Kernel:
     """The op's float function moves centered integers as well: a padded zero is the integer 0."""
     function, node = OPS[site.node.op].function, site.node
@@ -32,10 +36,6 @@ def prepare_move(site: LitertSite) -> Kernel:
         return function(node, inputs, {})
 
     return kernel
-
-
-for _name in MOVING:
-    KERNELS.register(_name)(prepare_move)
 
 
 @tflite_op("concat")

@@ -1,0 +1,29 @@
+"""Ops without an integer kernel, or without an operator in the file, and why."""
+
+from __future__ import annotations
+
+REWRITTEN = {
+    "adaptive_avg_pool2d": "with equal windows it is an average pool by explicit_pool; an unequal"
+    " one has no operator in the file",
+    "affine": "lower_affine makes it a convolution or a linear layer",
+    "batch_norm": "folded into the layer before it, or made an affine, by canonicalize",
+    "hard_sigmoid": "lower_hard_sigmoid makes it a clamped sum and a rescale",
+    "hard_swish": "lower_hard_swish makes it a clamped sum and a product",
+    "opaque": "a call that intaglio does not know has no meaning in integers, and no operator",
+    "silu": "lower_silu makes it a sigmoid and a product",
+}
+"""Ops that are gone when kernels are made and files are written, or that neither can have."""
+KERNELS_REFUSED = {
+    **REWRITTEN,
+    "constant": "its integers are stored: the twin hands them out (run/twin.py)",
+    "div": "the file's DIV is float32 alone; by a constant it is a product (divide_by_constant)",
+    "input": "its value is given, and made integers on the way in (run/twin.py)",
+    "quantize": "what comes in from float is made integers in one place (run/twin.py)",
+    "softmax": "its integer form is too coarse for scores: it stays in float",
+}
+"""Ops without an entry in the table of integer kernels."""
+WRITERS_REFUSED = {
+    **REWRITTEN,
+    "input": "it is a tensor of the file and no operator: file/write.py adds it",
+}
+"""Ops without an entry in the table of writers."""
