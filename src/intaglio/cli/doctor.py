@@ -14,6 +14,7 @@ from intaglio.cli.progress import shown_progress
 from intaglio.cli.quiet import silence_greeting
 from intaglio.cli.request import NO_DATA
 from intaglio.cli.screen import print_json, print_line
+from intaglio.cli.source import open_source
 from intaglio.data.dataset import Dataset, check_labels
 from intaglio.data.images import draw, open_dataset
 from intaglio.doctor import Diagnosis, Finding, diagnose
@@ -21,7 +22,7 @@ from intaglio.errors import RequestError
 from intaglio.host.progress import Progress, told
 from intaglio.ir.graph import Graph
 from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
-from intaglio.read.source import Network, find_network
+from intaglio.read.reader import Source
 from intaglio.recipe.settings import DEFAULT_SCHEME, DEFAULT_SEED, DEFAULT_TARGET
 from intaglio.runtimes import TARGETS
 from intaglio.targets.target import Target, known_scheme
@@ -73,7 +74,7 @@ def doctor(
     )
     silence_greeting()
     with shown_progress(as_json=as_json) as progress:
-        network = find_network(
+        network = open_source(
             model, weights=weights, preprocess=preprocess, input_shape=input_shape, seed=chosen
         )
         found = request.diagnosis(network, progress)
@@ -95,10 +96,10 @@ class _Request:
     skip_bad: bool
     seed: int
 
-    def images(self, dataset: Dataset, network: Network) -> Images:
+    def images(self, dataset: Dataset, network: Source) -> Images:
         return Images(dataset, network.preprocess, network.input_shape, self.skip_bad)
 
-    def diagnosis(self, network: Network, progress: Progress) -> Diagnosis:
+    def diagnosis(self, network: Source, progress: Progress) -> Diagnosis:
         if self.calibration is not None:
             self.images(self.calibration, network).try_first()
         progress.begin("capture", None)
@@ -123,7 +124,7 @@ class _Request:
         return self._applied(found, captured, network, progress) if self.apply else found
 
     def _applied(
-        self, found: Diagnosis, captured: Graph, network: Network, progress: Progress
+        self, found: Diagnosis, captured: Graph, network: Source, progress: Progress
     ) -> Diagnosis:
         assert self.calibration is not None, "--apply without --data is refused"
         class_count(captured)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,8 +23,9 @@ from intaglio.job.quantize import Prepared, calibrated, plan_of, prepare_network
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
 from intaglio.methods.steps.state import State
-from intaglio.read.module.export import capture
-from intaglio.recipe.options import Options
+from intaglio.read.reader import Source
+from intaglio.read.source import read
+from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe, find_recipe
 from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
 from intaglio.report.layers import measure_layers, output_sqnr_db
@@ -38,9 +41,10 @@ CHECK_IMAGES = 8
 
 
 def compress(
-    model: nn.Module,
-    example_input: Tensor,
+    model: nn.Module | str | os.PathLike[str],
+    example_input: Tensor | None = None,
     *,
+    weights: str | Path | None = None,
     target: str | None = None,
     data: Data | None = None,
     evaluate: Any = None,
@@ -50,8 +54,11 @@ def compress(
     """Return the integer network of a trained module, checked bit for bit against its file.
 
     Args:
-        model: A trained module with one image tensor in.
-        example_input: [N, C, H, W] float32 of the size that it will be deployed at.
+        model: A trained module with one image tensor in; or a text or path, as the command line
+            takes it: "net.pt2", "mobilenet_v2", "package.module:factory".
+        example_input: [N, C, H, W] float32 of the size that it will be deployed at; not needed
+            where a text says the size.
+        weights: A file of trained weights, for a network that is named by a text.
         target: The runtime, as `intaglio.targets.TARGETS` names it; None: the recipe's, else
             "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
@@ -74,9 +81,20 @@ def compress(
             f"recipe '{chosen.name}' calibrates with images and there are none: give data"
             " (--data DIR)"
         )
-    graph = recorder.step("capture", lambda: capture(model, example_input))
-    run = _Run(settings, wishes, recorder)
-    return _compress_graph(graph, run, data=data, evaluate=evaluate)
+    source = read(model, example_input, weights=weights, seed=settings.seed)
+    graph = recorder.step("capture", source.capture)
+    run = _Run(settings, _named(wishes, source), recorder)
+    result = _compress_graph(graph, run, data=data, evaluate=evaluate)
+    told = [*result.report.warnings, *source.notes]
+    return replace(result, report=replace(result.report, warnings=told))
+
+
+def _named(options: Options, source: Source) -> Options:
+    """Return the options with the network's name, where the user gave it no other one."""
+    where = options.provenance
+    if where.model != Provenance.model:
+        return options
+    return replace(options, provenance=replace(where, model=source.name))
 
 
 def compress_graph(

@@ -42,7 +42,7 @@ class Target:
         return {parse_scheme(scheme).weight_bits for scheme in self.schemes}
 
 
-TARGETS: Registry[Target] = Registry("target")
+TARGETS: Registry[Target] = Registry("target", group="intaglio.runtimes")
 
 
 def known_scheme(scheme: str, target: Target) -> str:

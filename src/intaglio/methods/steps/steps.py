@@ -40,7 +40,7 @@ class StepKind:
     description: str
 
 
-STEPS: Registry[StepKind] = Registry("step")
+STEPS: Registry[StepKind] = Registry("step", group="intaglio.methods")
 
 Made = TypeVar("Made", bound=type)
 
