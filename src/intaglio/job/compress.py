@@ -56,11 +56,9 @@ def compress(
     Args:
         model: A trained module with one image tensor in; or a text or path, as the command line
             takes it: "net.pt2", "mobilenet_v2", "package.module:factory".
-        example_input: [N, C, H, W] float32 of the size that it will be deployed at; not needed
-            where a text says the size.
+        example_input: [N, C, H, W] float32 of the deployed size; needed where no text says it.
         weights: A file of trained weights, for a network that is named by a text.
-        target: The runtime, as `intaglio.targets.TARGETS` names it; None: the recipe's, else
-            "litert".
+        target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
             batches (a tensor, or a tuple whose first item is one and whose second may be class
             indices, which a search then judges by). Gone through once.
@@ -77,14 +75,21 @@ def compress(
     wishes = options or Options()
     settings, recorder = settle(chosen, target, wishes), Recorder(wishes.progress)
     if data is None:
-        raise RequestError(
-            f"recipe '{chosen.name}' calibrates with images and there are none: give data"
-            " (--data DIR)"
-        )
+        raise _without_data(chosen)
     source = read(model, example_input, weights=weights, seed=settings.seed)
     graph = recorder.step("capture", source.capture)
     run = _Run(settings, _named(wishes, source), recorder)
-    result = _compress_graph(graph, run, data=data, evaluate=evaluate)
+    return _noted(_compress_graph(graph, run, data=data, evaluate=evaluate), source)
+
+
+def _without_data(recipe: Recipe) -> RequestError:
+    return RequestError(
+        f"recipe '{recipe.name}' calibrates with images and there are none: give data (--data DIR)"
+    )
+
+
+def _noted(result: Result, source: Source) -> Result:
+    """Return the result with what the user should know about the network."""
     told = [*result.report.warnings, *source.notes]
     return replace(result, report=replace(result.report, warnings=told))
 
