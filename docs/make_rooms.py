@@ -38,7 +38,7 @@ HALLS = ("methods", "read", "runtimes")
 """Folders whose folders are rooms of their own."""
 WITHIN = {
     "methods": (("steps",), ("bias", "structure"), ("rounding",), ("blocks", "bits"), ("learn",)),
-    "read": (("module",), ("program", "named", "onnx", "tflite"), ("source",)),
+    "read": (("reader",), ("module",), ("program", "named", "onnx", "tflite"), ("source",)),
     "runtimes/litert": (
         ("low_bits",),
         ("format",),

@@ -14,6 +14,7 @@ prepare()  # before anything imports LiteRT's interpreter
 
 from architectures import catalogue  # noqa: E402
 from intaglio import zoo  # noqa: E402
+from packages import install  # noqa: E402, F401
 
 ARCHITECTURES = {f"zoo.{name}" for name in zoo.names()} | set(catalogue.ARCHITECTURES)
 REPOSITORY = Path(__file__).resolve().parent.parent

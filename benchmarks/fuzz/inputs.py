@@ -16,12 +16,12 @@ from torch import nn
 
 from benchmarks.fuzz.formats import CHECKSUMS, Format, digest_of
 from benchmarks.fuzz.mutations import of_archive, of_bytes, of_toml
+from intaglio.cli.source import open_source
 from intaglio.data.dataset import FileSource, Item
 from intaglio.data.decode import decode
 from intaglio.data.images import open_dataset
 from intaglio.ir.graph import Graph
 from intaglio.read.named import parse_model
-from intaglio.read.source import find_network
 from intaglio.recipe.recipe import Recipe, find_recipe, to_toml
 from intaglio.store.weights import load_weights
 
@@ -99,7 +99,7 @@ def _programs(folder: Path) -> list[Format]:
 
 def _program_reader(path: Path) -> Callable[[], str]:
     def read() -> str:
-        found = find_network(str(path), weights=None, preprocess=None, input_shape=None)
+        found = open_source(str(path), weights=None, preprocess=None, input_shape=None)
         return digest_of(found.input_shape, graph_digest(found.capture()))
 
     return read

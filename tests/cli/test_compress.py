@@ -167,6 +167,18 @@ def test_nothing_of_the_users_is_taken_for_an_output_place(
     assert sorted(Path().rglob("*")) == before
 
 
+@pytest.mark.parametrize("file", ["net.pt2", "net.tiny"])
+def test_a_models_file_is_kept_apart_from_the_result(
+    place: Path, capsys: pytest.CaptureFixture, file: str
+) -> None:
+    Path("nets").mkdir()
+    Path("nets", file).write_text("a network")
+
+    assert intaglio("compress", f"nets/{file}", *CALIBRATION, "--out", "nets", "--replace") == 2
+
+    assert f"holds what MODEL names (nets/{file})" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_weights_are_loaded(place: Path, capsys: pytest.CaptureFixture) -> None:
     import tiny_networks  # written by the fixture

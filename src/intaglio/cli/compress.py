@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from intaglio.cli.request import (
     settled_choices,
 )
 from intaglio.cli.screen import print_line, screen
+from intaglio.cli.source import open_source
 from intaglio.data.dataset import Dataset, check_labels
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
@@ -31,7 +33,7 @@ from intaglio.host.progress import Progress
 from intaglio.ir.graph import Graph
 from intaglio.job.compress import compress_graph
 from intaglio.job.result import Result
-from intaglio.read.source import PROGRAM_ENDING, Network, find_network
+from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.settings import Settings
 from intaglio.report import StepRow, print_report
@@ -79,8 +81,8 @@ def compress(
     if place.older is not None:
         tell_note(f"{shown} will be replaced at the end: {place.older}")
 
-    def find() -> Network:
-        return find_network(
+    def find() -> Source:
+        return open_source(
             model,
             weights=weights,
             preprocess=preprocess,
@@ -108,7 +110,7 @@ def _read_paths(
 ) -> dict[str, str]:
     """Return the files and folders that the run reads, by the name of the option."""
     named = {"--data": data, "--eval": evaluation, "--weights": weights}
-    if Path(model).suffix.lower() == PROGRAM_ENDING:
+    if os.path.isfile(model):
         named["MODEL"] = model
     return {option: path for option, path in named.items() if path and path != NO_DATA}
 
@@ -125,7 +127,7 @@ class _Request:
     weights: str | None
     skip_bad: bool
 
-    def images(self, dataset: Dataset, network: Network) -> Images:
+    def images(self, dataset: Dataset, network: Source) -> Images:
         return Images(dataset, network.preprocess, network.input_shape, self.skip_bad)
 
 
@@ -158,7 +160,7 @@ def _opened(
     )
 
 
-def _made(request: _Request, find: Callable[[], Network], *, as_json: bool) -> Result:
+def _made(request: _Request, find: Callable[[], Source], *, as_json: bool) -> Result:
     """Return the result; no failure of the system in it is taken for one of the output place."""
     request.settled.target.quiet()
     totals = {"evaluate": len(request.evaluation)} if request.evaluation else {}
@@ -169,7 +171,7 @@ def _made(request: _Request, find: Callable[[], Network], *, as_json: bool) -> R
         raise IntaglioError(f"the system failed: {error}") from error
 
 
-def _compressed(request: _Request, network: Network, progress: Progress) -> Result:
+def _compressed(request: _Request, network: Source, progress: Progress) -> Result:
     settled = request.settled
     calibration = request.images(request.calibration, network)
     calibration.try_first()
@@ -201,7 +203,7 @@ def _compressed(request: _Request, network: Network, progress: Progress) -> Resu
     return _annotated(result, request, network, missed)
 
 
-def _captured(network: Network, progress: Progress) -> tuple[Graph, StepRow]:
+def _captured(network: Source, progress: Progress) -> tuple[Graph, StepRow]:
     progress.begin("capture", None)
     began = time.perf_counter()
     try:
@@ -222,9 +224,7 @@ def class_count(graph: Graph) -> int:
     return int(shapes[0][1])
 
 
-def _annotated(
-    result: Result, request: _Request, network: Network, missed: Sequence[str]
-) -> Result:
+def _annotated(result: Result, request: _Request, network: Source, missed: Sequence[str]) -> Result:
     """Return the result with what the command line knows beside the pipeline."""
     notes = list(network.notes)
     if missed:

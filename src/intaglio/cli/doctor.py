@@ -13,6 +13,7 @@ from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import NO_DATA
 from intaglio.cli.screen import print_json, print_line
+from intaglio.cli.source import open_source
 from intaglio.data.dataset import Dataset, check_labels
 from intaglio.data.images import draw, open_dataset
 from intaglio.doctor import Diagnosis, Finding, diagnose
@@ -20,7 +21,7 @@ from intaglio.errors import RequestError
 from intaglio.host.progress import Progress, told
 from intaglio.ir.graph import Graph
 from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
-from intaglio.read.source import Network, find_network
+from intaglio.read.reader import Source
 from intaglio.recipe.settings import DEFAULT_SEED
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
@@ -72,7 +73,7 @@ def doctor(
     )
     wanted.quiet()
     with shown_progress(as_json=as_json) as progress:
-        network = find_network(
+        network = open_source(
             model, weights=weights, preprocess=preprocess, input_shape=input_shape, seed=chosen
         )
         found = request.diagnosis(network, progress)
@@ -94,10 +95,10 @@ class _Request:
     skip_bad: bool
     seed: int
 
-    def images(self, dataset: Dataset, network: Network) -> Images:
+    def images(self, dataset: Dataset, network: Source) -> Images:
         return Images(dataset, network.preprocess, network.input_shape, self.skip_bad)
 
-    def diagnosis(self, network: Network, progress: Progress) -> Diagnosis:
+    def diagnosis(self, network: Source, progress: Progress) -> Diagnosis:
         if self.calibration is not None:
             self.images(self.calibration, network).try_first()
         progress.begin("capture", None)
@@ -122,7 +123,7 @@ class _Request:
         return self._applied(found, captured, network, progress) if self.apply else found
 
     def _applied(
-        self, found: Diagnosis, captured: Graph, network: Network, progress: Progress
+        self, found: Diagnosis, captured: Graph, network: Source, progress: Progress
     ) -> Diagnosis:
         assert self.calibration is not None, "--apply without --data is refused"
         class_count(captured)

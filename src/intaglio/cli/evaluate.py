@@ -12,11 +12,11 @@ from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import open_saved
 from intaglio.cli.screen import print_json, print_line
+from intaglio.cli.source import parse_input_shape
 from intaglio.data.dataset import Dataset, check_labels
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.host.progress import told
-from intaglio.read.source import parse_input_shape
 from intaglio.targets.runtime import Runner
 from intaglio.tasks.classify import Accuracy, Network, accuracy
 

@@ -11,11 +11,11 @@ from intaglio.cli import options
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import load_told
 from intaglio.cli.screen import print_json, print_line, print_table
+from intaglio.cli.source import open_source
 from intaglio.doctor.inspection import Inspection, inspect_graph
 from intaglio.errors import RequestError
 from intaglio.host.files import MARK
 from intaglio.ir.graph import BATCH, Graph
-from intaglio.read.source import find_network
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.zoo import ZOO
 
@@ -54,7 +54,7 @@ def inspect(
 def _captured(
     model: str, weights: str | None, input_shape: str | None, seed: int, *, as_json: bool
 ) -> Graph:
-    network = find_network(
+    network = open_source(
         model, weights=weights, preprocess=None, input_shape=input_shape, seed=seed
     )
     with shown_progress(as_json=as_json) as progress:

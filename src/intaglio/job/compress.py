@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,9 +23,10 @@ from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
 from intaglio.methods.steps.state import Prepared, Quantized
 from intaglio.methods.steps.steps import is_altered
-from intaglio.read.module.export import capture
+from intaglio.read.reader import Source
+from intaglio.read.source import read
 from intaglio.recipe.needs import refuse_unmet_needs
-from intaglio.recipe.options import Options
+from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe, find_recipe
 from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
 from intaglio.report.layers import measure_layers, output_sqnr_db
@@ -37,9 +40,10 @@ CHECK_IMAGES = 8
 
 
 def compress(
-    model: nn.Module,
-    example_input: Tensor,
+    model: nn.Module | str | os.PathLike[str],
+    example_input: Tensor | None = None,
     *,
+    weights: str | Path | None = None,
     target: str | None = None,
     data: Data | None = None,
     evaluate: Any = None,
@@ -49,10 +53,11 @@ def compress(
     """Return the integer network of a trained module, checked bit for bit against its file.
 
     Args:
-        model: A trained module with one image tensor in.
-        example_input: [N, C, H, W] float32 of the size that it will be deployed at.
-        target: The runtime, as `intaglio.targets.TARGETS` names it; None: the recipe's, else
-            "litert".
+        model: A trained module with one image tensor in; or a text or path, as the command line
+            takes it: "net.pt2", "mobilenet_v2", "package.module:factory".
+        example_input: [N, C, H, W] float32 of the deployed size; needed where no text says it.
+        weights: A file of trained weights, for a network that is named by a text.
+        target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
             batches (a tensor, or a tuple whose first item is one and whose second may be class
             indices, which a search then judges by). Gone through once.
@@ -66,8 +71,24 @@ def compress(
         MismatchError: If file and twin disagree: a defect of ours, the file is not handed out.
     """
     run = _run(recipe, target, options, data=data)
-    graph = run.recorder.step("capture", lambda: capture(model, example_input))
-    return _compress_graph(graph, run, evaluate)
+    source = read(model, example_input, weights=weights, seed=run.settings.seed)
+    run = replace(run, options=_named(run.options, source))
+    graph = run.recorder.step("capture", source.capture)
+    return _noted(_compress_graph(graph, run, evaluate), source)
+
+
+def _noted(result: Result, source: Source) -> Result:
+    """Return the result with what the user should know about the network."""
+    told = [*result.report.warnings, *source.notes]
+    return replace(result, report=replace(result.report, warnings=told))
+
+
+def _named(options: Options, source: Source) -> Options:
+    """Return the options with the network's name, where the user gave it no other one."""
+    where = options.provenance
+    if where.model != Provenance.model:
+        return options
+    return replace(options, provenance=replace(where, model=source.name))
 
 
 def compress_graph(

@@ -45,7 +45,7 @@ class Target(Runtime):
         return scheme.name not in self.schemes
 
 
-TARGETS: Registry[Target] = Registry("target")
+TARGETS: Registry[Target] = Registry("target", group="intaglio.runtimes")
 
 
 def known_scheme(scheme: str, target: Target) -> Scheme:

@@ -61,4 +61,4 @@ class Task(Protocol):
         """Return a new meter."""
 
 
-TASKS: Registry[Task] = Registry("task")
+TASKS: Registry[Task] = Registry("task", group="intaglio.tasks")

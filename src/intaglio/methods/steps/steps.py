@@ -54,7 +54,7 @@ class StepKind:
     description: str
 
 
-STEPS: Registry[StepKind] = Registry("step")
+STEPS: Registry[StepKind] = Registry("step", group="intaglio.methods")
 
 StructureMade = TypeVar("StructureMade", bound=StructureStep)
 NumbersMade = TypeVar("NumbersMade", bound=NumbersStep)

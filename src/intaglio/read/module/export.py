@@ -47,7 +47,7 @@ def capture(model: nn.Module, example_input: Tensor) -> Graph:
         CaptureError: If torch.export cannot follow the module, or it has several inputs.
         NonFiniteError: If a weight holds NaN or infinity; names the layer.
     """
-    _check_example(example_input)
+    check_example(example_input)
     _check_takes_one_input(model)
     training = {name: module.training for name, module in model.named_modules()}
     model.eval()
@@ -101,13 +101,14 @@ def _speaks_our_table(program: ExportedProgram) -> bool:
     return True
 
 
-def _check_example(example: object) -> None:
+def check_example(example: object) -> Tensor:
+    """Return an example input; raise CaptureError where it is none."""
     if not isinstance(example, Tensor) or example.dtype != torch.float32:
         got = getattr(example, "dtype", type(example).__name__)
     elif example.ndim < 2 or 0 in example.shape:
         got = f"the shape {list(example.shape)}"
     else:
-        return
+        return example
     raise CaptureError(
         f"the example input must be a float32 tensor [N, C, H, W] of at least one image, got {got}:"
         " pass e.g. torch.zeros(1, 3, 224, 224)"

@@ -1,0 +1,49 @@
+"""The reader of networks in memory: an nn.Module, captured by torch.export."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from intaglio.errors import RequestError
+from intaglio.read.module.export import capture, check_example
+from intaglio.read.reader import Given, Source
+
+
+@dataclass(frozen=True)
+class ModuleReader:
+    """Takes an nn.Module with its weights."""
+
+    name: str = "module"
+    description: str = "an nn.Module with its weights, in Python"
+
+    def takes(self, model: object) -> bool:
+        """Whether it is an nn.Module."""
+        return isinstance(model, nn.Module)
+
+    def open(self, model: object, given: Given) -> Source:
+        """Return the source of a module, which is not changed.
+
+        Raises:
+            CaptureError: If there is no example input, or it is none.
+            RequestError: If weights are given as well.
+        """
+        assert isinstance(model, nn.Module), "takes() says so"
+        module = model
+        if given.weights is not None:
+            raise RequestError(
+                f"the module {type(module).__name__} brings its own weights: leave weights="
+                f"'{given.weights}' out, or load them into it first"
+            )
+        shape = given.input_shape
+        example = check_example(None if shape is None else given.example_of(shape))
+        return Source(
+            "model",
+            lambda: capture(module, example),
+            given.preprocess_over(None),
+            (1, *example.shape[1:]),
+        )
+
+
+MODULE = ModuleReader()

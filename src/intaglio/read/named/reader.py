@@ -1,0 +1,67 @@
+"""The reader of names: a network of the zoo, or one that `package.module:factory` makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from intaglio.errors import RequestError
+from intaglio.read.module.export import capture
+from intaglio.read.named.build import BuiltModel, build_model
+from intaglio.read.named.request import is_factory_name, parse_model
+from intaglio.read.reader import Given, Source
+from intaglio.store.weights import load_weights
+from intaglio.zoo.catalog import ZOO
+
+
+@dataclass(frozen=True)
+class NamedReader:
+    """Takes a name, with keyword arguments in brackets or without."""
+
+    name: str = "named"
+    description: str = "a zoo name or package.module:factory, with keyword arguments in brackets"
+
+    def takes(self, model: object) -> bool:
+        """Whether it is a name of the zoo, or has the form of a factory's."""
+        if not isinstance(model, str):
+            return False
+        name = model.partition("(")[0].strip()
+        return name in ZOO or is_factory_name(name)
+
+    def open(self, model: object, given: Given) -> Source:
+        """Return the source of a network that is built here, its weights loaded.
+
+        Any text is answered: one that is no name, with what is wrong with it.
+
+        Raises:
+            RequestError: If there is no such network, or the weights or the shape do not fit it.
+        """
+        text = str(model)
+        built = build_model(parse_model(text), given.seed)
+        preprocess = given.preprocess_over(built.preprocess)
+        shape = given.input_shape or built.input_shape
+        if shape is None:
+            raise _without_shape(text)
+        notes = _load(built, given.weights)
+        example = given.example_of(shape)
+        return Source(text, lambda: capture(built.module, example), preprocess, shape, notes)
+
+
+def _load(built: BuiltModel, weights: str | Path | None) -> tuple[str, ...]:
+    """Load the weights, if any; return what the user should know of them."""
+    if weights is not None:
+        load_weights(built.module, weights)
+    elif built.name in ZOO:
+        return ("no --weights were given: the network has random weights",)
+    return ()
+
+
+def _without_shape(text: str) -> RequestError:
+    error = RequestError(
+        f"nothing tells the size of the images that '{text}' takes: give --input-shape 1,3,H,W"
+    )
+    error.add_note("In Python: give example_input, such as torch.zeros(1, 3, 224, 224).")
+    return error
+
+
+NAMED = NamedReader()
