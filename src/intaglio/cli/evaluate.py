@@ -5,26 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from torch import Tensor
 
 from intaglio.cli import options
 from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import open_saved
 from intaglio.cli.screen import print_json, print_line
-from intaglio.data.dataset import Dataset, check_labels
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.host.progress import told
 from intaglio.read.source import parse_input_shape
 from intaglio.recipe.settings import DEFAULT_TARGET
+from intaglio.report.summary import figure_text
 from intaglio.runtimes import TARGETS
 from intaglio.runtimes.litert.file.network import FileNetwork, as_network
 from intaglio.runtimes.litert.interpreter.isolated import isolated
-from intaglio.tasks.classify import Accuracy, Network, accuracy
-
-BACKGROUND_CLASSES = 1001
-"""TensorFlow's ImageNet classifiers: class 0 is the background, and all others are one further."""
+from intaglio.tasks.classify import without_background
+from intaglio.tasks.evaluate import evaluate as measure
+from intaglio.tasks.task import Task, labelled_task_for
 
 
 def evaluate(
@@ -55,51 +53,41 @@ def evaluate(
             )
         prepared = saved.preprocess(preprocess)
         images = Images(dataset, prepared, network.input_shape, skip_bad_images)
-        found = _accuracy(network, dataset, images, as_json=as_json)
-    content: dict[str, Any] = {
-        "top1": round(found.top1, 2),
-        "top5": round(found.top5, 2),
-        "n": found.n,
-        "runtime": wanted.runtime,
-    }
+        task = labelled_task_for(network.output_shapes)
+        found = _figures(network, task, images, as_json=as_json)
+    content: dict[str, Any] = {name: _rounded(task, name, found[name]) for name in found}
+    content["runtime"] = wanted.runtime
     if images.skipped:
         content["skipped"] = len(images.skipped)
-    _show(content, str(saved.path), as_json=as_json)
+    _show(content, str(saved.path), task, as_json=as_json)
 
 
-def _accuracy(network: FileNetwork, dataset: Dataset, images: Images, *, as_json: bool) -> Accuracy:
-    scores = _without_background(network, dataset)
+def _figures(
+    network: FileNetwork, task: Task, images: Images, *, as_json: bool
+) -> dict[str, float]:
+    outputs = network.output_shapes
+    labels = task.labels(images.dataset, outputs)
+    seen = without_background(network, outputs, labels)
     with shown_progress(as_json=as_json) as progress:
-        progress.begin("evaluate", len(dataset))
-        found = accuracy(
-            scores, told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
-        )
+        progress.begin("evaluate", len(images))
+        batches = told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
+        found = measure(seen, batches, task)
         progress.end()
     return found
 
 
-def _without_background(network: FileNetwork, dataset: Dataset) -> Network:
-    """Return the file's scores for the data set's classes.
-
-    Raises:
-        DataError: If a class index is none of the file's.
-    """
-    labels = [item.label for item in dataset.items if item.label is not None]
-    if network.classes != BACKGROUND_CLASSES or max(labels, default=0) >= BACKGROUND_CLASSES - 1:
-        check_labels(dataset, network.classes)
-        return network
-
-    def scores(images: Tensor) -> Tensor:
-        return network(images)[:, 1:]
-
-    return scores
+def _rounded(task: Task, name: str, value: float) -> float:
+    digits = task.wording.of(name).digits
+    return value if digits is None else round(value, digits)
 
 
-def _show(content: dict[str, Any], path: str, *, as_json: bool) -> None:
+def _show(content: dict[str, Any], path: str, task: Task, *, as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
     print_line(f"{path} on {content['runtime']}")
-    print_line(f"top-1 {content['top1']:.2f} %, top-5 {content['top5']:.2f} %, n = {content['n']}")
+    figures = {name: task.wording.of(name) for name in content if task.wording.knows(name)}
+    said = [f"{told.short} {figure_text(told, content[name])}" for name, told in figures.items()]
+    print_line(", ".join([*said, f"n = {content['n']}"]))
     if "skipped" in content:
         print_line(f"{content['skipped']} unreadable images were passed over")

@@ -23,9 +23,9 @@ from plotly.offline import get_plotlyjs
 
 from intaglio.report.parts import Layer, ReportData
 from intaglio.report.summary import (
-    ATTEMPT_COLUMNS,
     DOCTOR_COLUMNS,
     MISSING,
+    attempt_columns,
     attempt_rows,
     attempts_title,
     bits_text,
@@ -77,7 +77,7 @@ def render_html(
         doctor_columns=DOCTOR_COLUMNS,
         doctor=doctor_rows(report),
         attempts_title=attempts_title(report) if report.attempts else "",
-        attempt_columns=ATTEMPT_COLUMNS,
+        attempt_columns=attempt_columns(report),
         attempts=attempt_rows(report),
         steps=[_step_cells(report, index) for index in range(len(report.steps))],
         layers=[_layer_cells(index, row, weight_ranges) for index, row in enumerate(report.layers)],
@@ -170,7 +170,7 @@ def _label_rows(labels: Sequence[str] | None) -> list[tuple[str, str]]:
     if not labels:
         return []
     shown = ", ".join(labels[:LABELS_SHOWN]) + (", ..." if len(labels) > LABELS_SHOWN else "")
-    return [("Classes", f"{len(labels):,}: {shown}")]
+    return [("Labels", f"{len(labels):,}: {shown}")]
 
 
 def _step_cells(report: ReportData, index: int) -> dict[str, str]:

@@ -9,11 +9,11 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from intaglio.report.figures import DECIBEL, FLOAT, PERCENT, Figure
 from intaglio.report.parts import CheckResult, DataSource, Layer, ReportData
 
 MISSING = "–"
 DOCTOR_COLUMNS = ("cause", "layer", "remedy")
-ATTEMPT_COLUMNS = ("added", "outcome", "same class", "top-1", "SQNR", "seconds")
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,12 @@ def identity_rows(report: ReportData) -> list[tuple[str, str]]:
 
 
 def comparison_rows(report: ReportData) -> list[Comparison]:
-    """Return the float / integer comparison; accuracy only where something was evaluated."""
+    """Return the float / integer comparison; figures only where something was evaluated."""
     real, integer = report.float, report.integer
-    images = _images_text(real.n, integer.n)
-    rows = [
-        Comparison(
-            f"{label}{images}",
-            percent_text(getattr(real, key)),
-            percent_text(getattr(integer, key)),
-            _points_text(getattr(real, key), getattr(integer, key)),
-        )
-        for key, label in (("top1", "Top-1"), ("top5", "Top-5"))
-        if getattr(real, key) is not None or getattr(integer, key) is not None
-    ]
+    rows = _figure_rows(report)
     if integer.agreement is not None:
-        rows.append(Comparison("Same class as float", "", percent_text(integer.agreement)))
+        title = report.wording.agreement.title
+        rows.append(Comparison(title, "", percent_text(integer.agreement)))
     if integer.logits_sqnr_db is not None:
         rows.append(Comparison("Output SQNR", "", decibel_text(integer.logits_sqnr_db)))
     rows.append(
@@ -79,19 +70,52 @@ def comparison_rows(report: ReportData) -> list[Comparison]:
     return rows
 
 
+def _figure_rows(report: ReportData) -> list[Comparison]:
+    """Return the figures of the task, on how many images they were measured beside each."""
+    real, integer = report.float, report.integer
+    images = _images_text(real.n, integer.n)
+    rows = []
+    for name in dict.fromkeys((*real.figures, *integer.figures)):
+        figure = report.wording.of(name)
+        first, second = real.figures.get(name), integer.figures.get(name)
+        rows.append(
+            Comparison(
+                f"{figure.title}{images}",
+                figure_text(figure, first),
+                figure_text(figure, second),
+                _change_text(figure, first, second),
+            )
+        )
+    return rows
+
+
+def attempt_columns(report: ReportData) -> tuple[str, ...]:
+    """Return the titles of `attempt_rows`."""
+    wording = report.wording
+    told = [wording.of(name).short for name in _attempt_figures(report)]
+    return ("added", "outcome", wording.agreement.short, *told, "SQNR", "seconds")
+
+
 def attempt_rows(report: ReportData) -> list[tuple[str, ...]]:
-    """Return what a search tried: name, outcome, agreement, top-1, output SQNR, seconds."""
+    """Return what a search tried: name, outcome, agreement, figures, output SQNR, seconds."""
+    names = _attempt_figures(report)
     return [
         (
             attempt.name,
             "kept" if attempt.kept else (attempt.why or "rolled back"),
             percent_text(attempt.agreement),
-            percent_text(attempt.top1),
+            *(figure_text(report.wording.of(name), attempt.figures.get(name)) for name in names),
             decibel_text(attempt.sqnr_db),
             f"{attempt.seconds:.1f}",
         )
         for attempt in report.attempts
     ]
+
+
+def _attempt_figures(report: ReportData) -> list[str]:
+    """Return the integer network's figures that attempts have."""
+    named = dict.fromkeys(name for attempt in report.attempts for name in attempt.figures)
+    return [name for name in named if not name.startswith(FLOAT)]
 
 
 def attempts_title(report: ReportData) -> str:
@@ -163,6 +187,13 @@ def changed_text(changed: JsonValue | Mapping[str, JsonValue]) -> str:
     return str(changed)
 
 
+def figure_text(figure: Figure, value: float | None) -> str:
+    """Return a figure with its unit."""
+    if figure.unit == PERCENT or value is None:
+        return percent_text(value)
+    return decibel_text(value) if figure.unit == DECIBEL else f"{value:.4g}"
+
+
 def percent_text(value: float | None) -> str:
     """Return "80.31 %"."""
     return MISSING if value is None else f"{value:.2f} %"
@@ -205,10 +236,13 @@ def _images_text(first: int | None, second: int | None) -> str:
     return f" (n = {' / '.join(counts)})" if counts else ""
 
 
-def _points_text(real: float | None, integer: float | None) -> str:
-    if real is None or integer is None:
+def _change_text(figure: Figure, real: float | None, integer: float | None) -> str:
+    if real is None or integer is None or not math.isfinite(integer - real):
         return ""
-    return f"{integer - real:+.2f} points"
+    change = integer - real
+    if figure.unit == PERCENT:
+        return f"{change:+.2f} points"
+    return f"{change:+.4g} {figure.unit}".strip()
 
 
 def _smaller_text(real: int, integer: int | None) -> str:

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from intaglio.report.parts import Layer, ReportData
 from intaglio.report.summary import (
-    ATTEMPT_COLUMNS,
     DOCTOR_COLUMNS,
     MISSING,
+    attempt_columns,
     attempt_rows,
     attempts_title,
     bits_text,
@@ -131,7 +131,7 @@ def _doctor_table(report: ReportData) -> Table:
 
 def _attempts_table(report: ReportData) -> Table:
     table = Table(title=attempts_title(report), title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ATTEMPT_COLUMNS:
+    for column in attempt_columns(report):
         table.add_column(column, overflow="fold", justify="left")
     for row in attempt_rows(report):
         table.add_row(*(_text(cell) for cell in row))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from intaglio.data.preprocess import Preprocess
 from intaglio.errors import IntaglioError, RequestError
+from intaglio.ir.graph import BATCH
 from intaglio.runtimes.litert.file.metadata import JSON_NAME
 from intaglio.runtimes.litert.format.builder import Array
 from intaglio.runtimes.litert.format.layout import to_file
@@ -36,6 +37,11 @@ class FileNetwork:
     runner: Runner
     input_shape: tuple[int, ...]
     classes: int
+
+    @property
+    def output_shapes(self) -> list[tuple[int, ...]]:
+        """The shape of its one output, the batch first."""
+        return [(BATCH, self.classes)]
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return the scores for float32 images [N, C, H, W], one after the other: [N, classes].
