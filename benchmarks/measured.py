@@ -115,12 +115,10 @@ def _named(step: dict[str, Any]) -> str:
 def judged(twin: Twin, place: Place) -> dict[str, Any]:
     """Return the verdict's figures: percent, points and decibels."""
     verdict = place.judge.of(twin)
-    assert verdict.right is not None
-    assert verdict.float_right is not None
     return {
         "n": verdict.n,
-        "float_top1": round(100.0 * verdict.float_right / verdict.n, 2),
-        "integer_top1": round(100.0 * verdict.right / verdict.n, 2),
+        "float_top1": round(verdict.figures["float_top1"], 2),
+        "integer_top1": round(verdict.figures["top1"], 2),
         "drop": round(verdict.drop, 2),
         "agreement": round(100.0 * verdict.same / verdict.n, 2),
         "sqnr_db": round(verdict.sqnr_db, 2),

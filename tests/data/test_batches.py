@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from intaglio.data.batches import BATCH_SIZE, FirstImages, image_batches, labelled_batches
+from intaglio.data.batches import (
+    BATCH_SIZE,
+    FirstImages,
+    image_batches,
+    labelled_batches,
+    target_batches,
+)
 from intaglio.errors import DataError
 
 SAMPLE = (3, 4, 5)
@@ -132,6 +138,49 @@ def test_labels_come_beside_their_images(data):
 def test_labels_that_do_not_fit_are_refused(data, said):
     with pytest.raises(DataError, match=said):
         paired(data)
+
+
+MANY = torch.rand(20, 3, 8, 8)
+MAPS, SUMS = torch.rand(20, 1, 4, 4), torch.arange(20)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        (MANY, (MAPS, SUMS)),
+        [(MANY[:16], (MAPS[:16], SUMS[:16])), [MANY[16:], [MAPS[16:], SUMS[16:].tolist()]]],
+    ],
+)
+def test_targets_come_beside_their_images(data):
+    found = list(target_batches(data, (3, 8, 8)))
+
+    assert [len(images) for images, _ in found] == [16, 4]
+    maps, sums = (torch.cat(parts) for parts in zip(*(kept for _, kept in found), strict=True))
+    assert torch.equal(maps, MAPS)
+    assert torch.equal(sums, SUMS.float())
+
+
+@pytest.mark.parametrize("data", [MANY, [MANY[:16], MANY[16:]], [(MANY[:16],), (MANY[16:],)]])
+def test_images_may_come_without_targets(data):
+    found = list(target_batches(data, (3, 8, 8)))
+
+    assert torch.equal(torch.cat([images for images, _ in found]), MANY)
+    assert [targets for _, targets in found] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ((MANY, MAPS[:3]), "20 images and another number of targets"),
+        ([(MANY, (MAPS, SUMS[:2]))], "batch 0: 20 images and another"),
+        ([(MANY, "maps")], "no tensors"),
+        ([(MANY, torch.tensor(3.0))], "another number"),
+        (3, "data is int"),
+    ],
+)
+def test_targets_that_do_not_fit_are_refused(data, said):
+    with pytest.raises(DataError, match=said):
+        list(target_batches(data, (3, 8, 8)))
 
 
 def test_the_first_images_are_kept_and_all_go_by():

@@ -74,7 +74,7 @@ def test_an_older_result_is_replaced_as_a_whole_where_asked_for(tmp_path: Path, 
 def test_an_older_result_is_named_and_stays_where_nobody_asked(tmp_path: Path, way: str) -> None:
     write_result(tmp_path / "out", "old")
 
-    with pytest.raises(OutputError, match=r"\(old, w8a8 per-channel, \d{4}-.*, top-1 79.90 %\)"):
+    with pytest.raises(OutputError, match=r"\(old, w8a8 per-channel, \d{4}-.*, top1 79.90\)"):
         write_result(tmp_path / "out", replace=False)
 
     assert word_of(tmp_path / "out") == "old"

@@ -105,7 +105,9 @@ def test_mobilenet_v2_with_real_weights_on_real_images(data_pack):
     assert_one_partition_and_exact(result)
     assert len(result.content) <= 4.05e6
     assert result.report.float.n == 16
-    assert result.report.float.top1 >= 60.0  # 80.3 of 650; three standard errors of 16 are 30
+    assert (
+        result.report.float.figures["top1"] >= 60.0
+    )  # 80.3 of 650; three standard errors of 16 are 30
     assert result.report.integer.agreement >= 75.0
 
 
@@ -120,7 +122,9 @@ def test_resnet20_with_real_weights_on_real_images(data_pack):
     result = intaglio.compress(module.eval(), data[:1], data=data, evaluate=judged, recipe="plain")
 
     assert_one_partition_and_exact(result)
-    assert result.report.float.top1 >= 69.0  # 81.0 of 10,000; three standard errors of 100 are 12
+    assert (
+        result.report.float.figures["top1"] >= 69.0
+    )  # 81.0 of 10,000; three standard errors of 100 are 12
     assert result.report.integer.agreement >= 90.0
 
 
@@ -348,9 +352,10 @@ def test_evaluation_counts_both_networks_on_the_same_images():
     result = intaglio.compress(module, X[:1], data=X, evaluate=(X, labels), recipe="plain")
 
     report = result.report
-    assert (report.float.top1, report.float.top5, report.float.n) == (100.0, 100.0, 12)
+    assert (report.float.figures, report.float.n) == ({"top1": 100.0, "top5": 100.0}, 12)
     hits = int((result.twin(X).argmax(1) == labels).sum())
-    assert report.integer.top1 == report.integer.agreement == pytest.approx(100 * hits / 12)
+    assert report.integer.figures["top1"] == report.integer.agreement
+    assert report.integer.agreement == pytest.approx(100 * hits / 12)
 
 
 def test_the_caller_comes_before_the_recipe_and_the_recipe_before_the_default():

@@ -104,8 +104,8 @@ def test_labels_of_the_data_are_judged_by():
 
     report = searched(data=[(X, labels)], max_drop=0.0).report
 
-    assert report.attempts[0].float_top1 == 100.0
-    assert report.attempts[0].top1 == report.attempts[0].agreement
+    assert report.attempts[0].figures["float_top1"] == 100.0
+    assert report.attempts[0].figures["top1"] == report.attempts[0].agreement
 
 
 def test_images_to_evaluate_on_are_read_once_at_the_end():

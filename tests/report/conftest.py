@@ -34,6 +34,7 @@ from intaglio.report import (
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin, build_twin
 from intaglio.runtimes import LITERT
+from intaglio.tasks import CLASSIFY
 
 CHROMIUM = Path("/usr/bin/chromium")
 # the last one keeps the browser's own housekeeping from reaching anyone
@@ -115,11 +116,12 @@ def report(compressed: Compressed) -> Report:
         scheme="w8a8 per-channel",
         data=DataSource("calib.csv", images=13, seed=0, skipped=2),
         preprocess={"resize": None, "crop": 16, "mean": [0.5, 0.5, 0.5]},
-        float=FloatSide(size_bytes=2_500, macs=1_000, params=625, top1=80.314, top5=95.2, n=1150),
+        float=FloatSide(
+            size_bytes=2_500, macs=1_000, params=625, figures={"top1": 80.314, "top5": 95.2}, n=1150
+        ),
         integer=IntegerSide(
             size_bytes=900,
-            top1=79.4,
-            top5=94.9,
+            figures={"top1": 79.4, "top5": 94.9},
             n=1150,
             agreement=93.123,
             logits_sqnr_db=output_sqnr_db(layers, compressed.graph.outputs),
@@ -132,6 +134,7 @@ def report(compressed: Compressed) -> Report:
         layers=layers,
         kept_float=[KeptFloat("softmax", "kept outside the integer graph unless asked")],
         warnings=["2 unreadable images were skipped"],
+        wording=CLASSIFY.wording,
     )
 
 

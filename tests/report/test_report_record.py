@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from intaglio.errors import IntaglioError, RequestError
 from intaglio.report import FloatSide, IntegerSide, LayerRow, Report, StepRow
+from intaglio.report.figures import PLAIN
 from mutants import mutants
 
 
@@ -25,7 +26,7 @@ def strict(text):
 
 
 def test_a_report_read_back_from_json_says_the_same(report):
-    again = Report.from_dict(strict(report.to_json()))
+    again = Report.from_dict(strict(report.to_json()), report.wording)
 
     assert again.to_dict() == report.to_dict()
     assert str(again) == str(report)
@@ -76,7 +77,7 @@ def test_figures_that_were_not_measured_have_no_key(report):
 
 def test_an_accuracy_without_images_is_refused():
     with pytest.raises(IntaglioError, match=r"float\.top1 is given but float\.n is None"):
-        FloatSide(10, 20, 30, top1=80.0)
+        FloatSide(10, 20, 30, figures={"top1": 80.0})
     with pytest.raises(IntaglioError, match=r"integer\.agreement"):
         IntegerSide(10, agreement=80.0)
 
@@ -140,6 +141,10 @@ def test_unknown_keys_are_ignored(report):
     [
         (("model",), 3, "report.json: model: "),
         (("float", "top1"), 180.0, r"float\.top1: .*less than or equal to 100"),
+        (("float", "top1"), "80", r"json: float\.top1: .*a valid number, got '80'\. Was it"),
+        (("integer", "top5"), True, r"integer\.top5: .*, got True"),
+        (("integer", "top5"), -0.5, r"integer\.top5: .*greater than or equal to 0"),
+        (("integer", "agreement"), 101, r"integer\.agreement: .*less than or equal to 100"),
         (("check", "mismatches"), "many", r"check\.mismatches: "),
         (("layers",), {}, "layers: "),
         (("layers", 0, "macs"), "100", r"layers\.0\.macs: .*, got '100'"),
@@ -164,16 +169,17 @@ def test_a_wrong_value_is_refused_by_its_key(report, path, value, message):
     inner[path[-1]] = value
 
     with pytest.raises(RequestError, match=message):
-        Report.from_dict(plain)
+        Report.from_dict(plain, report.wording)
 
 
 def test_every_mutant_of_a_report_is_refused_or_can_be_shown(report):
     for plain in mutants(strict(report.to_json()), 300):
         if isinstance(plain, dict):
             with contextlib.suppress(RequestError):  # any other error fails the test
-                again = Report.from_dict(plain)
-                assert str(again)
-                assert again.to_json()
+                for wording in (PLAIN, report.wording):
+                    again = Report.from_dict(plain, wording)
+                    assert str(again)
+                    assert again.to_json()
 
 
 def test_a_missing_key_is_refused_by_name(report):
@@ -189,7 +195,7 @@ def test_accuracy_without_n_is_refused_when_read(report):
     del plain["float"]["n"]
 
     with pytest.raises(RequestError, match=r"float\.n is None"):
-        Report.from_dict(plain)
+        Report.from_dict(plain, report.wording)
 
 
 @given(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from intaglio.errors import DataError, NonFiniteError, RequestError
-from intaglio.tasks.classify import accuracy, compare
+from intaglio.tasks import CLASSIFY, Compared, compare, evaluate
+from intaglio.tasks.classify import Accuracy, without_background
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -27,16 +28,27 @@ def labelled(labels: list[int], classes: int = 10) -> Batches:
     return [(descending(classes).repeat(len(labels), 1), torch.tensor(labels))]
 
 
-def test_top1_and_top5_count_the_labels_rank():
-    found = accuracy(scores_are_the_images, labelled([0, 0, 1, 4, 5, 9, 3, 8]))
+def counted(batches: Batches) -> Accuracy:
+    """Return the counts of a network whose scores are its images."""
+    meter = CLASSIFY.meter(["scores"])
+    for scores, labels in batches:
+        meter.add([scores], labels)
+    return meter
 
-    assert found.n == 8
-    assert found.top1 == 25.0  # the two zeros
-    assert found.top5 == 62.5  # and 1, 4, 3
+
+def side_by_side(first, second, batches, **told) -> Compared:
+    return compare(first, second, batches, CLASSIFY, names=["scores"], **told)
+
+
+def test_top1_and_top5_count_the_labels_rank():
+    found = evaluate(scores_are_the_images, labelled([0, 0, 1, 4, 5, 9, 3, 8]))
+
+    assert found == {"top1": 25.0, "top5": 62.5, "n": 8}  # the two zeros; and 1, 4, 3
+    assert next(iter(found)) == "top1"  # what a wish is about
 
 
 def test_of_fewer_than_five_classes_every_label_is_among_the_best_five():
-    found = accuracy(scores_are_the_images, labelled([0, 1, 2], classes=3))
+    found = counted(labelled([0, 1, 2], classes=3))
 
     assert (found.right1, found.right5) == (1, 3)
 
@@ -44,7 +56,7 @@ def test_of_fewer_than_five_classes_every_label_is_among_the_best_five():
 def test_of_equal_scores_the_lower_class_index_wins():
     equal = torch.zeros(7, 7)
 
-    found = accuracy(scores_are_the_images, [(equal, torch.arange(7))])
+    found = counted([(equal, torch.arange(7))])
 
     assert (found.right1, found.right5) == (1, 5)
 
@@ -56,9 +68,7 @@ def test_counts_agree_with_counting_by_hand_whatever_the_batches(images, size, c
     scores = torch.randint(0, 4, (images, classes), generator=random).float()  # with many ties
     labels = torch.randint(0, classes, (images,), generator=random)
 
-    found = accuracy(
-        scores_are_the_images, zip(scores.split(size), labels.split(size), strict=True)
-    )
+    found = counted(zip(scores.split(size), labels.split(size), strict=True))
 
     ranks = []  # classes before the label: of a higher score, or of the same and a lower index
     for row, label in zip(scores.tolist(), labels.tolist(), strict=True):
@@ -74,31 +84,36 @@ def test_agreement_is_the_share_of_images_with_the_same_best_class():
     labels = torch.tensor([0, 0, 0, 1])
     numbers = torch.arange(4)
 
-    found = compare(
+    found = side_by_side(
         lambda images: first[images],
         lambda images: second[images],
         [(numbers[:3], labels[:3]), (numbers[3:], labels[3:])],
     )
 
-    assert found.agreement == 75.0
-    assert (found.first.top1, found.second.top1) == (50.0, 25.0)
+    assert (found.agreement.n, found.agreement.same, found.agreement.percent) == (4, 3, 75.0)
+    assert (found.float_figures["top1"], found.figures["top1"]) == (50.0, 25.0)
 
 
 def test_agreement_does_not_look_at_labels():
-    found = compare(scores_are_the_images, scores_are_the_images, labelled([3, 4, 5]))
+    found = side_by_side(scores_are_the_images, scores_are_the_images, labelled([3, 4, 5]))
 
-    assert found.agreement == 100.0
-    assert found.first.top1 == 0.0
+    assert found.agreement.percent == 100.0
+    assert found.float_figures["top1"] == 0.0
 
 
 def test_each_batch_is_taken_once_and_told():
     told: list[int] = []
-    batches = iter([(descending(4).repeat(count, 1), torch.zeros(count)) for count in (3, 1, 2)])
+    batches = iter(
+        [
+            (descending(4).repeat(count, 1), torch.zeros(count, dtype=torch.int64))
+            for count in (3, 1, 2)
+        ]
+    )
 
-    found = compare(scores_are_the_images, scores_are_the_images, batches, seen=told.append)
+    found = side_by_side(scores_are_the_images, scores_are_the_images, batches, seen=told.append)
 
     assert told == [3, 1, 2]
-    assert found.first.n == found.second.n == 6
+    assert found.agreement.n == 6
 
 
 def test_no_gradients_are_kept():
@@ -109,7 +124,7 @@ def test_no_gradients_are_kept():
         made.append(images * weight)
         return made[-1]
 
-    compare(network, network, labelled([0]))
+    side_by_side(network, network, labelled([0]))
 
     assert not any(scores.requires_grad for scores in made)
 
@@ -119,29 +134,29 @@ def test_a_label_that_is_no_class_is_refused(label):
     batches = labelled([0, label])
 
     with pytest.raises(DataError, match=f"class index {label} .* 10 classes"):
-        accuracy(scores_are_the_images, batches)
+        evaluate(scores_are_the_images, batches)
     with pytest.raises(DataError, match=f"class index {label} "):
-        compare(scores_are_the_images, scores_are_the_images, batches)
+        side_by_side(scores_are_the_images, scores_are_the_images, batches)
 
 
 def test_no_image_is_refused():
     with pytest.raises(DataError, match="empty"):
-        accuracy(scores_are_the_images, [])
+        evaluate(scores_are_the_images, [])
     with pytest.raises(DataError, match="empty"):
-        compare(scores_are_the_images, scores_are_the_images, labelled([])[:0])
+        side_by_side(scores_are_the_images, scores_are_the_images, labelled([])[:0])
     with pytest.raises(DataError, match="empty"):
-        accuracy(scores_are_the_images, [(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))])
+        evaluate(scores_are_the_images, [(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))])
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 4), (2,)])
 def test_a_network_that_is_no_classifier_is_refused(shape):
     with pytest.raises(RequestError, match=r"one output \[N, classes\]"):
-        accuracy(lambda images: torch.zeros(shape), labelled([0, 0]))
+        evaluate(lambda images: torch.zeros(shape), labelled([0, 0]), CLASSIFY)
 
 
 def test_several_outputs_are_refused():
-    with pytest.raises(RequestError, match="tuple"):
-        accuracy(lambda images: (images, images), labelled([0]))  # type: ignore[arg-type, return-value]
+    with pytest.raises(RequestError, match=r"one output .* \[1, 10\] and \[1, 10\]"):
+        evaluate(lambda images: (images, images), labelled([0]))
 
 
 def test_nan_scores_are_refused_and_not_counted_as_class_0():
@@ -149,4 +164,41 @@ def test_nan_scores_are_refused_and_not_counted_as_class_0():
     scores[0, 2] = float("nan")
 
     with pytest.raises(NonFiniteError, match="NaN"):
-        accuracy(scores_are_the_images, [(scores, torch.tensor([2]))])
+        evaluate(scores_are_the_images, [(scores, torch.tensor([2]))])
+
+
+def test_images_without_labels_are_refused():
+    with pytest.raises(DataError, match=r"no labels: give \(images, labels\)"):
+        evaluate(scores_are_the_images, [descending(4)])
+
+
+def test_noise_is_that_of_the_scores_with_their_mean():
+    real, found = torch.full((2, 4), 3.0), torch.full((2, 4), 3.3)
+
+    beside = CLASSIFY.beside(["scores"])
+    beside.add([real], [found])
+
+    assert beside.agreement().sqnr_db == pytest.approx({"scores": 20.0})  # 3.0 to 0.3
+
+
+def test_points_lost_are_counted_not_subtracted_from_percents():
+    assert Accuracy(7, right1=2).lost(Accuracy(7, right1=3)) == 100.0 * 1 / 7
+
+
+def test_the_loss_is_the_cross_entropy():
+    scores = torch.tensor([[0.0, 0.0], [0.0, 0.0]])
+
+    assert CLASSIFY.loss([scores], torch.tensor([0, 1])) == pytest.approx(0.6931472)
+
+
+@pytest.mark.parametrize(("classes", "highest"), [(1001, 1000), (1000, 999), (10, 9)])
+def test_scores_stay_where_no_class_is_a_background(classes, highest):
+    network = without_background(scores_are_the_images, [(-1, classes)], [0, highest])
+
+    assert network is scores_are_the_images
+
+
+def test_the_score_of_a_background_is_left_out():
+    network = without_background(scores_are_the_images, [(-1, 1001)], [0, 999, None])
+
+    assert torch.equal(network(descending(1001)), descending(1000))

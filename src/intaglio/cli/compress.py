@@ -22,11 +22,11 @@ from intaglio.cli.request import (
 )
 from intaglio.cli.screen import print_line, screen
 from intaglio.cli.source import open_source
-from intaglio.data.dataset import Dataset, check_labels
+from intaglio.data.dataset import Dataset
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
 from intaglio.data.preprocess import Preprocess, describe
-from intaglio.errors import IntaglioError, RequestError
+from intaglio.errors import IntaglioError
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.memory import peak_mb
 from intaglio.host.progress import Progress
@@ -37,6 +37,7 @@ from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.settings import Settings
 from intaglio.report import StepRow, print_report
+from intaglio.tasks.task import labelled_task_for, output_shapes
 
 
 def compress(
@@ -181,7 +182,8 @@ def _compressed(request: _Request, network: Source, progress: Progress) -> Resul
         evaluation.try_first()
     graph, step = _captured(network, progress)
     if evaluation is not None:
-        check_labels(evaluation.dataset, class_count(graph))
+        outputs = output_shapes(graph)
+        labelled_task_for(outputs).labels(evaluation.dataset, outputs)  # refused before the work
     provenance = Provenance(
         model=network.name,
         data=str(request.calibration.path),
@@ -211,17 +213,6 @@ def _captured(network: Source, progress: Progress) -> tuple[Graph, StepRow]:
     finally:
         progress.end()
     return graph, StepRow("capture", time.perf_counter() - began, peak_mb())
-
-
-def class_count(graph: Graph) -> int:
-    """Return the classes of a classifier; raise RequestError where the network is none."""
-    shapes = [list(graph[name].shape) for name in graph.outputs]
-    if len(shapes) != 1 or len(shapes[0]) != 2:
-        raise RequestError(
-            "accuracy needs a classifier with one output [N, classes], this network gives"
-            f" {' and '.join(map(str, shapes))}: leave --eval out"
-        )
-    return int(shapes[0][1])
 
 
 def _annotated(result: Result, request: _Request, network: Source, missed: Sequence[str]) -> Result:

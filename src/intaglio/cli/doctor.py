@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 
 from intaglio.cli import options
-from intaglio.cli.compress import class_count
 from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import NO_DATA
 from intaglio.cli.screen import print_json, print_line
 from intaglio.cli.source import open_source
-from intaglio.data.dataset import Dataset, check_labels
+from intaglio.data.dataset import Dataset
 from intaglio.data.images import draw, open_dataset
 from intaglio.doctor import Diagnosis, Finding, diagnose
 from intaglio.errors import RequestError
@@ -25,6 +24,7 @@ from intaglio.read.reader import Source
 from intaglio.recipe.settings import DEFAULT_SEED
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
+from intaglio.tasks.task import Shapes, labelled_task_for, output_shapes
 
 USUAL_LIMIT = 128
 """Images looked at where --limit is left out: half a minute for a MobileNet."""
@@ -104,8 +104,7 @@ class _Request:
         progress.begin("capture", None)
         captured = network.capture()
         progress.end()
-        if self.evaluation is not None:
-            check_labels(self.evaluation, class_count(captured))
+        self._refuse_misfits(output_shapes(captured))
         batches = None
         if self.calibration is not None:
             images = self.images(self.calibration, network)
@@ -122,16 +121,23 @@ class _Request:
         progress.end()
         return self._applied(found, captured, network, progress) if self.apply else found
 
+    def _refuse_misfits(self, outputs: Shapes) -> None:
+        """Raise RequestError where no task fits the network, or a label is none of its own."""
+        judged = self.evaluation
+        if judged is None and self.apply and self.calibration and self.calibration.labelled:
+            judged = self.calibration
+        if judged is not None:
+            labelled_task_for(outputs).labels(judged, outputs)
+        elif self.apply:
+            labelled_task_for(outputs)
+
     def _applied(
         self, found: Diagnosis, captured: Graph, network: Source, progress: Progress
     ) -> Diagnosis:
         assert self.calibration is not None, "--apply without --data is refused"
-        class_count(captured)
         calibration = self.images(self.calibration, network)
         evaluation = self.images(self.evaluation, network) if self.evaluation else None
         data = calibration.labelled() if self.calibration.labelled else calibration.alone()
-        if self.calibration.labelled and evaluation is None:
-            check_labels(self.calibration, class_count(captured))
         held = hold_for_trials(data, captured, self.seed)
         labelled = evaluation.labelled if evaluation else None
         trial = Trial(captured, held, labelled, self.target.name, self.scheme, self.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -13,15 +14,15 @@ from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import open_saved
 from intaglio.cli.screen import print_json, print_line
 from intaglio.cli.source import parse_input_shape
-from intaglio.data.dataset import Dataset, check_labels
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.host.progress import told
+from intaglio.ir.graph import BATCH
+from intaglio.report.words import figure_text
 from intaglio.targets.runtime import Runner
-from intaglio.tasks.classify import Accuracy, Network, accuracy
-
-BACKGROUND_CLASSES = 1001
-"""TensorFlow's ImageNet classifiers: class 0 is the background, and all others are one further."""
+from intaglio.tasks.classify import without_background
+from intaglio.tasks.evaluate import evaluate as measure
+from intaglio.tasks.task import Task, labelled_task_for
 
 
 def evaluate(
@@ -49,67 +50,69 @@ def evaluate(
             )
         prepared = saved.preprocess(preprocess)
         images = Images(dataset, prepared, network.input_shape, skip_bad_images)
-        scores = _without_background(network, dataset, str(saved.path))
-        found = _accuracy(scores, images, as_json=as_json)
-    content: dict[str, Any] = {
-        "top1": round(found.top1, 2),
-        "top5": round(found.top5, 2),
-        "n": found.n,
-        "runtime": saved.target.runtime,
-    }
+        outputs = _shapes(network)
+        task = labelled_task_for(outputs)
+        found = _figures(network, outputs, task, images, as_json=as_json)
+    content: dict[str, Any] = {name: _rounded(task, name, found[name]) for name in found}
+    content["runtime"] = saved.target.runtime
     if images.skipped:
         content["skipped"] = len(images.skipped)
-    _show(content, str(saved.path), as_json=as_json)
+    _show(content, str(saved.path), task, as_json=as_json)
 
 
-def _accuracy(scores: Network, images: Images, *, as_json: bool) -> Accuracy:
+def _shapes(network: Runner) -> list[tuple[int, ...]]:
+    """Return the shapes of the outputs, the batch first.
+
+    Axes of one entry are left out where one other is there: many files give [1, 1, 1, classes].
+    """
+    found = []
+    for shape in network.output_shapes:
+        sizes = [size for size in shape[1:] if size != 1]
+        found.append((BATCH, *(sizes if len(sizes) == 1 else shape[1:])))
+    return found
+
+
+def _figures(
+    network: Runner,
+    outputs: list[tuple[int, ...]],
+    task: Task,
+    images: Images,
+    *,
+    as_json: bool,
+) -> dict[str, float]:
+    labels = task.labels(images.dataset, outputs)
+    seen = without_background(_reshaped(network, outputs), outputs, labels)
     with shown_progress(as_json=as_json) as progress:
         progress.begin("evaluate", len(images))
-        found = accuracy(
-            scores, told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
-        )
+        batches = told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
+        found = measure(seen, batches, task)
         progress.end()
     return found
 
 
-def _without_background(network: Runner, dataset: Dataset, where: str) -> Network:
-    """Return the file's scores for the data set's classes.
+def _reshaped(network: Runner, outputs: list[tuple[int, ...]]) -> Callable[[Tensor], list[Tensor]]:
+    def run(images: Tensor) -> list[Tensor]:
+        found = network(images)
+        return [
+            value.reshape(len(value), *shape[1:])
+            for value, shape in zip(found, outputs, strict=True)
+        ]
 
-    Raises:
-        RequestError: If it is no classifier.
-        DataError: If a class index is none of the file's.
-    """
-    classes = _classes(network, where)
-    labels = [item.label for item in dataset.items if item.label is not None]
-    first = 1
-    if classes != BACKGROUND_CLASSES or max(labels, default=0) >= BACKGROUND_CLASSES - 1:
-        check_labels(dataset, classes)
-        first = 0
-
-    def scores(images: Tensor) -> Tensor:
-        found = network(images)[0].flatten(1)
-        if found.shape[1] != classes:
-            raise RequestError(f"the file gives {found.shape[1]} scores and says {classes}")
-        return found[:, first:]
-
-    return scores
+    return run
 
 
-def _classes(network: Runner, where: str) -> int:
-    sizes = [size for shape in network.output_shapes[:1] for size in shape if size != 1]
-    if len(network.output_shapes) != 1 or len(sizes) != 1:
-        raise RequestError(
-            f"{where}: gives {[list(shape) for shape in network.output_shapes]}, not the"
-            " scores of one classifier [1, classes]: accuracy is not defined for it"
-        )
-    return sizes[0]
+def _rounded(task: Task, name: str, value: float) -> float:
+    digits = task.wording.of(name).digits
+    return value if digits is None else round(value, digits)
 
 
-def _show(content: dict[str, Any], path: str, *, as_json: bool) -> None:
+def _show(content: dict[str, Any], path: str, task: Task, *, as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
     print_line(f"{path} on {content['runtime']}")
-    print_line(f"top-1 {content['top1']:.2f} %, top-5 {content['top5']:.2f} %, n = {content['n']}")
+    figures = {name: task.wording.of(name) for name in content if task.wording.knows(name)}
+    said = [f"{told.short} {figure_text(told, content[name])}" for name, told in figures.items()]
+    print_line(", ".join([*said, f"n = {content['n']}"]))
     if "skipped" in content:
         print_line(f"{content['skipped']} unreadable images were passed over")

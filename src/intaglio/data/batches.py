@@ -76,6 +76,40 @@ def labelled_batches(
         yield images, labels
 
 
+def target_batches(
+    data: Data | tuple[Tensor, object], sample_shape: tuple[int, ...]
+) -> Iterator[tuple[Tensor, tuple[Tensor, ...] | None]]:
+    """Yield (images, targets): a float tensor for each output of the network, or None.
+
+    Args:
+        data: (images, targets), images alone, or an iterable of either; targets are one tensor
+            [N, ...], or several where the network has several outputs.
+
+    Raises:
+        DataError: If targets are no numbers, or not as many as there are images.
+    """
+    pairs: Iterable[object] = _items(data)  # type: ignore[arg-type]
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
+        images, targets = data[0], _targets(data[1], len(data[0]), 0)
+        pieces = [torch.split(part, BATCH_SIZE) for part in (images, *targets)]
+        pairs = ((piece, tuple(rest)) for piece, *rest in zip(*pieces, strict=True))
+    for number, item in enumerate(pairs):
+        given = item if isinstance(item, tuple | list) and item else (item,)
+        images = next(image_batches([given[0]], sample_shape))
+        yield images, _targets(given[1], len(images), number) if len(given) > 1 else None
+
+
+def _targets(targets: object, count: int, number: int) -> tuple[Tensor, ...]:
+    parts = targets if isinstance(targets, tuple | list) else (targets,)
+    try:
+        found = tuple(torch.as_tensor(part).detach().cpu().float() for part in parts)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"the targets of batch {number} are no tensors: {error}") from error
+    if any(not part.ndim or len(part) != count for part in found):
+        raise DataError(f"batch {number}: {count} images and another number of targets")
+    return found
+
+
 def _class_indices(labels: object, number: int) -> Tensor:
     try:
         found = torch.as_tensor(labels).cpu()

@@ -85,7 +85,8 @@ def summary(result: Result, counts: CheckCounts) -> list[str]:
     size, name = len(result.content), result.target.file_name
     less = 1.0 - size / real.size_bytes
     return [
-        f"Accuracy  float {real.top1:.1f} %, integer {integer.top1:.1f} % on {integer.n} held-out"
+        f"Accuracy  float {real.figures['top1']:.1f} %, integer {integer.figures['top1']:.1f} % on"
+        f" {integer.n} held-out"
         f" digits; both name the same digit for {integer.agreement:.1f} %",
         f"Size      float {real.size_bytes:,} bytes, {name} {size:,} bytes ({less:.0%} less)",
         f"Check     {counts.values_compared:,} values of {counts.images} held-out digits compared"

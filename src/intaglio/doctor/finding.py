@@ -78,7 +78,7 @@ class Finding:
         layer: The layer's name in the user's module.
         evidence: The measurements that show it.
         remedy: What to do, naming the option or the recipe's step.
-        points: Points of top-1 regained by the remedy; None where it was not tried.
+        points: Points of the task's figure regained by the remedy; None where it was not tried.
         harm_db: What findings are ranked by, the lowest first: SQNR of the network's outputs, in
             dB, where nothing but this ails.
         treatment: The remedy as `apply` tries it; None where there is nothing to try.

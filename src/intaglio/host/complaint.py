@@ -32,10 +32,11 @@ def first_complaint(error: ValidationError) -> Complaint:
     key = ".".join(str(part) for part in first["loc"])
     value = first["input"]
     message = " ".join(first["msg"].split())[: 2 * LONGEST]
-    return Complaint(key[: 2 * LONGEST], first["type"], message, _shown(value))
+    return Complaint(key[: 2 * LONGEST], first["type"], message, shown(value))
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value as a message shows it; of lists and objects the kind alone."""
     if type(value) is int and value.bit_length() > LONGEST:
         return f"a whole number of {value.bit_length()} bits"  # its digits may be beyond Python's
     if value is None or isinstance(value, str | bool | int | float):

@@ -29,6 +29,8 @@ HIDDEN = ".intaglio-"
 """What the names of our hidden folders have in them."""
 _OF_A_VOLUME = "lost+found"
 _KEYS = frozenset({"intaglio", "model", "target", "scheme", "float", "integer"})
+_OF_ALL = frozenset({"size_bytes", "n", "agreement", "logits_sqnr_db"})
+_LARGEST = 1e9
 _LARGEST_REPORT_BYTES = 2**26
 _KINDS = {
     stat.S_IFREG: "a file",
@@ -48,17 +50,19 @@ class OlderResult:
         model: The network's name.
         scheme: Such as "w8a8 per-channel".
         written: When, in local time.
-        top1: Accuracy of the integer network in percent; None where it was not measured.
+        figure: Key and value of what was measured of the integer network; None where nothing was.
     """
 
     model: str
     scheme: str
     written: datetime
-    top1: float | None
+    figure: tuple[str, float] | None
 
     def __str__(self) -> str:
-        accuracy = "accuracy not measured" if self.top1 is None else f"top-1 {self.top1:.2f} %"
-        return f"{self.model}, {self.scheme}, {self.written:%Y-%m-%d %H:%M}, {accuracy}"
+        measured = "accuracy not measured"
+        if self.figure is not None:
+            measured = f"{self.figure[0]} {self.figure[1]:.2f}"
+        return f"{self.model}, {self.scheme}, {self.written:%Y-%m-%d %H:%M}, {measured}"
 
 
 @dataclass(frozen=True)
@@ -180,14 +184,21 @@ def _described(path: Path) -> OlderResult:
     content = _read_report(mark)
     if content is None or not content.keys() >= _KEYS:
         raise _foreign(path, f"a {MARK} that intaglio did not write")
-    integer = content["integer"]
-    top1 = integer.get("top1") if isinstance(integer, dict) else None
     return OlderResult(
         model=str(content["model"]),
         scheme=str(content["scheme"]),
         written=datetime.fromtimestamp(mark.stat().st_mtime).astimezone(),
-        top1=float(top1) if isinstance(top1, int | float) else None,
+        figure=_figure(content["integer"]),
     )
+
+
+def _figure(integer: object) -> tuple[str, float] | None:
+    """Return the first figure of a task: what stands there under no key of every report."""
+    if isinstance(integer, dict):
+        for key, value in integer.items():
+            if key not in _OF_ALL and isinstance(value, int | float) and abs(value) < _LARGEST:
+                return key, float(value)
+    return None
 
 
 def _read_report(mark: Path) -> dict[str, Any] | None:

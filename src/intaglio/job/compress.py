@@ -17,7 +17,7 @@ from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
 from intaglio.ir.graph import Graph
 from intaglio.job.ladder import search
-from intaglio.job.outcome import Outcome, evaluated, first_report, used_recipe
+from intaglio.job.outcome import Outcome, evaluated, first_report, task_of, used_recipe
 from intaglio.job.quantize import calibrated, prepare_network, quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
@@ -62,7 +62,8 @@ def compress(
             batches (a tensor, or a tuple whose first item is one and whose second may be class
             indices, which a search then judges by). Gone through once.
         evaluate: (images, labels), or an iterable of such batches; gone through once, at the end;
-            it decides nothing.
+            it decides nothing. Labels are class indices; of a network that gives other values they
+            are targets of its outputs' shapes, or left out.
         recipe: A name, a .toml file or a Recipe; None: "auto".
         options: Everything else.
 
@@ -145,6 +146,7 @@ def _may_hold(data: Data | None) -> set[str]:
 
 
 def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
+    task = task_of(captured, evaluate)
     prepared = prepare_network(captured, run.settings, run.recorder)
     outcome = _quantized(prepared, run)
     state, settings, recorder = outcome.state, outcome.settings, run.recorder
@@ -165,8 +167,8 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
     )
     report = _examined(report, captured, outcome, run)
     if evaluate is not None:
-        report = evaluated(report, captured, twin, recorder=recorder, evaluate=evaluate)
-    report = replace(report, steps=recorder.steps)
+        report = evaluated(report, captured, twin, task, recorder=recorder, evaluate=evaluate)
+    report = replace(report, steps=recorder.steps, wording=task.wording)
     recipe = used_recipe(settings, run.options.provenance)
     return Result(graph, encodings, settings.target, report, files, recipe, settings.io)
 

@@ -90,10 +90,15 @@ class _Search:
         self, name: str, began: float, verdict: Verdict | None, *, kept: bool, why: str | None
     ) -> None:
         seconds = time.perf_counter() - began
-        figures = {} if verdict is None else verdict.figures()
-        self.attempts.append(
-            Attempt(name, seconds, kept, len(self.held.judged), why=why, **figures)
-        )
+        attempt = Attempt(name, seconds, kept, len(self.held.judged), why=why)
+        if verdict is not None:
+            attempt = replace(
+                attempt,
+                agreement=verdict.agreement,
+                figures=dict(verdict.figures),
+                sqnr_db=verdict.sqnr_db,
+            )
+        self.attempts.append(attempt)
 
     def is_met(self) -> bool:
         """Whether the best so far is good enough."""

@@ -10,9 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from intaglio.cost.macs import count_macs, total_params
-from intaglio.data.batches import labelled_batches
 from intaglio.data.preprocess import describe
-from intaglio.errors import RequestError
+from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
 from intaglio.job.recorder import Recorder
 from intaglio.methods.steps.state import Quantized
@@ -25,7 +24,8 @@ from intaglio.run.float import run_float
 from intaglio.run.twin import Twin
 from intaglio.targets.runtime import CheckCounts
 from intaglio.targets.target import Target
-from intaglio.tasks.classify import Comparison, compare
+from intaglio.tasks.evaluate import Compared, compare
+from intaglio.tasks.task import Task, output_shapes, stated_name, task_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,41 +91,47 @@ def _skipped(where: Provenance) -> list[str]:
     return [f"{len(skipped)} unreadable images were passed over, first {skipped[0]}"]
 
 
+def task_of(captured: Graph, evaluate: Any) -> Task:
+    """Return the task by which a run is judged and told.
+
+    Args:
+        evaluate: As the user gave it, or None. Nothing is read of it but a pair's labels.
+
+    Raises:
+        DataError: If the labels are none that fit the network, or the task needs some.
+    """
+    is_pair = isinstance(evaluate, tuple) and len(evaluate) == 2 and isinstance(evaluate[0], Tensor)
+    task = task_for(output_shapes(captured), evaluate[1] if is_pair else None)
+    if isinstance(evaluate, Tensor) and task.needs_labels:
+        raise DataError("evaluate has no labels: give (images, labels)")
+    return task
+
+
 def evaluated(
-    report: Report, captured: Graph, twin: Twin, *, recorder: Recorder, evaluate: Any
+    report: Report, captured: Graph, twin: Twin, task: Task, *, recorder: Recorder, evaluate: Any
 ) -> Report:
-    """Return the report with the accuracy of both networks on labelled images, read once."""
+    """Return the report with the task's figures of both networks, on images that are read once."""
     shape = captured[captured.inputs[0]].shape[1:]
 
-    def work() -> Comparison:
+    def work() -> Compared:
         return compare(
-            lambda images: run_float(captured, images)[0],
-            lambda images: _single(twin(images)),
-            labelled_batches(evaluate, shape),
+            lambda images: run_float(captured, images),
+            twin,
+            task.batches(evaluate, shape),
+            task,
+            names=captured.outputs,
             seen=recorder.progress.advance,
         )
 
     found = recorder.step("evaluate", work)
-    first, second = found.first, found.second
+    agreement = found.agreement
     return replace(
         report,
-        float=replace(report.float, top1=first.top1, top5=first.top5, n=first.n),
+        float=replace(report.float, figures=found.float_figures, n=agreement.n),
         integer=replace(
-            report.integer,
-            top1=second.top1,
-            top5=second.top5,
-            n=second.n,
-            agreement=found.agreement,
+            report.integer, figures=found.figures, n=agreement.n, agreement=agreement.percent
         ),
-    )
-
-
-def _single(outputs: Tensor | tuple[Tensor, ...]) -> Tensor:
-    if isinstance(outputs, Tensor):
-        return outputs
-    raise RequestError(
-        f"accuracy needs a classifier with one output, this network has {len(outputs)}:"
-        " leave --eval out"
+        task=stated_name(task),
     )
 
 

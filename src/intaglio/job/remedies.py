@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -20,7 +21,8 @@ from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin
-from intaglio.tasks.classify import compare
+from intaglio.tasks.evaluate import evaluate, listed
+from intaglio.tasks.task import Task, labelled_task_for, output_shapes
 
 MOST_IMAGES = 320
 """Images held for trials: 256 to tune on, a fifth apart."""
@@ -53,11 +55,19 @@ class Trial:
     seed: int = 0
     _scores: dict[Treatment, float] = field(default_factory=dict, repr=False)
 
+    @functools.cached_property
+    def task(self) -> Task:
+        """What the network is for."""
+        return labelled_task_for(output_shapes(self.captured))
+
     def score(self, treatment: Treatment) -> float:
-        """Return percent of images that the integer network gets right; measured once.
+        """Return the task's figure of the integer network, else its agreement; measured once.
+
+        Percent; agreement is that with the float network, where there are no labels.
 
         Raises:
-            RequestError: If the target refuses what the treatment makes.
+            RequestError: If the target refuses what the treatment makes, or no task with labels
+                fits the network.
         """
         if treatment not in self._scores:
             self._scores[treatment] = self._measured(treatment)
@@ -76,30 +86,36 @@ class Trial:
         result = compress_graph(
             self.captured, data=images, target=self.target, recipe=recipe, options=options
         )
-        found = compare(
-            self._float,
-            lambda batch: _scores_of(result.twin, batch),
-            self._judged(treatment.images),
-        )
-        return found.second.top1
+        change = treatment.images
+        labelled = self._labelled(change)
+        if labelled is None:
+            return self._agreement(result.twin, change)
+        return next(iter(evaluate(result.twin, labelled, self.task).values()))
 
-    def _float(self, images: Tensor) -> Tensor:
-        return run_float(self.captured, images)[0]
-
-    def _judged(self, change: InputChange | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the images that count, with their labels or the float network's answers."""
+    def _labelled(self, change: InputChange | None) -> Iterator[tuple[Tensor, Tensor]] | None:
+        """Return the labelled images that count; None where there are none."""
         if self.evaluate is not None:
-            for images, labels in self.evaluate():
-                yield _as_trained(images, change), labels
-            return
+            return ((_as_trained(images, change), labels) for images, labels in self.evaluate())
+        if self.held.labels is None or not len(self.held.judged):
+            return None
+        parts = torch.split(self.held.judged, BATCH_SIZE), torch.split(self.held.labels, BATCH_SIZE)
+        pairs = zip(*parts, strict=True)
+        return ((_as_trained(images, change), labels) for images, labels in pairs)
+
+    def _agreement(self, twin: Twin, change: InputChange | None) -> float:
+        """Return percent of the images for which float and integer network say the same."""
+        beside = self.task.beside(self.captured.outputs)
         judged = self.held.judged if len(self.held.judged) else self.held.tuning
-        for number, images in enumerate(torch.split(judged, BATCH_SIZE)):
+        for images in torch.split(judged, BATCH_SIZE):
             batch = _as_trained(images, change)
-            known = self.held.labels if len(self.held.judged) else None
-            if known is None:
-                yield batch, self._float(batch).argmax(1)
-            else:
-                yield batch, known[number * BATCH_SIZE :][: len(batch)]
+            beside.add(run_float(self.captured, batch), listed(twin(batch)))
+        percent = beside.agreement().percent
+        if percent is None:
+            raise RequestError(
+                f"of '{self.task.name}' it cannot be said whether two networks say the same: give"
+                " labelled images with --eval"
+            )
+        return percent
 
 
 def hold_for_trials(data: Data, captured: Graph, seed: int) -> HeldImages:
@@ -114,9 +130,10 @@ def apply_remedies(
     """Return the diagnosis with the points that each remedy regains, against plain quantization.
 
     A remedy acts on the whole network: findings with the same remedy have the same points. Points
-    are percents of top-1, or of agreement where there are no labels. What cannot be tried (more
-    images, a remedy that the target refuses) has none; where it was refused the remedy says so.
-    Where images are changed and there are no labels, agreement says nothing: there are none either.
+    are percents of the task's figure, or of agreement where there are no labels. What cannot be
+    tried (more images, a remedy that the target refuses) has none; where it was refused the remedy
+    says so. Where images are changed and there are no labels, agreement says nothing: there are
+    none either.
     """
     shown = progress or Silent()
     treatments = {finding.treatment for finding in diagnosis.findings} - {None}
@@ -151,8 +168,3 @@ def _tried(finding: Finding, trial: Trial, before: float) -> Finding:
 
 def _as_trained(images: Tensor, change: InputChange | None) -> Tensor:
     return images if change is None else changed(images, change)
-
-
-def _scores_of(twin: Twin, images: Tensor) -> Tensor:
-    outputs = twin(images)
-    return outputs if isinstance(outputs, Tensor) else outputs[0]

@@ -29,6 +29,7 @@ from intaglio.store.encodings import encodings_from_dict, encodings_to_dict
 from intaglio.store.encodings_fit import refuse_grids
 from intaglio.store.graph import load_graph, save_graph
 from intaglio.targets.target import Target
+from intaglio.tasks.task import wording_of
 
 GRAPH_NAME = "graph"
 
@@ -102,7 +103,8 @@ def load(place: str | Path) -> Result:
     """
     folder = Path(place)
     _verify(folder)
-    report = Report.from_dict(_read_json(folder / MARK))
+    plain = _read_json(folder / MARK)
+    report = Report.from_dict(plain, wording_of(plain.get("task")))
     encodings = encodings_from_dict(
         _read_json(folder / "encodings.json"), str(folder / "encodings.json")
     )

@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, FailFast, Field, JsonValue
+from pydantic import BeforeValidator, FailFast, Field, JsonValue, SkipValidation
 
 from intaglio.errors import IntaglioError
+from intaglio.report.figures import PLAIN, Wording
 
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -37,8 +38,14 @@ Decibels = Annotated[
 """10 log10(signal / noise), infinite where there is no noise. A null that is read from report.json
 is that infinity; None is what the field holds where report.json has no such key."""
 
+Figures = dict[str, Annotated[float, BeforeValidator(lambda v: math.inf if v is None else v)]]
+"""A task's figures by name, the one that a wish is about first; null is infinity here too."""
+
 # how `intaglio.report.plain` writes a field
 ABSENT = {"optional": True}
+FLAT = {"flat": True}
+"""Its entries stand beside the fields, each under its own key."""
+UNWRITTEN = {"unwritten": True}
 PERCENT = {"optional": True, "digits": 2}
 SHARE = {"optional": True, "digits": 6}
 MEGABYTES = {"optional": True, "digits": 1}
@@ -54,19 +61,18 @@ class FloatSide:
         size_bytes: Its weights as float32.
         macs: Multiply-accumulates for one image.
         params: Learned weights.
-        top1, top5: Accuracy in percent on `n` images; None where nothing was evaluated.
+        figures: What its task measured on `n` images; empty where nothing was evaluated.
         n: Images evaluated.
     """
 
     size_bytes: Count
     macs: Count
     params: Count
-    top1: Percent | None = field(default=None, metadata=PERCENT)
-    top5: Percent | None = field(default=None, metadata=PERCENT)
+    figures: Figures = field(default_factory=dict, metadata=FLAT)
     n: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
-        refuse_without_images("float", self.n, {"top1": self.top1, "top5": self.top5})
+        refuse_without_images("float", self.n, self.figures)
 
 
 @dataclass(frozen=True)
@@ -75,26 +81,24 @@ class IntegerSide:
 
     Attributes:
         size_bytes: The written file; None where none was written.
-        top1, top5: Accuracy in percent on `n` images; None where nothing was evaluated.
+        figures: What its task measured on `n` images; empty where nothing was evaluated.
         n: Images evaluated, the same as on the float side.
-        agreement: Percent of the n images for which both networks name the same class.
+        agreement: Percent of the n images for which both networks say the same.
         logits_sqnr_db: SQNR of the network's output in dB.
     """
 
     size_bytes: Count | None = field(default=None, metadata=ABSENT)
-    top1: Percent | None = field(default=None, metadata=PERCENT)
-    top5: Percent | None = field(default=None, metadata=PERCENT)
+    figures: Figures = field(default_factory=dict, metadata=FLAT)
     n: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)
     agreement: Percent | None = field(default=None, metadata=PERCENT)
     logits_sqnr_db: Decibels = field(default=None, metadata=DECIBELS)
 
     def __post_init__(self) -> None:
-        figures = {"top1": self.top1, "top5": self.top5, "agreement": self.agreement}
-        refuse_without_images("integer", self.n, figures)
+        refuse_without_images("integer", self.n, {**self.figures, "agreement": self.agreement})
 
 
 def refuse_without_images(side: str, n: int | None, figures: Mapping[str, float | None]) -> None:
-    """Raise IntaglioError when an accuracy is given without the images it was measured on."""
+    """Raise IntaglioError when a figure is given without the images it was measured on."""
     given = [name for name, value in figures.items() if value is not None]
     if given and not n:
         raise IntaglioError(
@@ -208,9 +212,9 @@ class Attempt:
         seconds: What it took, judging included.
         kept: Whether it became the best; else it was rolled back.
         n: Images judged on.
-        agreement: Percent of them for which integer and float network name the same class.
-        top1: Accuracy in percent, where the images have labels.
-        float_top1: The float network's on the same images.
+        agreement: Percent of them for which integer and float network say the same.
+        figures: The task's figure that a wish is about, where the images have labels: NAME, and
+            float_NAME of the float network on the same images.
         sqnr_db: SQNR of the network's output on them.
         why: Why it was not run, or not kept.
     """
@@ -220,8 +224,7 @@ class Attempt:
     kept: bool
     n: Count
     agreement: Percent | None = field(default=None, metadata=PERCENT)
-    top1: Percent | None = field(default=None, metadata=PERCENT)
-    float_top1: Percent | None = field(default=None, metadata=PERCENT)
+    figures: Figures = field(default_factory=dict, metadata=FLAT)
     sqnr_db: Decibels = field(default=None, metadata=DECIBELS)
     why: str | None = field(default=None, metadata=ABSENT)
 
@@ -272,6 +275,9 @@ class ReportData:
         doctor: What still ails the network, the worst first; None where it was not asked.
         doctor_images: On how many of the calibration images that was measured.
         warnings: What the user should know.
+        task: Name of the task whose figures these are; None for the usual one, or where there are
+            no figures.
+        wording: How the task's figures are told; no part of report.json.
     """
 
     intaglio: str
@@ -291,3 +297,7 @@ class ReportData:
     doctor: Many[Ailment] | None = field(default=None, metadata=ABSENT)
     doctor_images: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)
     warnings: Many[str] = field(default_factory=list)
+    task: str | None = field(default=None, metadata=ABSENT)
+    wording: Annotated[Wording, SkipValidation] = field(
+        default=PLAIN, compare=False, repr=False, metadata=UNWRITTEN
+    )

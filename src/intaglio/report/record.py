@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from intaglio.report.figures import PLAIN, Wording
 from intaglio.report.parts import (
+    Attempt,
     CheckResult,
     DataSource,
     FloatSide,
@@ -20,7 +22,7 @@ from intaglio.report.parts import (
     ReportData,
     StepRow,
 )
-from intaglio.report.plain import from_plain, to_plain
+from intaglio.report.plain import from_plain, gathered, to_plain
 from intaglio.report.text import as_text
 
 __all__ = [
@@ -47,7 +49,7 @@ class Report(ReportData):
         Raises:
             IntaglioError: If NaN, or an infinity with no meaning, is in it; says where.
         """
-        plain: dict[str, Any] = to_plain(self)
+        plain: dict[str, Any] = to_plain(self, self.wording)
         return plain
 
     def to_json(self) -> str:
@@ -55,13 +57,25 @@ class Report(ReportData):
         return json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
 
     @staticmethod
-    def from_dict(plain: Mapping[str, Any]) -> Report:
+    def from_dict(plain: Mapping[str, Any], wording: Wording = PLAIN) -> Report:
         """Return the report that `to_dict` wrote; keys that this version does not know are ignored.
+
+        Args:
+            wording: How its task's figures are told; left out, they are told by their keys.
 
         Raises:
             RequestError: If a key is missing or holds something else than a report holds.
         """
-        return from_plain(_adapter(), plain, "report.json")
+        given = {key: value for key, value in plain.items() if key != "wording"}
+        for key, kind in (("float", FloatSide), ("integer", IntegerSide)):
+            if key in given:
+                given[key] = gathered(given[key], kind, wording, f"report.json: {key}")
+        if isinstance(given.get("attempts"), list):
+            given["attempts"] = [
+                gathered(row, Attempt, wording, f"report.json: attempts.{number}")
+                for number, row in enumerate(given["attempts"])
+            ]
+        return replace(from_plain(_adapter(), given, "report.json"), wording=wording)
 
     def __str__(self) -> str:
         return as_text(self)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from intaglio.report.figures import FLOAT
 from intaglio.report.layer_sections import (
     WeightRanges,
     layers_section,
@@ -16,7 +17,7 @@ from intaglio.report.layer_sections import (
 from intaglio.report.parts import ReportData
 from intaglio.report.section import Cell, Column, Remark, Remarks, Section, Table, TableRow
 from intaglio.report.summary import check_section, comparison_section, identity_section
-from intaglio.report.words import MISSING, changed_text, decibel_text, percent_text
+from intaglio.report.words import MISSING, changed_text, decibel_text, figure_text, percent_text
 
 
 def sections(
@@ -91,13 +92,15 @@ def attempts_section(report: ReportData) -> Section | None:
     """Return what a search tried, in order; None where nothing was searched."""
     if not report.attempts:
         return None
-    titles = ("added", "outcome", "same class", "top-1", "SQNR", "seconds")
+    wording, names = report.wording, _attempt_figures(report)
+    told = [wording.of(name).short for name in names]
+    titles = ("added", "outcome", wording.agreement.short, *told, "SQNR", "seconds")
     rows = [
         (
             attempt.name,
             "kept" if attempt.kept else (attempt.why or "rolled back"),
             percent_text(attempt.agreement),
-            percent_text(attempt.top1),
+            *(figure_text(wording.of(name), attempt.figures.get(name)) for name in names),
             decibel_text(attempt.sqnr_db),
             f"{attempt.seconds:.1f}",
         )
@@ -113,6 +116,12 @@ def attempts_section(report: ReportData) -> Section | None:
         ),
         plain=False,
     )
+
+
+def _attempt_figures(report: ReportData) -> list[str]:
+    """Return the integer network's figures that attempts have."""
+    named = dict.fromkeys(name for attempt in report.attempts for name in attempt.figures)
+    return [name for name in named if not name.startswith(FLOAT)]
 
 
 def steps_section(report: ReportData) -> Section | None:

@@ -9,13 +9,14 @@ from typing import Literal
 from intaglio.report.parts import DataSource, ReportData
 from intaglio.report.section import Cell, Claim, Column, Facts, Section, Table, TableRow
 from intaglio.report.words import (
+    change_text,
     changed_text,
     count_text,
     decibel_text,
+    figure_text,
     images_text,
     megabyte_text,
     percent_text,
-    points_text,
     smaller_text,
 )
 
@@ -37,26 +38,17 @@ def identity_section(report: ReportData, labels: Sequence[str]) -> Section:
     facts.append(("intaglio", report.intaglio))
     if labels:
         shown = ", ".join(labels[:LABELS_SHOWN]) + (", ..." if len(labels) > LABELS_SHOWN else "")
-        facts.append(("Classes", f"{len(labels):,}: {shown}"))
+        facts.append(("Labels", f"{len(labels):,}: {shown}"))
     return Section("identity", TITLE, Facts(tuple(facts)))
 
 
 def comparison_section(report: ReportData) -> Section:
-    """Return the float / integer comparison; accuracy only where something was evaluated."""
+    """Return the float / integer comparison; figures only where something was evaluated."""
     real, integer = report.float, report.integer
-    images = images_text(real.n, integer.n)
-    rows = [
-        _compared(
-            f"{label}{images}",
-            percent_text(getattr(real, key)),
-            percent_text(getattr(integer, key)),
-            points_text(getattr(real, key), getattr(integer, key)),
-        )
-        for key, label in (("top1", "Top-1"), ("top5", "Top-5"))
-        if getattr(real, key) is not None or getattr(integer, key) is not None
-    ]
+    rows = _figure_rows(report)
     if integer.agreement is not None:
-        rows.append(_compared("Same class as float", "", percent_text(integer.agreement)))
+        title = report.wording.agreement.title
+        rows.append(_compared(title, "", percent_text(integer.agreement)))
     if integer.logits_sqnr_db is not None:
         rows.append(_compared("Output SQNR", "", decibel_text(integer.logits_sqnr_db)))
     rows += [
@@ -83,6 +75,25 @@ def _compared(label: str, real: str, integer: str = "", change: str = "") -> Tab
         tuple(Cell(text) for text in (label, real, integer, change)),
         line=f"{label}: {told}" + (f" ({change})" if change else ""),
     )
+
+
+def _figure_rows(report: ReportData) -> list[TableRow]:
+    """Return the figures of the task, on how many images they were measured beside each."""
+    real, integer = report.float, report.integer
+    images = images_text(real.n, integer.n)
+    rows = []
+    for name in dict.fromkeys((*real.figures, *integer.figures)):
+        figure = report.wording.of(name)
+        first, second = real.figures.get(name), integer.figures.get(name)
+        rows.append(
+            _compared(
+                f"{figure.title}{images}",
+                figure_text(figure, first),
+                figure_text(figure, second),
+                change_text(figure, first, second),
+            )
+        )
+    return rows
 
 
 def check_section(report: ReportData) -> Section:

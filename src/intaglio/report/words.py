@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from intaglio.report.figures import DECIBEL, PERCENT, Figure
 from intaglio.report.parts import LayerRow
 
 MISSING = "–"
@@ -17,11 +18,21 @@ def percent_text(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2f} %"
 
 
-def points_text(real: float | None, integer: float | None) -> str:
-    """Return "-0.91 points", the way from one percentage to another; empty where one is missing."""
-    if real is None or integer is None:
+def figure_text(figure: Figure, value: float | None) -> str:
+    """Return a figure with its unit."""
+    if figure.unit == PERCENT or value is None:
+        return percent_text(value)
+    return decibel_text(value) if figure.unit == DECIBEL else f"{value:.4g}"
+
+
+def change_text(figure: Figure, real: float | None, integer: float | None) -> str:
+    """Return "-0.91 points", the way from one figure to another; empty where one is missing."""
+    if real is None or integer is None or not math.isfinite(integer - real):
         return ""
-    return f"{integer - real:+.2f} points"
+    change = integer - real
+    if figure.unit == PERCENT:
+        return f"{change:+.2f} points"
+    return f"{change:+.4g} {figure.unit}".strip()
 
 
 def share_text(share: float | None) -> str:

@@ -1,21 +1,35 @@
 """What a network is for, to the rest of the code: how its outputs are judged, and told.
 
 A task is frozen data with these functions. Rooms that know no task (the search, the job, the
-report) ask it; only a task knows what a class, a box or a map is.
+report) ask it; only a task knows what a class, a box or a map is. One from outside this package is
+added by `TASKS.register("its name")(its object)`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from intaglio.data.dataset import Dataset
+from intaglio.errors import DataError, RequestError
+from intaglio.ir.graph import Graph
 from intaglio.registry import Registry
+from intaglio.report.figures import PLAIN, Wording
 
 Outputs = Sequence[Tensor]
 """The outputs of a network for a batch, in the network's order, [N, ...] each."""
+
+Shapes = Sequence[tuple[int, ...]]
+"""The shapes of the outputs in their order, the batch first (any number may stand for it)."""
+
+Labels = Any
+"""What is known of a batch of images, in the task's own form; None where nothing is."""
+
+USUAL = "classify"
+"""The task of a report.json that states none: the first ones knew no other."""
 
 
 @dataclass(frozen=True)
@@ -25,26 +39,44 @@ class Agreement:
     Attributes:
         n: Images.
         same: Those for which both say the same, in the task's sense; None where it has none.
-        sqnr_db: Of each output by its name, each by itself; the float network is the signal.
+        sqnr_db: Of each output by its name, each by itself; the float network is the signal. An
+            output that is no signal to the task is not among them.
     """
 
     n: int
     same: int | None
     sqnr_db: Mapping[str, float]
 
+    @property
+    def percent(self) -> float | None:
+        """Percent of images for which both say the same; None where the task has none."""
+        return None if self.same is None or not self.n else 100.0 * self.same / self.n
+
 
 class Meter(Protocol):
     """Counts over batches what a task's figures are made of."""
 
-    def add(self, outputs: Outputs, labels: Any) -> None:
-        """Count one batch.
-
-        Raises:
-            RequestError: If outputs or labels are not what the task takes.
-        """
+    def add(self, outputs: Outputs, labels: Labels) -> None:
+        """Count one batch that the task's `check` has passed, or would pass."""
 
     def figures(self) -> dict[str, float]:
         """Return the figures by their names in report.json, the one that a wish is about first."""
+
+    def lost(self, real: Any) -> float:
+        """Return how much worse the figure of the wish is than by the float network's meter.
+
+        In the figure's unit (points of a percentage), over the same images; below 0: better.
+        """
+
+
+class SideBySide(Protocol):
+    """Compares two networks batch by batch."""
+
+    def add(self, float_outputs: Outputs, outputs: Outputs) -> None:
+        """Compare one batch."""
+
+    def agreement(self) -> Agreement:
+        """Return the agreement over all batches."""
 
 
 class Task(Protocol):
@@ -52,13 +84,133 @@ class Task(Protocol):
 
     @property
     def name(self) -> str:
-        """As reports call it."""
+        """As reports call it, and the table."""
 
-    def fits(self, outputs: Sequence[tuple[int, ...]], labels: Any) -> bool:
-        """Whether outputs of these shapes, the batch first, and such labels belong to the task."""
+    @property
+    def rank(self) -> int:
+        """Where none is named, tasks are asked by rank, the lowest first.
 
-    def meter(self) -> Meter:
-        """Return a new meter."""
+        Classification has 0, the task that fits every network 100.
+        """
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether a network alone, without labels, has no figures."""
+
+    @property
+    def wording(self) -> Wording:
+        """How reports tell its figures."""
+
+    @property
+    def disagreements_a_point(self) -> float:
+        """Where there are no labels: percent of images that differ, for each point that is lost.
+
+        Without meaning where the task has no `same`.
+        """
+
+    def misfit(self, outputs: Shapes, labels: Labels) -> str | None:
+        """Return why outputs of these shapes, or such labels, are not the task's; None: they are.
+
+        Without labels (None) the outputs alone count.
+        """
+
+    def labels(self, dataset: Dataset, outputs: Shapes) -> Sequence[Any]:
+        """Return the label of each image of a data set in its order, no image opened.
+
+        Raises:
+            DataError: If one of them is none that the network's outputs can be held against.
+        """
+
+    def batches(self, data: Any, sample_shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Labels]]:
+        """Yield (images [N, C, H, W] float32, labels) a batch from what a user passes to evaluate.
+
+        Raises:
+            DataError: If an item is nothing that the task can evaluate on.
+        """
+
+    def check(self, outputs: Outputs, labels: Labels) -> None:
+        """Make sure that a batch of outputs and its labels belong to the task and together.
+
+        Raises:
+            RequestError: If they do not; its kinds say what (intaglio.errors).
+        """
+
+    def meter(self, names: Sequence[str]) -> Meter:
+        """Return a new meter; `names` are those of the outputs."""
+
+    def beside(self, names: Sequence[str]) -> SideBySide:
+        """Return a new comparison of two networks; `names` are those of the outputs."""
+
+    def told(self, agreement: Agreement) -> dict[str, float]:
+        """Return the figures of the integer network that its agreement gives, without labels."""
+
+    def loss(self, outputs: Outputs, labels: Labels) -> Tensor:
+        """Return what training makes small: a mean over the batch, []."""
 
 
 TASKS: Registry[Task] = Registry("task", group="intaglio.tasks")
+
+
+def task_for(outputs: Shapes, labels: Labels = None, name: str | None = None) -> Task:
+    """Return the task of a network.
+
+    Args:
+        outputs: Shapes of its outputs.
+        labels: Those of one batch, or None.
+        name: What the user chose; None: the first that fits, by rank.
+
+    Raises:
+        UnknownName: If there is no task of that name.
+        DataError: If the chosen task, or every task, is misfit; says why.
+    """
+    if name is not None:
+        reason = TASKS[name].misfit(outputs, labels)
+        if reason is not None:
+            raise DataError(f"task '{name}': {reason}")
+        return TASKS[name]
+    reasons = []
+    for task in _by_rank():
+        reason = task.misfit(outputs, labels)
+        if reason is None:
+            return task
+        reasons.append(reason)
+    raise DataError("; ".join(reasons))
+
+
+def labelled_task_for(outputs: Shapes) -> Task:
+    """Return the first task that images with labels are evaluated by.
+
+    Raises:
+        RequestError: If the network fits none; says what it would need.
+    """
+    reasons = []
+    for task in _by_rank():
+        if task.needs_labels:
+            reason = task.misfit(outputs, None)
+            if reason is None:
+                return task
+            reasons.append(reason)
+    raise RequestError("; ".join(reasons))
+
+
+def _by_rank() -> list[Task]:
+    return sorted((TASKS[name] for name in TASKS), key=lambda task: task.rank)
+
+
+def output_shapes(graph: Graph) -> list[tuple[int, ...]]:
+    """Return the shapes of a graph's outputs."""
+    return [graph[name].shape for name in graph.outputs]
+
+
+def stated_name(task: Task) -> str | None:
+    """Return the task as a report states it; None for the usual one."""
+    return None if task.name == USUAL else task.name
+
+
+def wording_of(stated: object) -> Wording:
+    """Return how to tell the figures of a report that states this task, or None.
+
+    Those of a task that is not installed are told by their keys.
+    """
+    name = USUAL if stated is None else stated
+    return TASKS[name].wording if isinstance(name, str) and name in TASKS else PLAIN

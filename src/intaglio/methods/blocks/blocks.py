@@ -60,7 +60,7 @@ def find_blocks(graph: Graph, layers_of_a_chain: int = LAYERS_OF_A_CHAIN) -> lis
             continue
         is_turn = bool(_layers(region)) and not _all_local(graph, chain)
         if is_turn or (_layers(chain) and not _all_local(graph, region)):
-            _close(graph, chain, blocks)  # a classifier sees pooled images, not whole pictures
+            _close(graph, chain, blocks)  # a last linear layer sees pooled images, not pictures
         chain.extend(region)
         is_bottleneck = bool(_layers(region)) and region[-1].attrs.get("activation") is None
         is_full = is_bottleneck or _layers(chain) >= layers_of_a_chain
