@@ -11,7 +11,8 @@ from intaglio.errors import IntaglioError, RequestError
 from intaglio.report import FloatSide, IntegerSide, Report, summary_lines
 from intaglio.report.figures import DECIBEL, PLAIN, Figure, Wording, percentage
 from intaglio.report.parts import Attempt
-from intaglio.report.summary import attempt_columns, attempt_rows
+from intaglio.report.section import Table
+from intaglio.report.sections import attempts_section
 
 WORDING = Wording(
     {"hits": percentage("Hits"), "error": Figure("Error"), "noise": Figure("Noise", DECIBEL, 1)},
@@ -136,9 +137,19 @@ def test_attempts_have_a_column_for_each_figure_that_one_of_them_has(report):
     made = replace(report, attempts=attempts)
 
     columns = ("added", "outcome", "same class", "top-1", "SQNR", "seconds")
-    assert attempt_columns(made) == columns
-    assert attempt_rows(made) == [
-        ("plain", "kept", "90.00 %", "80.00 %", "20.0 dB", "1.0"),
-        ("mse", "no time", "–", "–", "–", "0.0"),
-    ]
-    assert attempt_columns(replace(made, attempts=attempts[1:]))[3] == "SQNR"
+    assert titles_and_cells(made) == (
+        columns,
+        [
+            ("plain", "kept", "90.00 %", "80.00 %", "20.0 dB", "1.0"),
+            ("mse", "no time", "–", "–", "–", "0.0"),
+        ],
+    )
+    assert titles_and_cells(replace(made, attempts=attempts[1:]))[0][3] == "SQNR"
+
+
+def titles_and_cells(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    section = attempts_section(report)
+    assert section is not None
+    assert isinstance(section.body, Table)
+    rows = [tuple(cell.text for cell in row.cells) for row in section.body.rows]
+    return tuple(column.title for column in section.body.columns), rows
