@@ -59,11 +59,10 @@ def compress(
         weights: A file of trained weights, for a network that is named by a text.
         target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
-            batches (a tensor, or a tuple whose first item is one and whose second may be class
-            indices, which a search then judges by). Gone through once.
+            batches (a tensor, or a tuple of one and, maybe, class indices, which a search then
+            judges by). Gone through once.
         evaluate: (images, labels), or an iterable of such batches; gone through once, at the end;
-            it decides nothing. Labels are class indices; of a network that gives other values they
-            are targets of its outputs' shapes, or left out.
+            it decides nothing. Of maps and the like: (images, targets), or images.
         recipe: A name, a .toml file or a Recipe; None: "auto".
         options: Everything else.
 

@@ -32,9 +32,7 @@ def evaluate(
         task: What is measured; None: what the outputs and labels of the first batch fit.
 
     Raises:
-        DataError: If there is no image, or labels do not belong to the outputs.
-        NonFiniteError: If an output is NaN.
-        RequestError: If the task has no figures for such outputs.
+        RequestError: If there is no image, an output is NaN, or labels do not belong to outputs.
     """
     meter = None
     n = 0
