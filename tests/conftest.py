@@ -12,6 +12,7 @@ from processor import description, prepare
 
 prepare()  # before anything imports LiteRT's interpreter
 
+import intaglio.runtimes  # noqa: E402, F401  names the files of results
 from architectures import catalogue  # noqa: E402
 from intaglio import zoo  # noqa: E402
 from packages import install  # noqa: E402, F401

@@ -92,14 +92,14 @@ def test_the_callers_word_about_a_layer_goes_before_the_scheme(scheme):
 @pytest.mark.parametrize(
     ("layer", "bits", "said"),
     [
-        ("window", 4, r"'layer\.window' \(conv2d\): 4 bits .*no pointwise convolution"),
+        ("window", 4, r"'layer\.window' \(conv2d\): 4 bits .*held in pointwise convolutions"),
         ("depthwise", 4, r"layer\.depthwise.*4 bits"),
         ("grouped", 2, r"layer\.grouped.*2 bits"),
         ("strided", 4, r"layer\.strided.*4 bits"),
         ("padded", 4, r"layer\.padded.*4 bits"),
         ("up", 4, r"layer\.up.*conv_transpose2d.*4 bits"),
-        ("from_odd", 4, "multiple of 2 input channels"),
-        ("from_even", 2, "multiple of 4 input channels"),
+        ("from_odd", 4, "rows of weights fill whole bytes alone"),
+        ("from_even", 2, "rows of weights fill whole bytes alone"),
         ("large", 3, "3 bits for its weight, under scheme mixed.*8, 4 or 2"),
         ("large", 16, "16 bits"),
         ("large", 0, "0 bits"),

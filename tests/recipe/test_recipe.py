@@ -117,7 +117,7 @@ def test_an_unknown_calibrator_offers_the_nearest(tmp_path):
     [
         ("seed = 0.5", "seed"),
         ('limit = "many"', "limit"),
-        ('io = "int4"', "io"),
+        ("io = 8", "io"),
         ("name = 3", "name"),
         ("[ran]\nmodel = [1]", "ran.model"),
     ],

@@ -113,6 +113,11 @@ def load(place: str | Path) -> Result:
     _refuse_misfits(graph, encodings, kept_float, folder / "encodings.json")
     recipe = find_recipe(str(folder / "recipe.toml"))
     target = TARGETS[report.target]
+    if recipe.io not in (None, *target.io_forms):
+        raise RequestError(
+            f"{folder / 'recipe.toml'}: io '{recipe.io}' is none of target {target.name}, which has"
+            f" {', '.join(target.io_forms)}: it is damaged or of another result"
+        )
     files = {target.file_name: _read_bytes(folder / target.file_name)}
     return Result(graph, encodings, target, report, files, recipe, recipe.io or target.io_forms[0])
 

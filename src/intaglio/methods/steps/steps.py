@@ -24,7 +24,7 @@ NUMBERS: Final = "numbers"
 
 GIVING = {
     "images": "give data (--data DIR, a folder, a .csv manifest or a .parquet file)",
-    "labels": "give data with class indices (--data DIR with a folder for each class, or batches of"
+    "labels": "give data with labels (--data DIR with a folder for each, or batches of"
     " (images, labels))",
     "stream": "run it from Python with Context(stream=...), which gives all batches anew",
     "task": "run it from Python with Context(task=...)",

@@ -89,7 +89,7 @@ def test_pad_gives_the_bits_of_the_runtime(target: Target) -> None:
     for seed in range(CASES):
         counts = pad(seed).assert_same_bits(target)
 
-        assert target.delegated == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
+        assert (not target.is_reference) == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
 
 
 @both_targets
@@ -142,7 +142,7 @@ def test_transpose_gives_the_bits_of_the_runtime_in_every_order(rank: int, targe
 
         counts = network.assert_same_bits(target)
 
-        assert target.delegated == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
+        assert (not target.is_reference) == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
 
 
 @both_targets
@@ -159,7 +159,7 @@ def test_reshape_gives_the_bits_of_the_runtime(before: int, after: int, target: 
 
         counts = network.assert_same_bits(target)
 
-        assert target.delegated == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
+        assert (not target.is_reference) == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
 
 
 @both_targets
@@ -172,7 +172,7 @@ def test_a_channel_shuffle_gives_the_bits_of_the_runtime(target: Target) -> None
 
     counts = network.assert_same_bits(target)
 
-    assert target.delegated == (counts.builtin == [])
+    assert (not target.is_reference) == (counts.builtin == [])
 
 
 @both_targets
@@ -186,4 +186,4 @@ def test_depth_to_space_gives_the_bits_of_the_runtime(target: Target) -> None:
 
         counts = network.assert_same_bits(target)
 
-        assert target.delegated == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
+        assert (not target.is_reference) == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
