@@ -82,7 +82,7 @@ too, by itself and through others. The table below has all of them.
   `src/intaglio/runtimes/__init__.py` says.
 * **The root of the package** holds `__init__`, `__main__`, `errors`, `registry` and `py.typed`, and
   nothing else.
-* **Nothing is imported inside a function.**
+* **Nothing is imported inside a function**, but for what `tests/test_floors.py` names.
 
 `tests/test_floors.py` holds the code to this, and `tests/test_docs.py` this page to the code.
 `python docs/make_rooms.py --list` says what is wrong. A new room gets its floor in `FLOORS` of that
