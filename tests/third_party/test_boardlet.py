@@ -203,7 +203,7 @@ def test_the_method_is_a_step_of_recipes():
     assert clipped.report.integer.logits_sqnr_db < plain.report.integer.logits_sqnr_db - 3.0
 
 
-def test_the_task_gives_the_figures_of_its_networks():
+def test_the_task_gives_the_figures_of_its_networks_and_a_section_of_the_report(tmp_path):
     network = made(TwoPoints)
     with torch.no_grad():
         points = torch.stack(network(X), 1)
@@ -216,7 +216,12 @@ def test_the_task_gives_the_figures_of_its_networks():
     assert plain["task"] == "points"
     assert plain["float"]["near"] == 100.0
     assert 0.0 <= plain["integer"]["near"] <= 100.0
+    lost = plain["float"]["near"] - plain["integer"]["near"]
     assert "Points within a tenth" in str(result.report)
+    assert f"Points lost  {lost:.2f} %" in str(result.report)
+    result.save(tmp_path / "out")
+    assert "Points lost" in (tmp_path / "out" / "report.html").read_text()
+    assert "Points lost" in str(intaglio.load(tmp_path / "out").report)
 
 
 def test_nothing_of_the_third_party_is_imported_before_its_name_is_asked_for():

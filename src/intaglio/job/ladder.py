@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from intaglio.data.held import HeldImages
 from intaglio.errors import RequestError
+from intaglio.job.outcome import Outcome, outcome_of
 from intaglio.job.quantize import quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.methods.bits.sensitivity import worst_layers
@@ -27,23 +28,6 @@ CALIBRATORS_TRIED = ("mse", "percentile-99.99")
 DEARER = {"round-second-order": 4.0, "brecq": 12.0, "keep worst layers in float": 6.0}
 """About how many times as long as a plain run a rung takes that has not run yet."""
 FLOAT_LAYERS_TRIED = (1, 2, 4, 8)
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a search ends with.
-
-    Attributes:
-        state: The best network.
-        settings: What made it, its recipe spelled out.
-        attempts: Everything that was tried, in order.
-        warnings: What the user should know: a wish that was not met, and why.
-    """
-
-    state: Quantized
-    settings: Settings
-    attempts: list[Attempt]
-    warnings: list[str]
 
 
 @dataclass
@@ -123,7 +107,7 @@ def search(
     recorder: Recorder,
     *,
     device: str,
-) -> Found:
+) -> Outcome:
     """Return the best network that the ladder gives within the minutes.
 
     The first rung, plain quantization, always runs. Cheap rungs are climbed until enough images say
@@ -144,7 +128,8 @@ def search(
     _keep_worst_in_float(work)
     assert work.best is not None
     state, chosen, verdict = work.best
-    return Found(state, chosen, work.attempts, _warnings(work, verdict))
+    found = outcome_of(state, chosen, held)
+    return replace(found, attempts=work.attempts, warnings=_warnings(work, verdict))
 
 
 def _rungs(settings: Settings) -> Iterator[tuple[str, Callable[[Settings], Settings]]]:

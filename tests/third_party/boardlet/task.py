@@ -13,9 +13,19 @@ from intaglio.data.dataset import Dataset
 from intaglio.errors import DataError, NonFiniteError
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.report.figures import Wording, percentage
+from intaglio.report.parts import ReportData
+from intaglio.report.section import Facts, Section
 from intaglio.tasks.task import TASKS, Agreement, Outputs, Shapes
 
 NEAR = 0.1
+
+
+def told_points(report: ReportData) -> list[Section]:
+    """Return the section that the task adds to reports."""
+    if "near" not in report.integer.figures:
+        return []
+    lost = report.float.figures["near"] - report.integer.figures["near"]
+    return [Section("points", "Points", Facts((("Points lost", f"{lost:.2f} %"),)))]
 
 
 @dataclass
@@ -72,7 +82,9 @@ class Points:
     rank: int = 50
     needs_labels: bool = True
     wording: Wording = field(
-        default=Wording({"near": percentage("Points within a tenth")}, percentage("Same points"))
+        default_factory=lambda: Wording(
+            {"near": percentage("Points within a tenth")}, percentage("Same points"), told_points
+        )
     )
     disagreements_a_point: float = 1.0
 
