@@ -169,6 +169,7 @@ def _keep_worst_in_float(work: _Search) -> None:
 
 def _with_calibrator(name: str) -> Callable[[Settings], Settings]:
     def change(settings: Settings) -> Settings:
+        """Return the settings with the calibrator `name`, in their recipe too."""
         recipe = settings.recipe.model_copy(update={"calibrator": name})
         return replace(settings, calibrator=name, recipe=recipe)
 
@@ -177,6 +178,7 @@ def _with_calibrator(name: str) -> Callable[[Settings], Settings]:
 
 def _with_step(name: str, *, instead_of: str = "") -> Callable[[Settings], Settings]:
     def change(settings: Settings) -> Settings:
+        """Return the settings with the step `name` last, and without `instead_of`."""
         kept = [step for step in settings.recipe.steps if step["name"] != instead_of]
         recipe = settings.recipe.model_copy(update={"steps": [*kept, {"name": name}]})
         return replace(settings, recipe=recipe)

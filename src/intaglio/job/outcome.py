@@ -124,6 +124,7 @@ def evaluated(
     shape = captured[captured.inputs[0]].shape[1:]
 
     def work() -> Compared:
+        """Return how both networks do on the same images, each told to the progress."""
         return compare(
             lambda images: run_float(captured, images),
             twin,
