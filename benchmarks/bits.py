@@ -15,7 +15,6 @@ import intaglio
 from benchmarks.networks import ALL, Subject
 from benchmarks.places import write_result
 from intaglio.data.images import batches, draw, open_dataset
-from intaglio.runtimes.litert.check import check_file
 
 IMAGES = {"litert": 64, "litert-reference": 8}
 
@@ -35,7 +34,7 @@ def measure(subject: Subject, target: str) -> dict[str, Any]:
     result = intaglio.compress(module, example, target=target, data=calibration, recipe="plain")
     chosen = draw(open_dataset(subject.judged), IMAGES[target], seed=0)
     stream = batches(chosen, preprocess, shape, batch_size=16)
-    counts = check_file(result.content, result.twin, (batch.images for batch in stream))
+    counts = result.target.check(result.files, result.twin, (batch.images for batch in stream))
     return {
         "model": subject.model,
         "weights": subject.weights.stem if subject.weights else "random",

@@ -18,9 +18,9 @@ from benchmarks.networks import V2
 from benchmarks.paired import interleaved
 from benchmarks.places import write_result
 from intaglio.calibrate import CALIBRATORS, make_plan, observe_ranges
+from intaglio.numerics.scheme import parse_scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
-from intaglio.runtimes.litert.lower.lower import lower
 
 TIMED = ("minmax", "percentile-99.99", "entropy", "mse", "aciq")
 ROUNDS = 5
@@ -31,10 +31,10 @@ def main() -> None:
     torch.set_num_threads(1)
     module, _, _ = V2.build()
     images = torch.cat(list(V2.images(V2.calibration, IMAGES)))
-    graph = intaglio.read(module, images[:1])
+    graph = intaglio.capture(module, images[:1])
     canonicalize(graph)
-    lower(graph)
-    plan = make_plan(graph, LITERT, "w8a8")
+    graph = LITERT.lower(graph).graph
+    _, plan = make_plan(graph, LITERT, parse_scheme("w8a8"))
     batches = torch.split(images, 16)
 
     def observing(name: str) -> Callable[[], object]:

@@ -26,11 +26,11 @@ from benchmarks.measured import Row, judged_at, measured
 from benchmarks.networks import RESNET20, V1_025, V2, Subject
 from benchmarks.places import write_result
 from intaglio.calibrate import CALIBRATORS, make_plan, observe_ranges
+from intaglio.numerics.scheme import parse_scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
 from intaglio.run.float import run_float
 from intaglio.runtimes import LITERT
-from intaglio.runtimes.litert.lower.lower import lower
 
 IMAGES = 128
 NONE = "none"
@@ -70,7 +70,7 @@ def observed_alone(subject: Subject, calibrator: str) -> dict[str, float]:
     module, _, shape = subject.build()
     graph = capture(module.eval(), torch.zeros(shape))
     canonicalize(graph)
-    lower(graph)
+    graph = LITERT.lower(graph).graph
     images = torch.cat(list(subject.images(subject.calibration, IMAGES)))
     work = _work(graph, images, calibrator)
     began = time.process_time()
@@ -92,7 +92,7 @@ def peak_mb() -> float:
 def _work(graph: Any, images: Tensor, calibrator: str) -> Callable[[], object]:
     if calibrator == NONE:
         return lambda: [run_float(graph, piece) for piece in torch.split(images, 4)]
-    plan = make_plan(graph, LITERT, "w8a8")
+    _, plan = make_plan(graph, LITERT, parse_scheme("w8a8"))
     batches = torch.split(images, 16)
     return lambda: observe_ranges(graph, plan, batches, calibrator=CALIBRATORS[calibrator])
 

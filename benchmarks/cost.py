@@ -25,11 +25,11 @@ from benchmarks.places import DATA, write_result
 from intaglio.calibrate import choose_encodings, make_plan, observe_ranges
 from intaglio.calibrate.minmax import MinMax
 from intaglio.ir.graph import Graph
+from intaglio.numerics.scheme import parse_scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.file.write import write_tflite
 from intaglio.runtimes.litert.interpreter.runtime import open_interpreter
-from intaglio.runtimes.litert.lower.lower import lower
 
 IMAGES = 128
 ROUNDS = 7
@@ -62,19 +62,18 @@ def bare_forwards(module: nn.Module, images: Tensor) -> Callable[[], None]:
 
 def calibration_rows(module: nn.Module, images: Tensor, threads: int) -> list[dict[str, Any]]:
     """Calibrating and writing, without and with capturing the module, against bare forwards."""
-    captured = intaglio.read(module, images[:1])
+    captured = intaglio.capture(module, images[:1])
 
     def quantize(graph: Graph) -> bytes:
         canonicalize(graph)
-        lower(graph)
-        plan = make_plan(graph, LITERT, "w8a8")
+        graph, plan = make_plan(LITERT.lower(graph).graph, LITERT, parse_scheme("w8a8"))
         ranges = observe_ranges(graph, plan, torch.split(images, 16), calibrator=MinMax)
         return write_tflite(graph, choose_encodings(graph, plan, ranges, LITERT), LITERT)
 
     work: dict[str, Callable[[], object]] = {
         "bare": bare_forwards(module, images),
         "quantize": lambda: quantize(captured.copy()),
-        "capture": lambda: quantize(intaglio.read(module, images[:1])),
+        "capture": lambda: quantize(intaglio.capture(module, images[:1])),
     }
     seconds = interleaved(work, ROUNDS)
     labels = {

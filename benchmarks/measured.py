@@ -16,6 +16,7 @@ from intaglio.ir.graph import Graph
 from intaglio.job.quantize import quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.methods.steps.state import Prepared, Quantized
+from intaglio.numerics.scheme import parse_scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.read.module.export import capture
@@ -23,9 +24,7 @@ from intaglio.recipe.recipe import Recipe
 from intaglio.recipe.settings import Settings
 from intaglio.run.twin import Twin, build_twin
 from intaglio.runtimes import LITERT
-from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.file.write import write_tflite
-from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.tasks.judge import Judge
 
 CHECKED = 8
@@ -72,7 +71,7 @@ def measured(row: Row, seed: int, place: Place) -> dict[str, Any]:
     settings = Settings(
         Recipe(name="measured", steps=list(row.steps), calibrator=row.calibrator),
         LITERT,
-        scheme=row.scheme,  # simulated ones too, which a command would refuse
+        scheme=parse_scheme(row.scheme),  # simulated ones too, which a command would refuse
         calibrator=row.calibrator,
         io="float",
         seed=seed,
@@ -101,10 +100,10 @@ def measured(row: Row, seed: int, place: Place) -> dict[str, Any]:
 
 def lowered(captured: Graph) -> Prepared:
     """Return the network before any recipe."""
-    graph = captured.copy()
-    canonicalize(graph)
-    lower(graph)
-    return Prepared(graph, graph, channel_statistics(captured))
+    canonical = captured.copy()
+    canonicalize(canonical)
+    graph = LITERT.lower(canonical).graph
+    return Prepared(graph, graph, channel_statistics(captured, canonical, graph))
 
 
 def _named(step: dict[str, Any]) -> str:
@@ -131,7 +130,8 @@ def written(state: Quantized, twin: Twin, place: Place) -> dict[str, Any]:
         content = write_tflite(state.graph, state.encodings, LITERT)
     except UnsupportedByTarget:
         return {"file_bytes": None, "mismatches": None}
-    counts = check_file(content, twin, [place.judge.images[:CHECKED]])
+    files = {LITERT.file_name: content}
+    counts = LITERT.check(files, twin, [place.judge.images[:CHECKED]])
     return {"file_bytes": len(content), "mismatches": counts.mismatches}
 
 

@@ -70,7 +70,7 @@ def measured_harms(place: Place, images: Tensor, seed: int) -> Measured:
     prepared = lowered(place.captured)
     state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
     context = Context(images, settings.target, seed)
-    options = possible_bits(state.graph, state.encodings)
+    options = possible_bits(state.graph, state.encodings, (8, 4, 2), context.target)
     began = time.perf_counter()
     harms = layer_sensitivity(state.reference, state.encodings, context, options=options)
     return Measured(state, harms, context, time.perf_counter() - began)
@@ -80,8 +80,10 @@ def row_at(size_bytes: int, found: Measured, place: Place) -> dict[str, Any]:
     """Choose bits for a size, round, judge, write and check."""
     context = found.context
     began = time.perf_counter()
-    bits = chosen_bits(found.state.graph, found.harms, size_bytes - METADATA_BYTES)
-    state = RoundSecondOrder()(with_bits(found.state, bits), context)
+    target = context.target
+    size = size_bytes - METADATA_BYTES
+    bits = chosen_bits(found.state.graph, found.harms, size, target=target)
+    state = RoundSecondOrder()(with_bits(found.state, bits, target), context)
     seconds = time.perf_counter() - began
     twin = build_twin(state.graph, state.encodings, context.target)
     layers = Counter(bits.values())

@@ -22,6 +22,7 @@ from intaglio.job.quantize import quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.methods.bits.sensitivity import layer_sensitivity, value_sensitivity
 from intaglio.methods.steps.state import Context
+from intaglio.numerics.scheme import parse_scheme
 from intaglio.read.module.export import capture
 from intaglio.recipe.recipe import Recipe
 from intaglio.recipe.settings import Settings
@@ -36,7 +37,9 @@ def main() -> None:
     module, _, shape = V2.build()
     prepared = lowered(capture(module.eval(), torch.zeros(shape)))
     recipe = Recipe(name="folded", calibrator="mse", steps=[DEAD])
-    settings = Settings(recipe, LITERT, scheme="w8a8", calibrator="mse", io="float", seed=0)
+    settings = Settings(
+        recipe, LITERT, scheme=parse_scheme("w8a8"), calibrator="mse", io="float", seed=0
+    )
     images = torch.cat(list(V2.images(V2.calibration, IMAGES)))
     state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
     graph, encodings = state.reference, state.encodings

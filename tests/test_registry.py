@@ -253,7 +253,7 @@ def test_a_step_of_a_package_is_found_by_its_name(
 
         from intaglio.methods.steps.steps import NUMBERS, register_step
 
-        @register_step("nothing-at-all", NUMBERS, needs_images=False)
+        @register_step("nothing-at-all", NUMBERS, needs=())
         @dataclass(frozen=True)
         class Nothing:
             "Do nothing."

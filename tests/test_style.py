@@ -92,3 +92,12 @@ def test_every_file_says_what_it_is_and_what_is_public_says_what_it_does(name):
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), node.name
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("cli/")])
+def test_every_function_without_an_underscore_says_what_it_does(name):
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    found = [node for node in ast.walk(tree_of(name)) if isinstance(node, functions)]
+    silent = [node.name for node in found if not ast.get_docstring(node)]
+
+    assert not [function for function in silent if not function.startswith("_")]

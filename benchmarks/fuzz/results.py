@@ -27,8 +27,8 @@ from intaglio.host.sums import write_sums
 from intaglio.job.result import load
 from intaglio.numerics.encodings import Encodings
 from intaglio.runtimes import LITERT
-from intaglio.runtimes.litert.file.network import as_network
 from intaglio.runtimes.litert.interpreter.isolated import isolated
+from intaglio.runtimes.litert.interpreter.network import as_network
 
 MODEL = "model.tflite"
 FILES_OF_A_CHILD, TIME_LIMIT_S = 100, 60.0
@@ -112,12 +112,12 @@ def _file_reader(text: str, data: Path) -> Callable[[], str]:
     def read() -> str:
         saved = open_saved(text)
         with child.runtime() as runtime:
-            scored = as_network(runtime.open(saved.content), text)
+            scored = as_network(runtime.open(saved.files[MODEL]), text)
             dataset = open_dataset(data, need_labels=True)
             wanted = saved.preprocess("resize=none")
             images = Images(dataset, wanted, scored.input_shape)
-            scores = [scored(batch) for batch, _ in images.labelled()]
-            return digest_of(scored.input_shape, scored.classes, *scores)
+            scores = [score for batch, _ in images.labelled() for score in scored(batch)]
+            return digest_of(scored.input_shape, scored.output_shapes, *scores)
 
     return read
 

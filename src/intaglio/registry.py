@@ -58,6 +58,7 @@ class Registry(Generic[T]):
         """
 
         def add(entry: T) -> T:
+            """File the entry, with the package that adds it; return it."""
             if name in self._entries:
                 sides = (self._origins[name], self._importing)
                 by = "" if sides == (HERE, HERE) else f": by {sides[0]}, then by {sides[1]}"

@@ -45,6 +45,7 @@ def observe_ranges(
     on_device = _moved(graph, device)
 
     def tap(node: Node, value: Tensor) -> None:
+        """Show the value to its calibrator, where it has one."""
         if node.name in calibrators:
             calibrators[node.name].observe(value)
 

@@ -86,6 +86,7 @@ def _groups(graph: Graph, integer: list[Node], target: Target) -> tuple[tuple[st
     leader = {node.name: node.name for node in integer}
 
     def find(name: str) -> str:
+        """Return the value that stands for all that share its grid so far."""
         while leader[name] != name:
             name = leader[name]
         return name

@@ -163,6 +163,7 @@ def rounding_to(grid: QuantParams, kept: Tensor | None = None) -> Callable[[Tens
     """Return the function that puts a value [N, C, ...] on a grid; channels `kept` [C] stay."""
 
     def rounded(value: Tensor) -> Tensor:
+        """Return the value on the grid, as real numbers; channels `kept` as they were."""
         found = fake_quantize(value, grid)
         if kept is None:
             return found

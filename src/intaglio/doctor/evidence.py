@@ -155,6 +155,7 @@ def observe(captured: Graph, graph: Graph, batches: Iterable[Tensor]) -> Evidenc
     kept: list[Tensor] = []
 
     def tap(node: Node, value: Tensor) -> None:
+        """Take in a node's value on one piece of images; constants need not be seen."""
         if node.op != "constant":
             channels = value.shape[1] if value.ndim > 1 else 1
             values.setdefault(node.name, ValueSeen.of(channels)).add(node, value, images.count)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from intaglio.report.parts import Ailment
 
 UNEQUAL = "unequal-channel-ranges"
 DEAD = "dead-channels"
@@ -94,14 +96,14 @@ class Finding:
     treatment: Treatment | None = field(default=None, repr=False)
     node: str = field(default="", repr=False)
 
+    def as_ailment(self) -> Ailment:
+        """Return what a report says of it; numbers with 6 digits."""
+        evidence = {name: _plain(value) for name, value in self.evidence.items()}
+        return Ailment(self.cause, self.layer, evidence, self.remedy)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; numbers with 6 digits, points with 2 decimals."""
-        plain: dict[str, Any] = {
-            "cause": self.cause,
-            "layer": self.layer,
-            "evidence": {name: _plain(value) for name, value in self.evidence.items()},
-            "remedy": self.remedy,
-        }
+        plain = asdict(self.as_ailment())
         if self.points is not None:
             plain["points"] = round(self.points, 2)
         return plain

@@ -116,6 +116,7 @@ def _bulk_rounded(case: Case, node: Node, seen: ValueSeen) -> Callable[[Tensor],
     grid = params_from_range(low, high, _grid(case, node).spec)
 
     def rounded(value: Tensor) -> Tensor:
+        """Return the value on the grid, as real numbers; what lies beyond the bound as it was."""
         return fake_quantize(value, grid).where(value.abs() <= bound, value)
 
     return rounded

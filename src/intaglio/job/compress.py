@@ -17,7 +17,15 @@ from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
 from intaglio.ir.graph import Graph
 from intaglio.job.ladder import search
-from intaglio.job.outcome import Outcome, evaluated, first_report, task_of, used_recipe
+from intaglio.job.outcome import (
+    CHECK_IMAGES,
+    Outcome,
+    evaluated,
+    first_report,
+    outcome_of,
+    task_of,
+    used_recipe,
+)
 from intaglio.job.quantize import calibrated, prepare_network, quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
@@ -30,13 +38,10 @@ from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe, find_recipe
 from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
 from intaglio.report.layers import measure_layers, output_sqnr_db
-from intaglio.report.parts import Ailment, LayerRow
+from intaglio.report.parts import LayerRow
 from intaglio.report.record import IntegerSide, KeptFloat, Report, StepRow
 from intaglio.run.twin import Twin, build_twin
 from intaglio.targets.runtime import About, require_match
-
-CHECK_IMAGES = 8
-"""Images on which file and twin are compared and layers measured while compressing."""
 
 
 def compress(
@@ -187,10 +192,7 @@ def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> R
         ),
         changed=lambda made: {"findings": len(made)},
     )
-    plain = [finding.to_dict() for finding in found]
-    ailments = [
-        Ailment(row["cause"], row["layer"], row["evidence"], row["remedy"]) for row in plain
-    ]
+    ailments = [finding.as_ailment() for finding in found]
     return replace(report, doctor=ailments, doctor_images=len(images))
 
 
@@ -215,20 +217,12 @@ def _quantized(prepared: Prepared, run: _Run) -> Outcome:
         ),
         changed=lambda made: {"tuning": len(made.tuning), "judged": len(made.judged)},
     )
-    checked = [held.tuning[:CHECK_IMAGES]]
-    seen = len(held.tuning) + len(held.judged)
-    if not recipe.search:
-        state = quantize_network(
-            prepared,
-            settings,
-            held.tuning,
-            recorder,
-            device=device,
-            labels=held.tuning_labels,
-        )
-        return Outcome(state, settings, checked, seen)
-    found = search(prepared, settings, held, recorder, device=device)
-    return Outcome(found.state, found.settings, checked, seen, found.attempts, found.warnings)
+    if recipe.search:
+        return search(prepared, settings, held, recorder, device=device)
+    state = quantize_network(
+        prepared, settings, held.tuning, recorder, device=device, labels=held.tuning_labels
+    )
+    return outcome_of(state, settings, held)
 
 
 def _written(state: Quantized, settings: Settings, options: Options) -> dict[str, bytes]:

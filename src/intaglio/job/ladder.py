@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from intaglio.data.held import HeldImages
 from intaglio.errors import RequestError
+from intaglio.job.outcome import Outcome, outcome_of
 from intaglio.job.quantize import quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.methods.bits.sensitivity import worst_layers
@@ -27,23 +28,6 @@ CALIBRATORS_TRIED = ("mse", "percentile-99.99")
 DEARER = {"round-second-order": 4.0, "brecq": 12.0, "keep worst layers in float": 6.0}
 """About how many times as long as a plain run a rung takes that has not run yet."""
 FLOAT_LAYERS_TRIED = (1, 2, 4, 8)
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a search ends with.
-
-    Attributes:
-        state: The best network.
-        settings: What made it, its recipe spelled out.
-        attempts: Everything that was tried, in order.
-        warnings: What the user should know: a wish that was not met, and why.
-    """
-
-    state: Quantized
-    settings: Settings
-    attempts: list[Attempt]
-    warnings: list[str]
 
 
 @dataclass
@@ -123,7 +107,7 @@ def search(
     recorder: Recorder,
     *,
     device: str,
-) -> Found:
+) -> Outcome:
     """Return the best network that the ladder gives within the minutes.
 
     The first rung, plain quantization, always runs. Cheap rungs are climbed until enough images say
@@ -144,7 +128,8 @@ def search(
     _keep_worst_in_float(work)
     assert work.best is not None
     state, chosen, verdict = work.best
-    return Found(state, chosen, work.attempts, _warnings(work, verdict))
+    found = outcome_of(state, chosen, held)
+    return replace(found, attempts=work.attempts, warnings=_warnings(work, verdict))
 
 
 def _rungs(settings: Settings) -> Iterator[tuple[str, Callable[[Settings], Settings]]]:
@@ -184,6 +169,7 @@ def _keep_worst_in_float(work: _Search) -> None:
 
 def _with_calibrator(name: str) -> Callable[[Settings], Settings]:
     def change(settings: Settings) -> Settings:
+        """Return the settings with the calibrator `name`, in their recipe too."""
         recipe = settings.recipe.model_copy(update={"calibrator": name})
         return replace(settings, calibrator=name, recipe=recipe)
 
@@ -192,6 +178,7 @@ def _with_calibrator(name: str) -> Callable[[Settings], Settings]:
 
 def _with_step(name: str, *, instead_of: str = "") -> Callable[[Settings], Settings]:
     def change(settings: Settings) -> Settings:
+        """Return the settings with the step `name` last, and without `instead_of`."""
         kept = [step for step in settings.recipe.steps if step["name"] != instead_of]
         recipe = settings.recipe.model_copy(update={"steps": [*kept, {"name": name}]})
         return replace(settings, recipe=recipe)

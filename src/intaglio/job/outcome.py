@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from intaglio.cost.macs import count_macs, total_params
+from intaglio.data.held import HeldImages
 from intaglio.data.preprocess import describe
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
@@ -26,6 +27,9 @@ from intaglio.targets.runtime import CheckCounts
 from intaglio.targets.target import Target
 from intaglio.tasks.evaluate import Compared, compare
 from intaglio.tasks.task import Task, output_shapes, stated_name, task_for
+
+CHECK_IMAGES = 8
+"""Images on which file and twin are compared and layers measured while compressing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +51,12 @@ class Outcome:
     images: int
     attempts: list[Attempt] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+
+def outcome_of(state: Quantized, settings: Settings, held: HeldImages) -> Outcome:
+    """Return what a run on held images ends with."""
+    seen = len(held.tuning) + len(held.judged)
+    return Outcome(state, settings, [held.tuning[:CHECK_IMAGES]], seen)
 
 
 def first_report(
@@ -114,6 +124,7 @@ def evaluated(
     shape = captured[captured.inputs[0]].shape[1:]
 
     def work() -> Compared:
+        """Return how both networks do on the same images, each told to the progress."""
         return compare(
             lambda images: run_float(captured, images),
             twin,

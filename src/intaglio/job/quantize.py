@@ -107,6 +107,7 @@ def calibrated(
     graph, plan = planned(prepared.graph, settings)
 
     def observed() -> Any:
+        """Return the ranges on the images, each batch told to the progress."""
         return observe_ranges(
             graph,
             plan,

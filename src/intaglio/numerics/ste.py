@@ -33,6 +33,7 @@ def snap(values: Tensor, step: Tensor, low: float, high: float) -> Tensor:
 class _Snap(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, step: Tensor, low: float, high: float) -> Tensor:
+        """Return s round(clip(x / s)), and save what the gradients need: for x alone, a mask."""
         steps = values / step
         clipped = steps.clamp(low, high)
         inside = clipped == steps
@@ -45,6 +46,7 @@ class _Snap(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        """Return the gradients of x, shaped like it, and of s, []; None where none is asked for."""
         inside = ctx.saved_tensors[0]
         of_step = None
         if ctx.needs_input_grad[1]:

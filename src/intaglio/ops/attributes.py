@@ -40,6 +40,7 @@ class Rule:
         """Return the rule of tuples of `count` such values."""
 
         def holds(value: Any) -> bool:
+            """Whether the value is a tuple of `count` allowed values."""
             return type(value) is tuple and len(value) == count and all(map(self.holds, value))
 
         return Rule(f"{count} values, each {self.allowed}", holds)

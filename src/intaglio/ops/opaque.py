@@ -43,6 +43,7 @@ def opaque(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -
     """Calls `call` with its arguments; `output` picks one of several results, or is None."""
 
     def fill(leaf: Any) -> Any:
+        """Return the input or batch size that a leaf of the arguments stands for, or itself."""
         if isinstance(leaf, Slot):
             return inputs[leaf.index]
         return inputs[leaf.index].shape[0] if isinstance(leaf, BatchSize) else leaf

@@ -52,6 +52,7 @@ def op(
     """Return a decorator that files a float function as the op `name`."""
 
     def add(function: FloatFunction) -> FloatFunction:
+        """File the function with the op's schema; return it."""
         OPS.register(name)(OpSchema(name, arity, roles, attributes or {}, function))
         return function
 

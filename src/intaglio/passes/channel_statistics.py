@@ -167,6 +167,7 @@ def _through_layer(graph: Graph, node: Node, x: Normal) -> Normal | None:
     blocks = summed.reshape(groups, -1, summed.shape[1])  # [groups, C_out / groups, C_in / groups]
 
     def through(matrix: Tensor, vector: Tensor) -> Tensor:
+        """Return the product of each group's matrix with its part of the vector [C_in]: [C_out]."""
         return (matrix @ vector.reshape(groups, -1, 1)).flatten()
 
     bias = graph.param(node, "bias", torch.zeros(len(summed))).double()

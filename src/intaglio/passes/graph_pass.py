@@ -18,6 +18,7 @@ def graph_pass(function: Pass) -> Pass:
 
     @functools.wraps(function)
     def checked(graph: Graph) -> int:
+        """Return how many changes the pass made, the graph verified if there were any."""
         changed = function(graph)
         if changed:
             verify(graph)

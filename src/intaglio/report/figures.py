@@ -6,8 +6,11 @@ know by its key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from intaglio.report.section import Section
 
 FLOAT = "float_"
 """Begins the key of a figure of the float network that stands beside the integer network's."""
@@ -45,6 +48,10 @@ def percentage(title: str, column: str = "") -> Figure:
     return Figure(title, PERCENT, digits=2, limits=(0.0, 100.0), column=column)
 
 
+def _no_sections(report: Any) -> Sequence[Section]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Wording:
     """How the figures of one task are told.
@@ -52,10 +59,12 @@ class Wording:
     Attributes:
         figures: By name in report.json. A figure "NAME.OUTPUT" is told as NAME is, of that output.
         agreement: The share of images for which both networks say the same.
+        sections: What the task adds to a report, from the report alone.
     """
 
     figures: Mapping[str, Figure] = field(default_factory=dict)
     agreement: Figure = field(default_factory=lambda: percentage("Same as float"))
+    sections: Callable[[Any], Sequence[Section]] = _no_sections
 
     def knows(self, name: str) -> bool:
         """Whether a figure of this name in report.json is the task's."""

@@ -101,10 +101,12 @@ def _compare(
     reals: dict[str, Tensor] = {}
 
     def keep(node: Node, value: Tensor) -> None:
+        """Hold the float network's value until the twin's is there."""
         if node.name in wanted and node.op != "constant":
             reals[node.name] = value
 
     def tally(node: Node, value: Tensor) -> None:
+        """Add the twin's value to its tally, and let go of the float network's."""
         real = reals.pop(node.name, None)
         if real is not None:
             if real.shape != value.shape:

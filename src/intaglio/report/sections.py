@@ -34,8 +34,8 @@ def sections(
         weight_ranges: As `intaglio.report.layers.weight_ranges` returns them; without them no
             weights are plotted.
         labels: Names of the classes, in order, where they are known.
-        extra: Sections that a task adds; they follow what the user should know, ahead of everything
-            that goes into the network.
+        extra: Sections beside those of the report and its task. Like the task's they follow what
+            the user should know, ahead of everything that goes into the network.
     """
     ranges = weight_ranges or {}
     found = [
@@ -43,6 +43,7 @@ def sections(
         comparison_section(report),
         check_section(report),
         remarks_section(report),
+        *report.wording.sections(report),
         *extra,
         doctor_section(report),
         sqnr_section(report),

@@ -20,6 +20,7 @@ def run_float(graph: Graph, images: Tensor, *, tap: Tap | None = None) -> list[T
     """
 
     def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        """Return what the node makes of its inputs."""
         return run_node(graph, node, inputs)
 
     with torch.no_grad():
@@ -69,6 +70,7 @@ def _shapes_at(graph: Graph, batch: int) -> dict[str, tuple[int, ...]]:
     meta = {key: value.to("meta") for key, value in graph.params.items()}
 
     def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        """Return what the node makes of inputs without storage: a shape."""
         params = {role: meta[key] for role, key in node.params.items()}
         value = OPS[node.op].function(node, inputs, params)
         return value.to("meta")  # a tensor that an opaque call makes from nothing names its device

@@ -76,6 +76,7 @@ class Twin:
         """
 
         def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+            """Return what the node's kernel makes, or what is put in its place."""
             value = self.kernels[node.name](inputs)
             return value if exchange is None else exchange(node, value)
 
@@ -188,6 +189,7 @@ def _float_kernel(graph: Graph, node: Node, encodings: Encodings, target: Target
     grids = [encodings.activations.get(name) for name in node.inputs]
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:
+        """Return the op's float32 result: of integers times their scale, and of floats."""
         reals = [
             value if grid is None else value * grid.scale
             for value, grid in zip(inputs, grids, strict=True)

@@ -186,6 +186,7 @@ def without_background(
         return network
 
     def scores(images: Tensor) -> Sequence[Tensor]:
+        """Return the scores [N, K] without the background's."""
         return [network(images)[0][:, 1:]]
 
     return scores

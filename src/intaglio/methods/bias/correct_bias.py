@@ -52,6 +52,7 @@ class CorrectBias:
         """Return the state with corrected biases."""
 
         def tuner(layer: Layer) -> Tuned:
+            """Return the weight as the state holds it, and its corrected bias."""
             weight = state.graph.param(state.graph[layer.node.name], "weight")
             quantized = fake_quantize(weight, layer.params)
             return Tuned(weight, corrected_bias(layer, quantized), layer.params)

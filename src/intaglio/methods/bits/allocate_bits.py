@@ -52,6 +52,7 @@ class _Front:
     options: NDArray[np.int64]
 
     def kept(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> _Front:
+        """Return the front of the totals at `which`: their indices, or a mask [F]."""
         return _Front(
             self.sizes[which], self.totals[which], self.parents[which], self.options[which]
         )

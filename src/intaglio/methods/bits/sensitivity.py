@@ -198,6 +198,7 @@ class _Judge:
         self.plain = [run_float(fast, piece) for piece in measuring]
 
     def places(self) -> Iterator[Place]:
+        """Yield the places of all nodes; each that is dealt with is told to the progress."""
         for place in places(self.graph, self.images):
             yield place
             self.progress.advance(1)
@@ -244,6 +245,7 @@ class _FloatLayer(Layer):
     """A layer whose input is the float network's on both sides."""
 
     def quantized(self, index: int) -> Tensor:
+        """Return one piece of the layer's input: the float network's own."""
         return self.floats[index]
 
 

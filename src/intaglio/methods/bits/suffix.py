@@ -69,6 +69,7 @@ def places(graph: Graph, images: Tensor) -> Iterator[Place]:
     pieces = [in_layout(piece) for piece in torch.split(images, IMAGES_AT_ONCE)]
 
     def step(node: Node, inputs: Sequence[list[Tensor]]) -> list[Tensor]:
+        """Return the node's value in float32, piece by piece."""
         with torch.no_grad():
             return [
                 run_node(graph, node, [value[index] for value in inputs])

@@ -105,6 +105,7 @@ class BlockWalk:
         }
 
         def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+            """Return the node's value in the twin, by the kernel made for the block."""
             return kernels[node.name](inputs)
 
         with torch.inference_mode(), exact_float32():

@@ -51,6 +51,7 @@ def _gradients(
     values: dict[str, Tensor] = {}
 
     def tap(node: Node, value: Tensor) -> None:
+        """Hold the value if its gradient is wanted."""
         if node.name in names:
             values[node.name] = value
 

@@ -160,6 +160,7 @@ def learn_rounding(
     unit = max(start, 1e-30)
 
     def error() -> Tensor:
+        """Return the weighted mean squared error of a new sample, [], in units of `start`."""
         sample = sampler.draw()
         return ((run(sample) - sample.target).square() * task.importance).mean() / unit
 

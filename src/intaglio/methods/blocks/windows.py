@@ -132,6 +132,7 @@ def run_window(
     """
 
     def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        """Return the node's value where it is needed, `finish` applied."""
         plain = _plain(node)
         if boxes:
             placed = [

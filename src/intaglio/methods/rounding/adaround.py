@@ -105,6 +105,7 @@ class AdaRound:
         generator = torch.Generator().manual_seed(context.seed)
 
         def tuner(layer: Layer) -> Tuned:
+            """Return learned integers, or those held where none can be learned, and their bias."""
             node = state.graph[layer.node.name]
             held = fake_quantize(state.graph.param(node, "weight"), layer.params)
             found = Tuned(held, layer.bias, layer.params)
@@ -160,6 +161,7 @@ class AdaRound:
         unit = max(float(rows.error(weight.reshape(shape), rows.learned_from)), 1e-30)
 
         def error() -> Tensor:
+            """Return the error of rows drawn anew, [], in units of the start's."""
             chosen = torch.randint(rows.learned_from.stop, (self.rows,), generator=generator)
             return rows.error(shaped.steps() * spread, chosen) / unit
 

@@ -97,6 +97,7 @@ class _Sums:
         return total
 
     def moments(self) -> Moments:
+        """Return the centred moments of all rows added; there must be one."""
         mean_q, mean_f, own, cross = (part / self.count for part in self.parts)
         covariance = own - mean_q.unsqueeze(2) * mean_q.unsqueeze(1)
         across = cross - mean_f.unsqueeze(2) * mean_q.unsqueeze(1)

@@ -76,6 +76,7 @@ class RoundSecondOrder:
         generator = torch.Generator().manual_seed(context.seed)
 
         def tuner(layer: Layer) -> Tuned:
+            """Return the weight, rounded unless the convolution is transposed, and its bias."""
             if layer.node.op == "conv_transpose2d":
                 weight = layer.weight
                 params = layer.params

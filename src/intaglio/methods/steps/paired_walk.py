@@ -152,11 +152,13 @@ class _Walk:
         real, integer = self._given(self.graph[name], piece, encodings)
 
         def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+            """Return the node's value in the twin, as it is stored."""
             return _integer(node, kernels[node.name], inputs, encodings)
 
         return route.run({name: real}, self._float), route.run({name: integer}, step)
 
     def layer(self, node: Node, encodings: Encodings) -> Layer:
+        """Return the layer with its float weights, and what comes in on both sides."""
         source = node.inputs[0]
         grid = encodings.activations[source]
         original = self.reference[node.name]

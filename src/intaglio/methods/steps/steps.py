@@ -89,6 +89,7 @@ def register_step(
         raise ValueError(f"step '{name}' needs {sorted(unknown)}: known are {', '.join(GIVING)}")
 
     def register(made: type) -> type:
+        """File the dataclass, described by its docstring's first line; return it."""
         first_line = (made.__doc__ or name).strip().splitlines()[0].rstrip(".")
         STEPS.register(name)(StepKind(name, phase, needs, alters, made, first_line))
         return made

@@ -98,6 +98,7 @@ def largest_values(graph: Graph, batches: Iterable[Tensor]) -> dict[str, Tensor]
     found: dict[str, Tensor] = {}
 
     def look(node: Node, value: Tensor) -> None:
+        """Take in a layer's value [N, C, ...]: the largest of each channel so far."""
         if reads_channels(graph, node):
             largest = value.transpose(0, 1).flatten(1).amax(1)
             known = found.get(node.name, largest)
@@ -116,6 +117,7 @@ class _Layer:
 
     @classmethod
     def of(cls, graph: Graph, node: Node) -> _Layer:
+        """Return the largest magnitude in each kernel of a layer, float64."""
         weight = graph.param(node, "weight").double()
         groups = node.attrs.get("groups", 1)
         blocks = weight.abs().reshape(groups, len(weight) // groups, weight.shape[1], -1)

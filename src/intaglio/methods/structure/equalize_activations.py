@@ -70,6 +70,7 @@ def _largest(graph: Graph, streams: list[Stream], batches: Iterable[Tensor]) -> 
     found = [torch.zeros_like(stream.lowest) for stream in streams]
 
     def look(node: Node, value: Tensor) -> None:
+        """Take in a value [N, C, ...] of a stream: each channel's largest magnitude so far."""
         index = stream_of.get(node.name)
         if index is not None:
             size = value.transpose(0, 1).flatten(1).abs().amax(1).double()

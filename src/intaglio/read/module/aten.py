@@ -40,6 +40,7 @@ SKIPPED = {aten._assert_tensor_metadata.default, aten._assert_scalar.default}
 
 def _entry(*targets: Any) -> Callable[[Entry], Entry]:
     def add(function: Entry) -> Entry:
+        """File the function as the entry of every target; return it."""
         ATEN.update(dict.fromkeys(targets, function))
         return function
 
@@ -69,11 +70,13 @@ def build_opaque(fx_node: fx.Node, builder: Builder) -> str:
     inputs: list[str] = []
 
     def slot(name: str) -> int:
+        """Return the index of a value among the node's inputs; it becomes one if it is none yet."""
         if name not in inputs:
             inputs.append(name)
         return inputs.index(name)
 
     def store(leaf: Any) -> Any:
+        """Return what stands for a leaf of the call: itself, an input, or an input's batch size."""
         if not isinstance(leaf, fx.Node):
             return leaf
         value = builder.values.get(leaf)
@@ -247,6 +250,7 @@ def _clamps(fx_node: fx.Node, builder: Builder) -> str | None:
 
 def _unary(op: str) -> Entry:
     def build(fx_node: fx.Node, builder: Builder) -> str | None:
+        """Add the op on the call's first argument; None where that is no value."""
         x = builder.operand(fx_node.args[0], fx_node)
         return None if x is None else builder.add(op, fx_node, [x])
 
@@ -281,6 +285,7 @@ def _softmax(fx_node: fx.Node, builder: Builder) -> str | None:
 
 def _binary(op: str, *, swap: bool = False) -> Entry:
     def build(fx_node: fx.Node, builder: Builder) -> str | None:
+        """Add the op on both operands; None where one is no value, or scaled, or rounded."""
         a = arguments(fx_node)
         first = builder.operand(a["self"], fx_node)
         second = builder.operand(a["other"], fx_node)

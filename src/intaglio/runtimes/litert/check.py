@@ -66,11 +66,13 @@ def _check_image(
     seen = _by_name(exposed, given)
 
     def tap(node: Node, value: Tensor) -> None:
+        """Hold the raw integers that a kernel of the twin has made."""
         is_integer = node.name in twin.encodings.activations
         if is_integer and node.op not in ("constant", "quantize"):
             values[node.name] = twin.raw(node.name, value)
 
     def at_border(node: Node, value: Tensor) -> Tensor:
+        """Return the runtime's integers where floats become integers, else the value."""
         if node.op != "quantize":
             return value
         return _taken_over(twin, node, value, seen.get(node.name), counts)

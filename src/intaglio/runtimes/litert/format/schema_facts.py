@@ -114,6 +114,7 @@ class _Notes:
 
     def __getattr__(self, name: str) -> Callable[..., int]:
         def note(*arguments: Any) -> int:
+            """Keep the call and its arguments; return 0 in the place of an offset."""
             self.call, self.arguments = name, arguments
             return 0
 

@@ -92,6 +92,7 @@ class _Model:
     root: Record
 
     def check(self) -> None:
+        """Raise RequestError if the version, a part, or an index between parts has no meaning."""
         graphs, version = self.root.records("Subgraphs"), self.root["Version"]
         if version != SCHEMA_VERSION:
             raise self.reader.refuse(f"schema version {version}, not {SCHEMA_VERSION}")
@@ -171,6 +172,7 @@ class _Graph:
     sizes: list[int]
 
     def check(self) -> None:
+        """Raise RequestError if a tensor, an operator or an index in it has no meaning."""
         tensors = self.graph.records("Tensors")
         for number, tensor in enumerate(tensors):
             what = f"tensor {number} {_named(tensor)} of {self.name}"
@@ -223,6 +225,7 @@ class _Tensor:
     count: int
 
     def check(self, sizes: list[int]) -> None:
+        """Raise RequestError if its type, shape, size or grid has no meaning; `sizes` by buffer."""
         if self.tensor["Type"] not in TYPES:
             raise self._refuse(f"has the unknown type {self.tensor['Type']}")
         if self.tensor["ExternalBuffer"]:

@@ -79,6 +79,7 @@ class _Isolated:
     child: _Child
 
     def open(self, content: bytes) -> OpenedFile:
+        """Return the file, opened in the child; raise RequestError where it cannot be loaded."""
         child = self.child
         header = {"is_reference": child.kernels.is_reference, "threads": 1}
         answer, _ = child.ask("loading it", header, [np.frombuffer(content, np.uint8)])
@@ -97,6 +98,7 @@ class _IsolatedRunner:
     file: int
 
     def run(self, image: Array) -> list[Array]:
+        """Return the outputs of one image; raise RequestError where the child cannot run it."""
         answer, arrays = self.child.ask("running it", {"file": self.file}, [image])
         if "error" in answer:
             raise unrunnable(self.child.where, self.child.kernels, str(answer["error"]))

@@ -128,6 +128,7 @@ class _InProcessRunner:
     kernels: Kernels
 
     def run(self, image: Array) -> list[Array]:
+        """Return the outputs of one image; raise RequestError where the runtime cannot run it."""
         try:
             return run_file(self.interpreter, image)
         except (RuntimeError, ValueError) as error:

@@ -156,6 +156,7 @@ def prepare_leaky_relu(site: LitertSite) -> Kernel:
         below, sign = fixed_point_multiplier(abs(float(scaled))), int(np.sign(slope))
 
         def reference(inputs: Sequence[Tensor]) -> Tensor:
+            """Return d r, or d r slope below zero, doubly rounded in integers and clamped."""
             x = inputs[0].to(torch.int64)
             negative = sign * double_rounding(x, *below)
             return as_float(
@@ -168,6 +169,7 @@ def prepare_leaky_relu(site: LitertSite) -> Kernel:
     second = float(np.rint(np.float32(256) * np.float32(ratio * slope)))
 
     def xnnpack(inputs: Sequence[Tensor]) -> Tensor:
+        """Return (d m + 128) >> 8, with the multiplier m of d's sign, clamped."""
         # |d m + 128| < 2**24 and a division by 256 is exact: floor is the arithmetic shift
         x = inputs[0]
         product = torch.where(x >= 0, x * first, x * second)

@@ -53,6 +53,7 @@ def prepare_conv2d(site: LitertSite) -> Kernel:
     symmetric = (top, left) == (bottom, right)
 
     def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return the accumulator [N, C_out, H_out, W_out]; uneven padding is made beforehand."""
         if not symmetric:
             x = F.pad(x, (left, right, top, bottom))
         padding = (top, left) if symmetric else (0, 0)
@@ -69,6 +70,7 @@ def prepare_conv_transpose2d(site: LitertSite) -> Kernel:
     attrs = site.node.attrs
 
     def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return the accumulator [N, C_out, H_out, W_out]."""
         return F.conv_transpose2d(
             x,
             weight,
@@ -88,6 +90,7 @@ def prepare_linear(site: LitertSite) -> Kernel:
     """Fully connected over the last axis."""
 
     def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return the accumulator [..., C_out]."""
         return F.linear(x, weight, bias)
 
     return _requantized(site, product, 0)
@@ -115,6 +118,7 @@ def _requantized(site: LitertSite, product: Product, output_axis: int) -> Kernel
         mantissa, exponent = (per_channel(part, rank) for part in parts)
 
         def reference(inputs: Sequence[Tensor]) -> Tensor:
+            """Return the accumulator times s_x s_w / s_y, rounded in integers and clamped."""
             accumulator = accumulate(inputs[0]).to(torch.int64)
             return as_float(requantize(accumulator, mantissa, exponent).clamp_(*bounds))
 
@@ -124,6 +128,7 @@ def _requantized(site: LitertSite, product: Product, output_axis: int) -> Kernel
     multiplier = per_channel(multipliers, rank)
 
     def xnnpack(inputs: Sequence[Tensor]) -> Tensor:
+        """Return the accumulator times s_x s_w / s_y, rounded in float32 and clamped."""
         accumulator = accumulate(inputs[0]).to(torch.float32)
         return accumulator.mul_(multiplier).round_().clamp_(*bounds)
 

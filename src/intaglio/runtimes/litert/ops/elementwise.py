@@ -60,6 +60,7 @@ def _prepare_sum(site: LitertSite, sign: int) -> Kernel:
     half = 1 << (shift - 1)
 
     def xnnpack(inputs: Sequence[Tensor]) -> Tensor:
+        """Return (2^(h-1) + d_a m_a + d_b m_b) >> h, clamped."""
         # |q - z| <= 255 and multipliers < 2^21: the sum stays below 2^31
         total = inputs[0].to(torch.int32).mul_(first)
         total = total + inputs[1].to(torch.int32).mul_(second)
@@ -76,6 +77,7 @@ def _reference_sum(site: LitertSite, sign: int, bounds: tuple[int, int]) -> Kern
     output = fixed_point_multiplier(twice / (2.0**20 * float(site.output.step)))
 
     def reference(inputs: Sequence[Tensor]) -> Tensor:
+        """Return a +- b with 20 bits more in between, doubly rounded and clamped."""
         a = double_rounding(inputs[0].to(torch.int64) << 20, *first)
         b = double_rounding(inputs[1].to(torch.int64) << 20, *second)
         return as_float(double_rounding(a + sign * b, *output).clamp_(*bounds))
@@ -135,6 +137,7 @@ def _prepare_product(site: LitertSite, multiplier: np.float32) -> Kernel:
         mantissa, exponent = fixed_point_multiplier(float(multiplier))
 
         def reference(inputs: Sequence[Tensor]) -> Tensor:
+            """Return p F, doubly rounded in integers and clamped."""
             product = (inputs[0] * inputs[1]).to(torch.int64)
             return as_float(double_rounding(product, mantissa, exponent).clamp_(*bounds))
 
@@ -142,6 +145,7 @@ def _prepare_product(site: LitertSite, multiplier: np.float32) -> Kernel:
     factor = float(multiplier)
 
     def xnnpack(inputs: Sequence[Tensor]) -> Tensor:
+        """Return rint(f32(p) F), clamped."""
         # |p| <= 255 * 255 is exact in float32
         return float32_requantize(inputs[0] * inputs[1], factor).clamp_(*bounds)
 

@@ -53,6 +53,7 @@ def prepare_mean(site: LitertSite) -> Kernel:
         folded = (mantissa << shift) // count
 
         def reference(inputs: Sequence[Tensor]) -> Tensor:
+            """Return the sum times s_x / (n s_y), doubly rounded in integers and clamped."""
             total = inputs[0].sum(axes, keepdim=keepdim).to(torch.int64)
             return as_float(double_rounding(total, folded, exponent - shift).clamp_(*bounds))
 
@@ -62,6 +63,7 @@ def prepare_mean(site: LitertSite) -> Kernel:
     raw = float(count * x.zero)
 
     def xnnpack(inputs: Sequence[Tensor]) -> Tensor:
+        """Return rint(f32(f32(f32(a) inv) + zc)) - z_y, clamped."""
         total = inputs[0].sum(axes, keepdim=keepdim).add_(raw)
         rounded = total.mul_(float(inverse)).add_(float(offset)).round_()
         return rounded.sub_(y.zero).clamp_(*bounds)
@@ -91,6 +93,7 @@ def prepare_max_pool2d(site: LitertSite) -> Kernel:
     bounds = activation_bounds(site, built_in=gaps)
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:
+        """Return the largest integer of each window, clamped; padding is never the largest."""
         x = F.pad(inputs[0], (left, right, top, bottom), value=float("-inf"))
         y = F.max_pool2d(x, attrs["kernel"], attrs["stride"], 0, attrs["dilation"])
         return y.clamp_(*bounds)
@@ -114,6 +117,7 @@ def prepare_avg_pool2d(site: LitertSite) -> Kernel:
     bounds = activation_bounds(site)
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:
+        """Return the raw mean a / n of each window, half away from zero, centered and clamped."""
         total = F.avg_pool2d(inputs[0], kernel_size, stride, divisor_override=1)
         raw = total.to(torch.int64) + count * zero
         mean = raw.sign() * ((raw.abs() + count // 2) // count)

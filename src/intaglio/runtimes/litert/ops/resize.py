@@ -98,6 +98,7 @@ def _prepare_nearest(sizes: Sequence[tuple[int, int]]) -> Kernel:
     rows, columns = (nearest_indices(*pair) for pair in sizes)
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:
+        """Return copies of the nearest integers, [N, C, H_out, W_out]."""
         return inputs[0].index_select(2, rows).index_select(3, columns)
 
     return kernel
@@ -114,6 +115,7 @@ def _prepare_xnnpack(taps: Sequence[Taps]) -> Kernel:
     shift = 2 * XNNPACK_WEIGHT_BITS
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:
+        """Return the blend of four integers, rounded half up, [N, C, H_out, W_out]."""
         # |q - z| <= 255: everything stays below 2**31
         total = taps[0].blend(taps[1].blend(inputs[0].to(torch.int32), 3), 2)
         return as_float(total.add_(1 << (shift - 1)).bitwise_right_shift_(shift))
@@ -171,6 +173,7 @@ def _prepare_reference(site: LitertSite, taps: Sequence[Taps]) -> Kernel:
     half = 1 << (2 * REFERENCE_WEIGHT_BITS - 1)
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:
+        """Return the blend of four raw integers, rounded half away from zero, then centered."""
         # the rounding looks at the sign of the raw integers, zero point included
         total = taps[0].blend(taps[1].blend(inputs[0].to(torch.int32).add_(zero), 3), 2)
         rounded = (total.abs() + half) >> (2 * REFERENCE_WEIGHT_BITS)

@@ -33,6 +33,7 @@ def prepare_move(site: LitertSite) -> Kernel:
     refuse_other_grid(site)
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:
+        """Return the integers in their new places."""
         return function(node, inputs, {})
 
     return kernel

@@ -52,6 +52,7 @@ def kernels_of(arithmetic: Arithmetic) -> dict[str, KernelMaker]:
 
 def _maker(prepare: Prepare, arithmetic: Arithmetic) -> KernelMaker:
     def make(site: Site) -> Kernel:
+        """Return the op's kernel in this arithmetic; refuse values of more than 8 bits."""
         wide = [params.spec.bits for params in (site.output, *site.inputs)]
         if max(wide) > WIDEST:
             raise site.refuse(

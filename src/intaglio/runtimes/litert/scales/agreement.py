@@ -172,10 +172,12 @@ def mean_agrees(inputs: Sequence[QuantParams], output: QuantParams, count: int, 
     offsets = fused_multiply_add(shifted, np.float32(-inverse), np.float32(output.zero))
 
     def on_x86(sums: Wide) -> Reals:
+        """Return the mean's integers as x86-64 computes them from raw sums."""
         rounded: Reals = np.rint(sums.astype(np.float32) * inverse + offset)
         return rounded.clip(low, high)
 
     def agree(sums: Wide) -> bool:
+        """Whether fusing the multiply-adds changes no integer of these raw sums' means."""
         expected = on_x86(sums)
         return all(
             np.array_equal(expected, np.rint(total).clip(low, high))
