@@ -40,6 +40,12 @@ class Target(Runtime):
         """The widths that the weights of some layers can have."""
         return {parse_scheme(scheme).weight_bits for scheme in self.schemes}
 
+    @property
+    def widest_bits(self) -> int:
+        """The most bits that a value or a weight has in a scheme that it can hold."""
+        parsed = map(parse_scheme, self.schemes)
+        return max(max(scheme.weight_bits, scheme.activation_bits) for scheme in parsed)
+
     def simulates(self, scheme: Scheme) -> bool:
         """Whether the twin alone runs a scheme, which no file of the target holds."""
         return scheme.name not in self.schemes
