@@ -54,8 +54,14 @@ class Target(Runtime):
 TARGETS: Registry[Target] = Registry("target", group="intaglio.runtimes")
 
 
-def known_scheme(scheme: str, target: Target) -> Scheme:
-    """Return the scheme; raise UnknownName where it is none, or one that the target lacks."""
+def known_scheme(scheme: str | None, target: Target) -> Scheme:
+    """Return a scheme by name; None: the target's first.
+
+    Raises:
+        UnknownName: If it is none, or one that the target lacks.
+    """
+    if scheme is None:
+        return parse_scheme(target.schemes[0])
     parsed = parse_scheme(scheme)
     if scheme not in target.schemes:
         near = difflib.get_close_matches(scheme, target.schemes, n=1)
