@@ -1,6 +1,6 @@
 """The rooms of src/intaglio, their floors, and the arrows between them, from the imports alone.
 
-    python docs/make_rooms.py            writes docs/rooms.md
+    python docs/make_rooms.py            writes docs/rooms.md and docs/rooms.svg
     python docs/make_rooms.py --list     prints rooms, arrows, and what is wrong with them
 
 A room is a folder of the package, or one of the folders within `methods`, `read` and `runtimes`.
@@ -17,9 +17,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from draw_rooms import GROUND, picture
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCE = REPOSITORY / "src" / "intaglio"
 PAGE = REPOSITORY / "docs" / "rooms.md"
+PICTURE = REPOSITORY / "docs" / "rooms.svg"
 FLOORS = {
     "errors": 0, "registry": 0, "numerics": 0, "ir": 0, "host": 0,
     "ops": 1, "data": 1,
@@ -52,6 +55,44 @@ WITHIN = {
     ),
 }
 """Halls, and one room, in which imports run in an order: a part imports only parts before it."""
+TINTS = {"methods": "#e3ecf7", "read": "#e6f2e1", "runtimes": "#f8e9d8"}
+"""Hall to the colour of its rooms."""
+HEAD = """\
+# Rooms
+
+Made by `python docs/make_rooms.py` from the imports; do not edit.
+
+A room is a folder of `src/intaglio`, or a folder (or file) within one of the halls `methods`,
+`read` and `runtimes`. It stands on a floor, and imports point down.
+
+![The rooms, floor by floor, and the arrows between them](rooms.svg)
+
+An arrow is drawn where no longer way leads from the one room to the other: `job` uses `numerics`
+too, by itself and through others. The table below has all of them.
+
+## Rules
+
+* **Imports point down**, or stay on their floor where no circle comes of it. When two rooms need
+  the same thing, it moves down a floor.
+* **Halls have rooms of their own**: the folders of `methods`, `read` and `runtimes`. Inside a hall,
+  and inside `runtimes/litert`, imports run in an order, which `WITHIN` in `docs/make_rooms.py`
+  states: a room imports only those before it, and two side by side never import each other.
+* **Nothing outside `runtimes` names a runtime**: everything else asks a target
+  (`src/intaglio/targets/runtime.py`). Which one is meant where none is named, only
+  `src/intaglio/runtimes/__init__.py` says.
+* **The root of the package** holds `__init__`, `__main__`, `errors`, `registry` and `py.typed`, and
+  nothing else.
+* **Nothing is imported inside a function**, but for what `tests/test_floors.py` names.
+
+`tests/test_floors.py` holds the code to this, and `tests/test_docs.py` this page to the code.
+`python docs/make_rooms.py --list` says what is wrong. A new room gets its floor in `FLOORS` of that
+script, and a docstring in its `__init__`, whose first line is what the table shows.
+
+## The rooms
+
+| floor | room | what is in it | uses |
+| ---: | --- | --- | --- |
+"""
 
 
 def module_of(file: Path) -> str:
@@ -184,6 +225,64 @@ def rooms() -> list[str]:
     return sorted(found, key=lambda name: (-floor(name), name))
 
 
+def below(name: str) -> list[str]:
+    """Return the rooms that a room uses, in the alphabet's order."""
+    return sorted(second for first, second in arrows() if first == name)
+
+
+def about(name: str) -> str:
+    """Return the first line of what a room says of itself."""
+    tree = trees()[f"intaglio.{name.replace('/', '.')}"]
+    return (ast.get_docstring(tree) or "").split("\n")[0]
+
+
+def rooms_page() -> str:
+    """Return the text of docs/rooms.md."""
+    rows = [
+        f"| {floor(name)} | `{name}` | {about(name)} |"
+        f" {', '.join(f'`{other}`' for other in below(name)) or 'nothing'} |"
+        for name in rooms()
+    ]
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def drawn() -> dict[str, list[str]]:
+    """Return the arrows of the picture: those where no longer way leads to the same room."""
+    edges = {name: below(name) for name in rooms()}
+
+    @functools.cache
+    def reached(name: str) -> frozenset[str]:
+        return frozenset({name}).union(*(reached(other) for other in edges[name]))
+
+    found = {}
+    for name, others in edges.items():
+        longer = {far for other in others for far in reached(other) - {other}}
+        found[name] = [far for far in others if far not in longer]
+    return found
+
+
+def rows_of_rooms() -> dict[str, int]:
+    """Return each room's row; on one floor a room stands above those that it uses."""
+
+    @functools.cache
+    def depth(name: str) -> int:
+        beside = [other for other in below(name) if floor(other) == floor(name)]
+        return max((depth(other) + 1 for other in beside), default=0)
+
+    steps = sorted({(floor(name), depth(name)) for name in rooms()}, reverse=True)
+    return {name: steps.index((floor(name), depth(name))) for name in rooms()}
+
+
+def rooms_picture() -> str:
+    """Return the text of docs/rooms.svg."""
+    return picture(
+        rows_of_rooms(),
+        drawn(),
+        floor,
+        tint=lambda name: TINTS.get(name.split("/")[0], GROUND),
+    )
+
+
 def main() -> int:
     """Write the page, or print the list; 1 where an arrow is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -195,8 +294,10 @@ def main() -> int:
         wrong.append(f"circle of rooms: {' -> '.join(circle)}")
     if parser.parse_args().list:
         for name in rooms():
-            below = sorted(second for first, second in arrows() if first == name)
-            print(f"{floor(name):2} {name}: {', '.join(below)}")
+            print(f"{floor(name):2} {name}: {', '.join(below(name))}")
+    else:
+        PAGE.write_text(rooms_page(), encoding="utf-8")
+        PICTURE.write_text(rooms_picture(), encoding="utf-8")
     print(f"{len(rooms())} rooms, {len(arrows())} arrows, {len(wrong)} wrong")
     print("\n".join(wrong))
     return int(bool(wrong))

@@ -157,6 +157,23 @@ def test_the_page_of_ops_names_passes_that_exist():
     assert {name for names in rewritten.values() for name in names} <= set(PASSES)
 
 
+def test_the_page_of_rooms_and_its_picture_are_current():
+    made = runpy.run_path(str(REPOSITORY / "docs/make_rooms.py"))
+
+    page, picture = (
+        (REPOSITORY / name).read_text("utf-8") for name in ("docs/rooms.md", "docs/rooms.svg")
+    )
+
+    assert page == made["rooms_page"](), "run: python docs/make_rooms.py"
+    assert picture == made["rooms_picture"](), "run: python docs/make_rooms.py"
+
+
+def test_every_room_says_what_is_in_it():
+    made = runpy.run_path(str(REPOSITORY / "docs/make_rooms.py"))
+
+    assert [name for name in made["rooms"]() if not made["about"](name)] == []
+
+
 def shell_lines(page: Path) -> list[list[str]]:
     """Return the words of the `intaglio` commands that a page shows."""
     joined = "".join(text for _, text in blocks(page, "sh")).replace("\\\n", " ")

@@ -1,4 +1,4 @@
-"""Floor 1: images in. Folders, CSV manifests and parquet files become batches of tensors.
+"""Images in: folders, CSV manifests and parquet files become batches of tensors.
 
-`images` holds what other floors call; the other files are one concept each.
+`images` holds what other rooms call; the other files are one concept each.
 """

@@ -1,0 +1,1 @@
+"""What a run is asked for: recipes, options, and the settings that both are settled into."""

@@ -1,0 +1,1 @@
+"""Graphs, encodings and weights as files, which are read as those of a stranger."""

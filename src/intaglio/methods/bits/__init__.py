@@ -1,0 +1,1 @@
+"""Bits of each weight: what fewer of them cost, and the best choice under a size."""

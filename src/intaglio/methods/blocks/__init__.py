@@ -1,0 +1,1 @@
+"""Rounding and steps learned block by block: BRECQ and QDrop."""

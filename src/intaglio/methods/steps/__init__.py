@@ -1,0 +1,1 @@
+"""What flows from step to step, the table of steps, and the walk that feeds them."""

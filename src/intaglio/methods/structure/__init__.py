@@ -1,0 +1,1 @@
+"""Float networks rewritten, before calibration, so that they quantize better."""

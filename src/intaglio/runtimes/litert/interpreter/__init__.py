@@ -1,0 +1,1 @@
+"""LiteRT's interpreter, in this process or in one of its own."""

@@ -1,0 +1,1 @@
+"""Scales on which LiteRT's kernels are exact and agree on every processor."""
