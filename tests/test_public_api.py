@@ -148,7 +148,6 @@ def test_compress_takes_what_the_contract_says():
     assert shown == {
         "model": ("POSITIONAL_OR_KEYWORD", inspect.Parameter.empty),
         "example_input": ("POSITIONAL_OR_KEYWORD", None),
-        "weights": ("KEYWORD_ONLY", None),
         "target": ("KEYWORD_ONLY", None),
         "data": ("KEYWORD_ONLY", None),
         "evaluate": ("KEYWORD_ONLY", None),

@@ -85,6 +85,7 @@ class _Job:
     evaluation: Dataset | None
 
     def network(self) -> Source:
+        """Return the network that was named, its weights loaded."""
         return open_source(
             self.request.model,
             weights=self.request.weights,
@@ -94,6 +95,7 @@ class _Job:
         )
 
     def images(self, dataset: Dataset, network: Source) -> Images:
+        """Return a data set as the network takes it."""
         skip_bad = self.request.skip_bad_images
         return Images(dataset, network.preprocess, network.input_shape, skip_bad)
 

@@ -60,9 +60,11 @@ class _Job:
     seed: int
 
     def images(self, dataset: Dataset, network: Source) -> Images:
+        """Return a data set as the network takes it."""
         return Images(dataset, network.preprocess, network.input_shape, self.skip_bad)
 
     def diagnosis(self, network: Source, progress: Progress) -> Diagnosis:
+        """Return what ails the network, and what remedies regain where that was asked for."""
         if self.calibration is not None:
             self.images(self.calibration, network).try_first()
         progress.begin("capture", None)

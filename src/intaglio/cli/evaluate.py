@@ -82,6 +82,7 @@ def _figures(
 
 def _reshaped(network: Runner, outputs: list[tuple[int, ...]]) -> Callable[[Tensor], list[Tensor]]:
     def reshaped(images: Tensor) -> list[Tensor]:
+        """Return the outputs for images [N, C, H, W], in those shapes."""
         found = network(images)
         return [
             value.reshape(len(value), *shape[1:])

@@ -47,7 +47,10 @@ def command(
     """
 
     def add(work: Callable[[Request], None]) -> Callable[[Request], None]:
+        """File the command; return what it does, unchanged."""
+
         def answer(**given: Any) -> None:
+            """Do the work for what typer read from the command line."""
             request = asked(**given)
             refuse_unknown_names(request)
             work(request)
