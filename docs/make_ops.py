@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from pathlib import Path
 
+from intaglio.methods.structure.relu6_to_relu import relu6_to_relu
 from intaglio.ops import OPS
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.graph_pass import PASSES
@@ -18,7 +19,7 @@ from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.runtimes.litert.ops.site import KERNELS
 
 PAGE = Path(__file__).parent / "ops.md"
-FILLED_BY = (canonicalize, lower)  # importing them is what files the passes
+FILLED_BY = (canonicalize, lower, relu6_to_relu)  # importing them is what files the passes
 
 REWRITTEN = {
     "adaptive_avg_pool2d": ("explicit_pool", "global_pool"),

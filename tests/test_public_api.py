@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -13,11 +15,29 @@ import torch
 from torch import Tensor, nn
 
 import intaglio
+import intaglio.read.source
 from architectures import images
+from intaglio import errors
 from intaglio.job.compress import CHECK_IMAGES
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
 
+SURFACE = Path(intaglio.__file__)
+# A process that has torch imported forks a child for each line of code: fresh as to intaglio.
+FORKS = """
+import os, sys
+import torch
+for code in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        try:
+            exec(code)
+        except BaseException as error:
+            print(f"{code}: {type(error).__name__}: {error}", flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+READ = "assert read('mobilenet_v2').name == 'mobilenet_v2'"
 SHAPE = (1, 3, 10, 10)
 X = images(SHAPE, 9)
 
@@ -42,9 +62,83 @@ def result() -> intaglio.Result:
 
 
 def test_every_public_name_exists_and_is_documented():
-    assert sorted(intaglio.__all__) == intaglio.__all__
+    assert len(set(intaglio.__all__)) == len(intaglio.__all__)
     for name in intaglio.__all__:
         assert inspect.getdoc(getattr(intaglio, name)), name
+
+
+def test_there_is_no_other_public_name():
+    kinds = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+
+    assert {*intaglio._MODULES, *kinds} == set(intaglio.__all__)
+    assert set(intaglio.__all__) <= set(dir(intaglio))
+    with pytest.raises(AttributeError, match="module 'intaglio' has no attribute 'compres'"):
+        intaglio.compres  # noqa: B018
+
+
+def test_a_type_checker_sees_every_public_name():
+    tree = ast.parse(SURFACE.read_text("utf-8"))
+
+    seen = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("intaglio")
+        for alias in node.names
+    ]
+    assert sorted(seen) == sorted(intaglio.__all__)
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, intaglio; print(*sys.modules)"
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    heavy = {"torch", "numpy", "typer", "rich", "pydantic", "pyarrow", "PIL", "ai_edge_litert"}
+    assert "intaglio.errors" in ran.stdout.split()
+    assert not heavy & set(ran.stdout.split())
+
+
+def complaints(*codes: str) -> str:
+    """Run each code in a process of its own; return what was wrong."""
+    ran = subprocess.run([sys.executable, "-c", FORKS, *codes], capture_output=True, text=True)
+    return ran.stdout + ran.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_any_public_name_may_be_the_first_that_is_imported():
+    one_of_each = {module: name for name, module in intaglio._MODULES.items()}
+
+    assert not complaints(*(f"from intaglio import {name}" for name in one_of_each.values()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_tables_are_filled_whatever_was_imported_before():
+    assert not complaints(
+        "from intaglio import TARGETS; assert 'litert' in list(TARGETS)",
+        "from intaglio.targets.target import TARGETS; import intaglio; intaglio.TARGETS['litert']",
+        "from intaglio import register_step; from intaglio.methods import STEPS; STEPS['equalize']",
+        "from intaglio import evaluate; from intaglio.tasks.task import TASKS; TASKS['classify']",
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_read_is_a_function_and_a_package_whatever_was_imported_before():
+    assert not complaints(
+        f"import intaglio; read = intaglio.read; {READ}",
+        f"from intaglio import read; {READ}; read(torch.nn.ReLU(), torch.zeros(1, 2)).capture()",
+        f"from intaglio import *; {READ}",
+        f"import intaglio.read.source; read = intaglio.read; {READ}; read.source.read",
+        f"import intaglio.read as read; {READ}; read.graph_of_program",
+        f"from intaglio.read.source import read; {READ}; import intaglio; intaglio.read.source",
+        f"import intaglio.job.compress; read = intaglio.read; {READ}",
+    )
+
+
+def test_read_shows_what_it_takes():
+    assert inspect.signature(intaglio.read) == inspect.signature(intaglio.read.source.read)
 
 
 def test_compress_takes_what_the_contract_says():
@@ -54,7 +148,6 @@ def test_compress_takes_what_the_contract_says():
     assert shown == {
         "model": ("POSITIONAL_OR_KEYWORD", inspect.Parameter.empty),
         "example_input": ("POSITIONAL_OR_KEYWORD", None),
-        "weights": ("KEYWORD_ONLY", None),
         "target": ("KEYWORD_ONLY", None),
         "data": ("KEYWORD_ONLY", None),
         "evaluate": ("KEYWORD_ONLY", None),
@@ -154,7 +247,8 @@ def test_capture_gives_a_graph_that_steps_can_be_called_on():
 @pytest.mark.slow
 def test_importing_starts_no_compiler_and_needs_no_torchvision():
     code = (
-        "import sys, intaglio\n"
+        "import sys\n"
+        "from intaglio import *\n"
         "found = {'torchvision', 'tensorflow', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(', '.join(found) or None)\n"
     )

@@ -129,4 +129,4 @@ def test_a_pipe_is_not_waited_for(place: Path, capfd: pytest.CaptureFixture) -> 
 
     assert intaglio("evaluate", "pipe.tflite", "--eval", "images") == 2
 
-    assert "pipe.tflite: is no file" in one_line(capfd)
+    assert "pipe.tflite: cannot be read: it is not a file" in one_line(capfd)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cli.scripts import make_names
 from cli.tiny import intaglio, printed_json
-from intaglio.cli.models import count_macs
 from intaglio.cost import macs as graph_cost
 from intaglio.read.module.export import capture
 from intaglio.zoo import ZOO, names
@@ -41,7 +41,7 @@ def test_counting_modules_equals_counting_the_graph(name: str) -> None:
 
     graph = capture(network, images)
 
-    assert count_macs(network, images) == sum(graph_cost.count_macs(graph).values())
+    assert make_names.count_macs(network, images) == sum(graph_cost.count_macs(graph).values())
     assert sum(p.numel() for p in network.parameters()) == graph_cost.total_params(graph)
 
 

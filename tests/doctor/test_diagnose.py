@@ -11,7 +11,7 @@ import torch
 from doctor import patients
 from doctor.clinic import LITERT, SEEDS, captured, examined, named, sound_images, verdict_on
 from intaglio.doctor import CAUSES, diagnose
-from intaglio.errors import DataError, NonFiniteError
+from intaglio.errors import DataError, NonFiniteError, UnknownName
 from intaglio.read.module.export import capture
 
 Patient = Callable[[int], patients.Healthy]
@@ -121,3 +121,14 @@ def test_a_layer_that_overflows_is_named() -> None:
 
     with pytest.raises(NonFiniteError, match=r"squeeze\.fc1"):
         diagnose(graph, [sound_images()], target=LITERT, scheme="w8a8")
+
+
+def test_a_target_may_be_named_and_what_is_not_said_is_its_first_scheme() -> None:
+    graph, photographs = captured(patients.with_dead_channels, 0), [sound_images()]
+
+    told = diagnose(graph, photographs, target=LITERT, scheme="w8a8")
+
+    assert diagnose(graph, photographs) == told
+    assert diagnose(graph, photographs, target="litert") == told
+    with pytest.raises(UnknownName, match="unknown target 'litrt': did you mean litert"):
+        diagnose(graph, photographs, target="litrt")

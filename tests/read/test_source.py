@@ -279,7 +279,9 @@ def test_compress_takes_a_name_with_weights(factories: str, tmp_path: Path):
     model, weights = f"{factories}:mixed", tmp_path / "weights.safetensors"
     save_file(network().state_dict(), weights)
 
-    result = intaglio.compress(model, X[:1], weights=weights, data=X, recipe="plain")
+    source = intaglio.read(model, X[:1], weights=weights)
+
+    result = intaglio.compress(source, data=X, recipe="plain")
 
     assert result.report.model == model
     assert result.report.check.mismatches == 0
@@ -301,6 +303,13 @@ def test_compress_tells_that_weights_are_random_and_draws_them_by_the_seed():
     assert any("random weights" in warning for warning in first.report.warnings)
 
 
-def test_compress_refuses_weights_beside_a_module():
+def test_weights_beside_a_module_are_refused():
     with pytest.raises(RequestError, match="brings its own weights"):
-        intaglio.compress(network(), X[:1], weights="w.safetensors", data=X)
+        intaglio.read(network(), X[:1], weights="w.safetensors")
+
+
+def test_what_was_read_has_its_input_already():
+    source = intaglio.read(network(), X[:1])
+
+    with pytest.raises(RequestError, match="leave example_input out"):
+        intaglio.compress(source, X[:1], data=X)

@@ -44,8 +44,7 @@ def make_plan(
     """
     graph = graph.copy()
     spec = QuantSpec(bits=scheme.activation_bits)
-    kept_float = float_islands(graph, keep_float)
-    _refuse_both(weight_bits or {}, kept_float)
+    kept_float = _kept_float(graph, keep_float, weight_bits or {})
     integer = [node for node in graph if node.name not in kept_float]
     layers = [node for node in integer if node.op in WEIGHTED]
     groups = _groups(graph, integer, target)
@@ -60,13 +59,18 @@ def make_plan(
     )
 
 
-def _refuse_both(weight_bits: Mapping[str, int], kept_float: Mapping[str, str]) -> None:
+def _kept_float(
+    graph: Graph, keep_float: Sequence[str], weight_bits: Mapping[str, int]
+) -> dict[str, str]:
+    """Return the values left in float, each with why; none of them is to have bits as well."""
+    kept_float = float_islands(graph, keep_float)
     for name, bits in weight_bits.items():
         if name in kept_float:
             raise RequestError(
                 f"keep_float and weight_bits both name layer '{name}': it is left in float, or its"
                 f" weight has {bits} bits; take it out of one of them"
             )
+    return kept_float
 
 
 def _fixed(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from intaglio.cli import options
 from intaglio.cli.failures import FAILED, tell
 from intaglio.cli.images import Images
+from intaglio.cli.options import CheckRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import SavedFile, open_saved
 from intaglio.cli.screen import print_json, print_line
@@ -22,29 +22,14 @@ from intaglio.report.summary import border_text
 from intaglio.targets.runtime import CheckCounts
 
 
-def check(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="DIR|FILE.tflite",
-            help="A saved result, or the file in its folder.",
-            show_default=False,
-        ),
-    ],
-    data: Annotated[
-        str,
-        typer.Option(
-            "--data", metavar="DIR|CSV|PARQUET", help="Images to run.", show_default=False
-        ),
-    ],
-    preprocess: options.Preprocessing = None,
-    limit: options.Limit = None,
-    seed: options.Seed = None,
-    skip_bad_images: options.SkipBadImages = False,
-    as_json: options.AsJson = False,
-) -> None:
-    """Compare every quantized value of a file with its twin; the exit code is 1 if one differs."""
-    saved = open_saved(file)
+def run(request: CheckRequest) -> None:
+    """Compare, and show what came of it.
+
+    Raises:
+        Exit: With FAILED, if a value differs.
+        RequestError: If the file is no result of ours, or the data cannot be used.
+    """
+    saved = open_saved(request.file)
     result = saved.result
     if result is None:
         raise RequestError(
@@ -52,10 +37,10 @@ def check(
             " (report.json, graph.safetensors, ...); give the folder of the result"
         )
     shape = (1, *result.graph[result.graph.inputs[0]].shape[1:])
-    dataset = draw(open_dataset(data), limit, seed or 0)
-    images = Images(dataset, saved.preprocess(preprocess), shape, skip_bad_images)
-    counts = _compared(saved, result, images, as_json=as_json)
-    _show(_content(counts, result, len(images.skipped)), as_json=as_json)
+    dataset = draw(open_dataset(request.data), request.limit, request.seed or 0)
+    images = Images(dataset, saved.preprocess(request.preprocess), shape, request.skip_bad_images)
+    counts = _compared(saved, result, images, as_json=request.as_json)
+    _show(_content(counts, result, len(images.skipped)), as_json=request.as_json)
     if counts.mismatches:
         _tell_mismatches(counts, saved.path)
         raise typer.Exit(FAILED)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-import typer
-
-from intaglio.cli import options
 from intaglio.cli.images import Images
+from intaglio.cli.options import LOOKED_AT, DoctorRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import NO_DATA
 from intaglio.cli.screen import print_json, print_line
@@ -26,66 +23,33 @@ from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
 from intaglio.tasks.task import Shapes, labelled_task_for, output_shapes
 
-USUAL_LIMIT = 128
-"""Images looked at where --limit is left out: half a minute for a MobileNet."""
 
-Apply = Annotated[
-    bool,
-    typer.Option("--apply", help="Try each remedy, and report the points that it regains."),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        "--limit",
-        min=1,
-        metavar="N",
-        help=f"N images of --data, drawn with --seed; {USUAL_LIMIT} if left out.",
-    ),
-]
+def run(request: DoctorRequest) -> None:
+    """Diagnose the network, and show what was found.
 
-
-def doctor(
-    model: options.Model,
-    weights: options.Weights = None,
-    data: options.CalibrationData = None,
-    evaluation: options.OptionalEvaluation = None,
-    target: options.TargetName = None,
-    scheme: options.SchemeName = None,
-    apply: Apply = False,
-    preprocess: options.Preprocessing = None,
-    input_shape: options.InputShape = None,
-    limit: Limit = None,
-    skip_bad_images: options.SkipBadImages = False,
-    seed: options.Seed = None,
-    as_json: options.AsJson = False,
-) -> None:
-    """Say what will cost accuracy when MODEL is quantized: cause, layer, figures, remedy."""
-    wanted = TARGETS[target or DEFAULT_TARGET]
-    chosen = DEFAULT_SEED if seed is None else seed
-    request = _Request(
-        target=wanted,
-        scheme=known_scheme(scheme or wanted.schemes[0], wanted).name,
-        calibration=_opened(data, apply, limit or USUAL_LIMIT, chosen),
-        evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
-        apply=apply,
-        skip_bad=skip_bad_images,
-        seed=chosen,
-    )
-    wanted.quiet()
-    with shown_progress(as_json=as_json) as progress:
+    Raises:
+        RequestError: If the network, a name or the data cannot be used.
+    """
+    job = _opened(request)
+    job.target.quiet()
+    with shown_progress(as_json=request.as_json) as progress:
         network = open_source(
-            model, weights=weights, preprocess=preprocess, input_shape=input_shape, seed=chosen
+            request.model,
+            weights=request.weights,
+            preprocess=request.preprocess,
+            input_shape=request.input_shape,
+            seed=job.seed,
         )
-        found = request.diagnosis(network, progress)
-    if as_json:
+        found = job.diagnosis(network, progress)
+    if request.as_json:
         print_json(found.to_dict())
     else:
-        _show(found, request)
+        _show(found, job)
 
 
 @dataclass(frozen=True)
-class _Request:
-    """Everything but the network."""
+class _Job:
+    """Everything but the network: names looked up, data sets opened."""
 
     target: Target
     scheme: str
@@ -96,9 +60,11 @@ class _Request:
     seed: int
 
     def images(self, dataset: Dataset, network: Source) -> Images:
+        """Return a data set as the network takes it."""
         return Images(dataset, network.preprocess, network.input_shape, self.skip_bad)
 
     def diagnosis(self, network: Source, progress: Progress) -> Diagnosis:
+        """Return what ails the network, and what remedies regain where that was asked for."""
         if self.calibration is not None:
             self.images(self.calibration, network).try_first()
         progress.begin("capture", None)
@@ -144,21 +110,38 @@ class _Request:
         return apply_remedies(found, trial, progress)
 
 
-def _opened(data: str | None, apply: bool, limit: int, seed: int) -> Dataset | None:
+def _opened(request: DoctorRequest) -> _Job:
+    """Return the job of a request; no image is opened yet."""
+    target = TARGETS[request.target or DEFAULT_TARGET]
+    seed = DEFAULT_SEED if request.seed is None else request.seed
+    return _Job(
+        target=target,
+        scheme=known_scheme(request.scheme or None, target).name,
+        calibration=_calibration(request, seed),
+        evaluation=(
+            open_dataset(request.evaluation, need_labels=True) if request.evaluation else None
+        ),
+        apply=request.apply,
+        skip_bad=request.skip_bad_images,
+        seed=seed,
+    )
+
+
+def _calibration(request: DoctorRequest, seed: int) -> Dataset | None:
     """Return the images of --data; None where there are to be none."""
-    if data is None or data == NO_DATA:
-        if apply:
+    if request.data is None or request.data == NO_DATA:
+        if request.apply:
             raise RequestError(
                 "--apply tries remedies on images and there are none: give --data DIR, or leave"
                 " --apply out"
             )
         return None
-    return draw(open_dataset(data), limit, seed)
+    return draw(open_dataset(request.data), request.limit or LOOKED_AT, seed)
 
 
-def _show(found: Diagnosis, request: _Request) -> None:
-    count = 0 if request.calibration is None else len(request.calibration)
-    print_line(f"{request.scheme} for {request.target.name}, {count} images looked at")
+def _show(found: Diagnosis, job: _Job) -> None:
+    count = 0 if job.calibration is None else len(job.calibration)
+    print_line(f"{job.scheme} for {job.target.name}, {count} images looked at")
     if found.healthy:
         print_line(
             "Healthy: none of the known causes found."
@@ -167,7 +150,7 @@ def _show(found: Diagnosis, request: _Request) -> None:
         )
     for number, finding in enumerate(found.findings, 1):
         _show_finding(number, finding)
-    if request.evaluation is not None and not request.apply:
+    if job.evaluation is not None and not job.apply:
         print_line("No remedy was tried, so --eval was not read: --apply tries them.")
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from torch import Tensor
 
-from intaglio.cli import options
 from intaglio.cli.images import Images
+from intaglio.cli.options import EvaluateRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import open_saved
 from intaglio.cli.screen import print_json, print_line
@@ -21,43 +20,34 @@ from intaglio.ir.graph import BATCH
 from intaglio.report.words import figure_text
 from intaglio.targets.runtime import Runner
 from intaglio.tasks.classify import without_background
-from intaglio.tasks.evaluate import evaluate as measure
+from intaglio.tasks.evaluate import evaluate
 from intaglio.tasks.task import Task, labelled_task_for
 
 
-def evaluate(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="DIR|FILE.tflite", help="A saved result, or any file.", show_default=False
-        ),
-    ],
-    evaluation: options.Evaluation,
-    preprocess: options.Preprocessing = None,
-    input_shape: options.InputShape = None,
-    target: options.TargetName = None,
-    skip_bad_images: options.SkipBadImages = False,
-    as_json: options.AsJson = False,
-) -> None:
-    """Report the top-1 and top-5 accuracy of a .tflite file on its own runtime."""
-    saved = open_saved(file, target)
-    dataset = open_dataset(evaluation, need_labels=True)
+def run(request: EvaluateRequest) -> None:
+    """Run the file over the labelled images, and show its figures.
+
+    Raises:
+        RequestError: If the file or the images cannot be used, or do not go together.
+    """
+    saved = open_saved(request.file, request.target)
+    dataset = open_dataset(request.evaluation, need_labels=True)
     with saved.target.open(saved.files, where=str(saved.path)) as network:
-        if parse_input_shape(input_shape) not in (None, network.input_shape):
+        if parse_input_shape(request.input_shape) not in (None, network.input_shape):
             raise RequestError(
-                f"{saved.path} takes {list(network.input_shape)}, not --input-shape {input_shape}:"
-                " leave it out"
+                f"{saved.path} takes {list(network.input_shape)}, not --input-shape"
+                f" {request.input_shape}: leave it out"
             )
-        prepared = saved.preprocess(preprocess)
-        images = Images(dataset, prepared, network.input_shape, skip_bad_images)
+        prepared = saved.preprocess(request.preprocess)
+        images = Images(dataset, prepared, network.input_shape, request.skip_bad_images)
         outputs = _shapes(network)
         task = labelled_task_for(outputs)
-        found = _figures(network, outputs, task, images, as_json=as_json)
+        found = _figures(network, outputs, task, images, as_json=request.as_json)
     content: dict[str, Any] = {name: _rounded(task, name, found[name]) for name in found}
     content["runtime"] = saved.target.runtime
     if images.skipped:
         content["skipped"] = len(images.skipped)
-    _show(content, str(saved.path), task, as_json=as_json)
+    _show(content, str(saved.path), task, as_json=request.as_json)
 
 
 def _shapes(network: Runner) -> list[tuple[int, ...]]:
@@ -85,20 +75,21 @@ def _figures(
     with shown_progress(as_json=as_json) as progress:
         progress.begin("evaluate", len(images))
         batches = told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
-        found = measure(seen, batches, task)
+        found = evaluate(seen, batches, task)
         progress.end()
     return found
 
 
 def _reshaped(network: Runner, outputs: list[tuple[int, ...]]) -> Callable[[Tensor], list[Tensor]]:
-    def run(images: Tensor) -> list[Tensor]:
+    def reshaped(images: Tensor) -> list[Tensor]:
+        """Return the outputs for images [N, C, H, W], in those shapes."""
         found = network(images)
         return [
             value.reshape(len(value), *shape[1:])
             for value, shape in zip(found, outputs, strict=True)
         ]
 
-    return run
+    return reshaped
 
 
 def _rounded(task: Task, name: str, value: float) -> float:

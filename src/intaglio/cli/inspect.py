@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from intaglio.cli import options
+from intaglio.cli.options import InspectRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import load_told
 from intaglio.cli.screen import print_json, print_line, print_table
 from intaglio.cli.source import open_source
-from intaglio.doctor.inspection import Inspection, inspect_graph
+from intaglio.doctor.inspection import Inspection, inspect
 from intaglio.errors import RequestError
 from intaglio.host.files import MARK
 from intaglio.ir.graph import BATCH, Graph
@@ -20,44 +17,39 @@ from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.zoo import ZOO
 
 
-def inspect(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL|DIR", help="As for compress, or a saved result.", show_default=False
-        ),
-    ],
-    weights: options.Weights = None,
-    input_shape: options.InputShape = None,
-    target: options.TargetName = None,
-    scheme: options.SchemeName = None,
-    seed: options.Seed = None,
-    as_json: options.AsJson = False,
-) -> None:
-    """List layers, multiply-accumulates and parameters, and the hazards of quantizing MODEL."""
-    folder = Path(model)
-    if (folder / MARK).is_file() or (folder.is_dir() and model not in ZOO):
-        if weights is not None or input_shape is not None:
-            raise RequestError(f"{model} is a saved result: leave --weights and --input-shape out")
+def run(request: InspectRequest) -> None:
+    """Look the network through, and show its layers and hazards.
+
+    Raises:
+        RequestError: If there is no such network or result, or the target does not hold the scheme.
+    """
+    folder = Path(request.model)
+    if (folder / MARK).is_file() or (folder.is_dir() and request.model not in ZOO):
+        if request.weights is not None or request.input_shape is not None:
+            raise RequestError(
+                f"{request.model} is a saved result: leave --weights and --input-shape out"
+            )
         saved = load_told(folder)
-        graph, wanted = saved.graph, TARGETS[target] if target else saved.target
+        graph, target = saved.graph, TARGETS[request.target] if request.target else saved.target
     else:
-        wanted = TARGETS[target or DEFAULT_TARGET]
-        graph = _captured(model, weights, input_shape, seed or 0, as_json=as_json)
-    found = inspect_graph(graph, wanted, scheme or wanted.schemes[0])
-    if as_json:
+        target = TARGETS[request.target or DEFAULT_TARGET]
+        graph = _captured(request)
+    found = inspect(graph, target, request.scheme or None)
+    if request.as_json:
         print_json(found.to_dict())
     else:
         _show(found)
 
 
-def _captured(
-    model: str, weights: str | None, input_shape: str | None, seed: int, *, as_json: bool
-) -> Graph:
+def _captured(request: InspectRequest) -> Graph:
     network = open_source(
-        model, weights=weights, preprocess=None, input_shape=input_shape, seed=seed
+        request.model,
+        weights=request.weights,
+        preprocess=None,
+        input_shape=request.input_shape,
+        seed=request.seed or 0,
     )
-    with shown_progress(as_json=as_json) as progress:
+    with shown_progress(as_json=request.as_json) as progress:
         progress.begin("capture", None)
         return network.capture()
 

@@ -1,26 +1,33 @@
-"""The command `intaglio`: its commands in one table, its errors in one place."""
+"""The command `intaglio`: its commands in one table, its errors in one place.
+
+What a command needs is imported when it is run: with torch in it, help and the refusal of a wrong
+option would take seconds.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
-from typing import Annotated
+from inspect import signature
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from intaglio.cli.check import check
-from intaglio.cli.compress import compress
-from intaglio.cli.doctor import doctor
-from intaglio.cli.evaluate import evaluate
 from intaglio.cli.failures import DONE, INTERRUPTED, WRONG_REQUEST, exit_code, tell
-from intaglio.cli.inspect import inspect
-from intaglio.cli.models import models
-from intaglio.cli.recipes import recipes
+from intaglio.cli.names import refuse_unknown_names
+from intaglio.cli.options import (
+    CheckRequest,
+    CompressRequest,
+    DoctorRequest,
+    EvaluateRequest,
+    InspectRequest,
+    ListRequest,
+)
 
-COMMANDS = (compress, models, recipes, inspect, evaluate, check, doctor)
+Request = TypeVar("Request")
 
 app = typer.Typer(
     name="intaglio",
@@ -28,8 +35,88 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in COMMANDS:
-    app.command()(command)
+
+
+def command(
+    asked: Callable[..., Request],
+) -> Callable[[Callable[[Request], None]], Callable[[Request], None]]:
+    """Return a decorator for a command: its name, what its help says, and what it does.
+
+    Args:
+        asked: Class of its request, whose fields are its arguments and options.
+    """
+
+    def add(work: Callable[[Request], None]) -> Callable[[Request], None]:
+        """File the command; return what it does, unchanged."""
+
+        def answer(**given: Any) -> None:
+            """Do the work for what typer read from the command line."""
+            request = asked(**given)
+            refuse_unknown_names(request)
+            work(request)
+
+        # typer reads what a command takes from a signature
+        answer.__signature__ = signature(asked, eval_str=True)  # type: ignore[attr-defined]
+        app.command(work.__name__, help=work.__doc__)(answer)
+        return work
+
+    return add
+
+
+@command(CompressRequest)
+def compress(request: CompressRequest) -> None:
+    """Write the integer network of MODEL as a .tflite whose every bit is known, and a report."""
+    from intaglio.cli.compress import run
+
+    run(request)
+
+
+@command(ListRequest)
+def models(request: ListRequest) -> None:
+    """List the networks of the zoo: parameters, multiply-accumulates, input, preprocessing."""
+    from intaglio.cli.models import run
+
+    run(request)
+
+
+@command(ListRequest)
+def recipes(request: ListRequest) -> None:
+    """List the recipes by name, each with one line on what it does."""
+    from intaglio.cli.recipes import run
+
+    run(request)
+
+
+@command(InspectRequest)
+def inspect(request: InspectRequest) -> None:
+    """List layers, multiply-accumulates and parameters, and the hazards of quantizing MODEL."""
+    from intaglio.cli.inspect import run
+
+    run(request)
+
+
+@command(EvaluateRequest)
+def evaluate(request: EvaluateRequest) -> None:
+    """Report the top-1 and top-5 accuracy of a .tflite file on its own runtime."""
+    from intaglio.cli.evaluate import run
+
+    run(request)
+
+
+@command(CheckRequest)
+def check(request: CheckRequest) -> None:
+    """Compare every quantized value of a file with its twin; the exit code is 1 if one differs."""
+    from intaglio.cli.check import run
+
+    run(request)
+
+
+@command(DoctorRequest)
+def doctor(request: DoctorRequest) -> None:
+    """Say what will cost accuracy when MODEL is quantized: cause, layer, figures, remedy."""
+    from intaglio.cli.doctor import run
+
+    run(request)
 
 
 def _print_version(is_asked: bool) -> None:

@@ -1,12 +1,19 @@
-"""The options of the commands, so that each means the same everywhere."""
+"""What can be asked on the command line: the options, and a request for each command.
+
+A request is a frozen dataclass whose fields are the command's arguments and options, in the order
+of its help: adding a field adds the option. Importing this file takes no torch.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 LARGEST_SEED = 2**63 - 1
+LOOKED_AT = 128
+"""Images that the doctor looks at where --limit is left out: half a minute for a MobileNet."""
 
 Model = Annotated[
     str,
@@ -142,4 +149,133 @@ Device = Annotated[
     str,
     typer.Option("--device", metavar="NAME", help="Where the float network calibrates."),
 ]
+Apply = Annotated[
+    bool,
+    typer.Option("--apply", help="Try each remedy, and report the points that it regains."),
+]
+LimitLookedAt = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        min=1,
+        metavar="N",
+        help=f"N images of --data, drawn with --seed; {LOOKED_AT} if left out.",
+    ),
+]
+ModelOrResult = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|DIR", help="As for compress, or a saved result.", show_default=False
+    ),
+]
+AnyFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR|FILE.tflite", help="A saved result, or any file.", show_default=False
+    ),
+]
+OwnFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR|FILE.tflite",
+        help="A saved result, or the file in its folder.",
+        show_default=False,
+    ),
+]
+CheckedData = Annotated[
+    str,
+    typer.Option("--data", metavar="DIR|CSV|PARQUET", help="Images to run.", show_default=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+@dataclass(frozen=True)
+class CompressRequest:
+    """What `compress` is asked."""
+
+    model: Model
+    weights: Weights = None
+    data: CalibrationData = None
+    evaluation: OptionalEvaluation = None
+    target: TargetName = None
+    scheme: SchemeName = None
+    recipe: RecipeName = None
+    calibrator: CalibratorName = None
+    out: Out = None
+    replace_older: Replace = False
+    preprocess: Preprocessing = None
+    input_shape: InputShape = None
+    limit: Limit = None
+    keep_float: KeepFloat = None
+    max_drop: MaxDrop = None
+    minutes: Minutes = None
+    io: FileForm = None
+    skip_bad_images: SkipBadImages = False
+    seed: Seed = None
+    device: Device = "cpu"
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """What `models` and `recipes` are asked."""
+
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True)
+class InspectRequest:
+    """What `inspect` is asked."""
+
+    model: ModelOrResult
+    weights: Weights = None
+    input_shape: InputShape = None
+    target: TargetName = None
+    scheme: SchemeName = None
+    seed: Seed = None
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """What `evaluate` is asked."""
+
+    file: AnyFile
+    evaluation: Evaluation
+    preprocess: Preprocessing = None
+    input_shape: InputShape = None
+    target: TargetName = None
+    skip_bad_images: SkipBadImages = False
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """What `check` is asked."""
+
+    file: OwnFile
+    data: CheckedData
+    preprocess: Preprocessing = None
+    limit: Limit = None
+    seed: Seed = None
+    skip_bad_images: SkipBadImages = False
+    as_json: AsJson = False
+
+
+@dataclass(frozen=True)
+class DoctorRequest:
+    """What `doctor` is asked."""
+
+    model: Model
+    weights: Weights = None
+    data: CalibrationData = None
+    evaluation: OptionalEvaluation = None
+    target: TargetName = None
+    scheme: SchemeName = None
+    apply: Apply = False
+    preprocess: Preprocessing = None
+    input_shape: InputShape = None
+    limit: LimitLookedAt = None
+    skip_bad_images: SkipBadImages = False
+    seed: Seed = None
+    as_json: AsJson = False

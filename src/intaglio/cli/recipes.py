@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from intaglio.cli import options
+from intaglio.cli.names import RECIPES
+from intaglio.cli.options import ListRequest
 from intaglio.cli.screen import print_json, print_table
-from intaglio.recipe.recipe import RECIPES
 
 
-def recipes(as_json: options.AsJson = False) -> None:
-    """List the recipes by name, each with one line on what it does."""
-    rows = [(name, RECIPES[name].description) for name in RECIPES]
-    if as_json:
-        print_json([{"name": name, "description": text} for name, text in rows])
-    else:
-        print_table(("name", "what it does"), rows, right=())
+def run(request: ListRequest) -> None:
+    """Show each recipe's name, and one line on what it does."""
+    if request.as_json:
+        print_json(RECIPES)
+        return
+    rows = [(row["name"], row["description"]) for row in RECIPES]
+    print_table(("name", "what it does"), rows, right=())

@@ -10,7 +10,7 @@ from torch import Tensor
 from intaglio.doctor.case import Case
 from intaglio.doctor.evidence import Evidence as Seen
 from intaglio.doctor.evidence import ValueSeen, ends_of
-from intaglio.doctor.finding import DATA, Evidence, Finding
+from intaglio.doctor.finding import DATA, Figures, Finding
 from intaglio.doctor.preprocessing import FOREIGN, fit, is_usable, mistake_of
 from intaglio.ops.traits import WEIGHTED
 
@@ -57,7 +57,7 @@ def find_unrepresentative_data(case: Case, total: int | None = None) -> Iterator
     images, reasons = case.evidence.images, list(_reasons(case))
     count = images.count if total is None else total
     growth, layer = _growth(case, case.evidence)
-    evidence: Evidence = {
+    evidence: Figures = {
         "images": count,
         "different_images": images.different,
         "variety": images.variety,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -24,10 +24,12 @@ from intaglio.doctor.unequal_ranges import find_unequal_ranges
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
 from intaglio.methods.steps.state import Quantized
+from intaglio.numerics.normal import Normal
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.scheme import Scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
+from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
 
 IMAGES_IN_REPORT = 2
@@ -50,8 +52,8 @@ def diagnose(
     captured: Graph,
     images: Iterable[Tensor] | None,
     *,
-    target: Target,
-    scheme: str,
+    target: Target | str = DEFAULT_TARGET,
+    scheme: str | None = None,
     preprocess: Preprocess | None = None,
     seed: int = 0,
 ) -> Diagnosis:
@@ -63,29 +65,28 @@ def diagnose(
         captured: As `capture` made it; it is not changed.
         images: Calibration images [N, C, H, W] float32, batch by batch; gone through once. None:
             only what weights and batch norms show is looked for, its harm measured on noise.
-        target: The runtime.
-        scheme: As on the command line; dead and unequal rows matter only with one scale a weight.
+        target: The runtime, or its name.
+        scheme: As on the command line; None: the target's first. Dead and unequal rows matter only
+            with one scale a weight.
         preprocess: What was done to the images; remedies then name what to do in its place.
         seed: Of the noise.
 
     Raises:
         DataError: If `images` holds none.
         NonFiniteError: If an activation is NaN or infinite; names the layer.
-        RequestError: If the target does not hold the network or the scheme.
+        RequestError: If the target does not hold the network or the scheme, or there is no such
+            target.
     """
-    canonical = captured.copy()
-    canonicalize(canonical)
-    graph = target.lower(canonical).graph
-    statistics = channel_statistics(captured, canonical, graph)
-    graph, plan = _planned(graph, target, known_scheme(scheme, target))
+    runtime = TARGETS[target] if isinstance(target, str) else target
+    graph, plan, statistics = _planned(captured, runtime, known_scheme(scheme, runtime))
     if images is None:
-        case = Case(captured, graph, plan, target, statistics, _noise(graph, seed))
+        case = Case(captured, graph, plan, runtime, statistics, _noise(graph, seed))
         return Diagnosis(tuple(_findings(case, preprocess)))
     evidence = observe(captured, graph, images)
     if not evidence.images.count:
         raise DataError("there are no images to look at: the data is empty")
-    encodings = choose_encodings(graph, plan, evidence.ranges(graph, plan), target)
-    case = Case(captured, graph, plan, target, statistics, evidence.kept, evidence, encodings)
+    encodings = choose_encodings(graph, plan, evidence.ranges(graph, plan), runtime)
+    case = Case(captured, graph, plan, runtime, statistics, evidence.kept, evidence, encodings)
     return Diagnosis(tuple(_findings(case, preprocess)))
 
 
@@ -142,12 +143,18 @@ def _findings(
             yield finding
 
 
-def _planned(graph: Graph, target: Target, scheme: Scheme) -> tuple[Graph, Plan]:
-    """Return graph and plan, once it is certain that the target holds the network."""
-    graph, plan = make_plan(graph, target, scheme)
+def _planned(
+    captured: Graph, target: Target, scheme: Scheme
+) -> tuple[Graph, Plan, Mapping[str, Normal]]:
+    """Return graph, plan and statistics, once it is certain that the target holds the network."""
+    canonical = captured.copy()
+    canonicalize(canonical)
+    lowered = target.lower(canonical).graph
+    statistics = channel_statistics(captured, canonical, lowered)
+    graph, plan = make_plan(lowered, target, scheme)
     for refusal in target.refusals(graph, plan):
         raise refusal
-    return graph, plan
+    return graph, plan, statistics
 
 
 def _noise(graph: Graph, seed: int) -> Tensor:

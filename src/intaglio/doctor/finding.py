@@ -35,7 +35,7 @@ CAUSES = (
 )
 """Every name of a cause."""
 
-Evidence = dict[str, float | int]
+Figures = dict[str, float | int]
 """What was measured, by name; a key ends in its unit where it has one."""
 
 
@@ -89,7 +89,7 @@ class Finding:
 
     cause: str
     layer: str
-    evidence: Evidence
+    evidence: Figures
     remedy: str
     points: float | None = None
     harm_db: float = field(default=float("inf"), repr=False)

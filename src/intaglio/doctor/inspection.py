@@ -17,6 +17,7 @@ from intaglio.numerics.scheme import Scheme
 from intaglio.ops.traits import GIVEN
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.report.layers import weight_ranges
+from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
 
 UNEQUAL = 100.0
@@ -72,15 +73,27 @@ class Inspection:
         }
 
 
-def inspect_graph(graph: Graph, target: Target, scheme: str) -> Inspection:
-    """Return what a graph holds; it may be as captured, or as a saved result keeps it."""
+def inspect(
+    graph: Graph, target: Target | str = DEFAULT_TARGET, scheme: str | None = None
+) -> Inspection:
+    """Return what a graph holds, and what will be hard to quantize in it.
+
+    Args:
+        graph: As `capture` made it, or as a saved result keeps it.
+        target: The runtime, or its name.
+        scheme: As on the command line; None: the target's first.
+
+    Raises:
+        UnknownName: If there is no such target or scheme, or the target does not hold the scheme.
+    """
+    runtime = TARGETS[target] if isinstance(target, str) else target
     macs, params = count_macs(graph), count_params(graph)
     layers = tuple(
         LayerCost(node.name, node.op, node.shape, macs[node.name], params[node.name], node.source)
         for node in graph
         if node.op not in GIVEN
     )
-    hazards = tuple(_hazards(graph, target, known_scheme(scheme, target)))
+    hazards = tuple(_hazards(graph, runtime, known_scheme(scheme, runtime)))
     return Inspection(layers, total_params(graph), sum(macs.values()), hazards)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from intaglio.doctor.alone import Change
 from intaglio.doctor.case import Case, add_db, rounding_to
-from intaglio.doctor.finding import OPERANDS, Evidence, Finding, Treatment
+from intaglio.doctor.finding import OPERANDS, Figures, Finding, Treatment
 from intaglio.ir.graph import Node
 
 UNBALANCED = 16.0
@@ -51,7 +51,7 @@ def _finding(case: Case, node: Node, extents: dict[str, float]) -> Finding:
     harm = case.alone(Change(node.name, inputs={small: rounding_to(grid)}))[0]
     ratio = extents[large] / extents[small]
     bits = max(0.0, grid.spec.bits - math.log2(ratio))
-    evidence: Evidence = {
+    evidence: Figures = {
         "range_ratio": ratio,
         "larger_operand_magnitude": extents[large],
         "smaller_operand_magnitude": extents[small],

@@ -12,7 +12,7 @@ from intaglio.calibrate.mse import least_error_range
 from intaglio.doctor.alone import Change
 from intaglio.doctor.case import AUDIBLE_DB, WORTH_DB, Case, add_db, middle_of, rounding_to
 from intaglio.doctor.evidence import ValueSeen
-from intaglio.doctor.finding import OUTLIERS, UNEQUAL, Evidence, Finding, Treatment
+from intaglio.doctor.finding import OUTLIERS, UNEQUAL, Figures, Finding, Treatment
 from intaglio.doctor.unequal_ranges import UNEQUAL_ROWS, unequal_evidence
 from intaglio.ir.graph import Node
 from intaglio.numerics.affine import fake_quantize, params_from_range
@@ -126,7 +126,7 @@ def _finding(case: Case, node: Node, seen: ValueSeen, now: float) -> Finding:
     extent = seen.extent.where(_live(case, node, seen), 0.0)
     widest = int(extent.argmax())
     layer = case.layer_name(node.name)
-    evidence: Evidence = {
+    evidence: Figures = {
         "largest_magnitude": float(extent.max()),
         "magnitude_of_99.9_percent": seen.bulk(),
         "channel_extent_max_to_median": float(extent.max()) / max(middle_of(extent), 1e-30),

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from intaglio.data.preprocess import Preprocess
 from intaglio.doctor.case import Case, add_db
-from intaglio.doctor.finding import PREPROCESSING, Evidence, Finding, InputChange, Treatment
+from intaglio.doctor.finding import PREPROCESSING, Figures, Finding, InputChange, Treatment
 from intaglio.doctor.first_layer import FirstLayer, FirstLayerSeen
 from intaglio.doctor.input_images import InputSeen
 from intaglio.numerics.metrics import sqnr_db
@@ -168,7 +168,7 @@ def find_wrong_preprocessing(case: Case, preprocess: Preprocess | None) -> Itera
     mistake = mistake_of(images, seen)
     if mistake.given.spread > FOREIGN or not mistake.any:
         return  # far apart: no scale and no offset makes them right, see unrepresentative-data
-    evidence: Evidence = {
+    evidence: Figures = {
         "std_over_batch_norms": 1.0 / mistake.given.gain,
         "mean_misfit": mistake.given.misfit,
         "mean_misfit_channels_swapped": mistake.other.misfit,

@@ -10,7 +10,7 @@ from intaglio.doctor.finding import (
     HARD_SWISH,
     RELU6,
     SQUEEZE_EXCITE,
-    Evidence,
+    Figures,
     Finding,
     Treatment,
 )
@@ -100,7 +100,7 @@ def _positions(graph: Graph, name: str) -> int:
 
 def _finding(case: Case, node: Node, seen: ValueSeen, cause: str, high: float) -> Finding:
     layer = case.layer_name(node.name)
-    evidence: Evidence = {"share_at_high": seen.share_at_high}
+    evidence: Figures = {"share_at_high": seen.share_at_high}
     if cause != RELU6:
         evidence["share_at_low"] = seen.share_at_low
     saturated = ((seen.low >= high) & (seen.high >= high)).sum()

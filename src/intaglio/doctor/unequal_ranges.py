@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from intaglio.doctor.case import WORTH_DB, Case, add_db, middle_of
-from intaglio.doctor.finding import UNEQUAL, Evidence, Finding, Treatment
+from intaglio.doctor.finding import UNEQUAL, Figures, Finding, Treatment
 from intaglio.ops.traits import WEIGHTED
 
 UNEQUAL_ROWS = 8.0
@@ -52,10 +52,10 @@ def find_unequal_ranges(case: Case) -> Iterator[Finding]:
             yield Finding(UNEQUAL, case.layer_name(layer), evidence, REMEDY, None, now, TREATMENT)
 
 
-def unequal_evidence(case: Case, layer: str, rows: Tensor) -> Evidence:
+def unequal_evidence(case: Case, layer: str, rows: Tensor) -> Figures:
     """Return how unequal the rows [C_out] are, and the batch norm's variance behind it."""
     widest = int(rows.argmax())
-    evidence: Evidence = {
+    evidence: Figures = {
         "range_ratio_max_to_median": float(rows.max()) / max(middle_of(rows), 1e-30),
         "largest_weight": float(rows.max()),
         "median_weight": middle_of(rows),

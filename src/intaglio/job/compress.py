@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from intaglio.calibrate.float_islands import is_float_tail
 from intaglio.data.batches import Data, FirstImages, image_batches
 from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
+from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.job.ladder import search
 from intaglio.job.outcome import (
@@ -45,10 +45,9 @@ from intaglio.targets.runtime import About, require_match
 
 
 def compress(
-    model: nn.Module | str | os.PathLike[str],
+    model: nn.Module | str | os.PathLike[str] | Source,
     example_input: Tensor | None = None,
     *,
-    weights: str | Path | None = None,
     target: str | None = None,
     data: Data | None = None,
     evaluate: Any = None,
@@ -59,9 +58,9 @@ def compress(
 
     Args:
         model: A trained module with one image tensor in; or a text or path, as the command line
-            takes it: "net.pt2", "mobilenet_v2", "package.module:factory".
+            takes it ("net.pt2", "mobilenet_v2", "package.module:factory"); or what `intaglio.read`
+            returned for one, which also takes weights.
         example_input: [N, C, H, W] float32 of the deployed size; needed where no text says it.
-        weights: A file of trained weights, for a network that is named by a text.
         target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
             batches (a tensor, or a tuple of one and, maybe, class indices, which a search then
@@ -76,10 +75,20 @@ def compress(
         MismatchError: If file and twin disagree: a defect of ours, the file is not handed out.
     """
     run = _run(recipe, target, options, data=data)
-    source = read(model, example_input, weights=weights, seed=run.settings.seed)
+    source = _source(model, example_input, run.settings.seed)
     run = replace(run, options=_named(run.options, source))
     graph = run.recorder.step("capture", source.capture)
     return _noted(_compress_graph(graph, run, evaluate), source)
+
+
+def _source(
+    model: nn.Module | str | os.PathLike[str] | Source, example_input: Tensor | None, seed: int
+) -> Source:
+    if not isinstance(model, Source):
+        return read(model, example_input, seed=seed)
+    if example_input is not None:
+        raise RequestError("the network was read already, with its input: leave example_input out")
+    return model
 
 
 def _noted(result: Result, source: Source) -> Result:

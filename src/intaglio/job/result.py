@@ -111,8 +111,9 @@ def load(place: str | Path) -> Result:
     graph = _load_graph(folder / GRAPH_NAME)
     kept_float = {kept.name for kept in report.kept_float}
     _refuse_misfits(graph, encodings, kept_float, folder / "encodings.json")
-    recipe = find_recipe(str(folder / "recipe.toml"))
     target = TARGETS[report.target]
+    refuse_grids(graph, encodings, target.widest_bits, folder / "encodings.json")
+    recipe = find_recipe(str(folder / "recipe.toml"))
     if recipe.io not in (None, *target.io_forms):
         raise RequestError(
             f"{folder / 'recipe.toml'}: io '{recipe.io}' is none of target {target.name}, which has"
@@ -174,7 +175,6 @@ def _refuse_misfits(graph: Graph, encodings: Encodings, kept_float: set[str], wh
             what = "has no grid for" if wrong[0] in wanted else "names, unlike the graph,"
             name = wrong[0]
             raise RequestError(f"{where}: {what} '{name}': it is damaged or of another result")
-    refuse_grids(graph, encodings, where)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,10 +1,14 @@
-"""What holds for one run: the caller's word, else the recipe's, else the default."""
+"""What holds for one run: the caller's word, else the recipe's, else the default.
+
+A wish that options and recipes may both name is a field of `Options`, one of `Recipe` and one, with
+its default, of `Settings`, all of one name; nothing else has to know it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from intaglio.calibrate.calibrator import CALIBRATORS
 from intaglio.errors import RequestError, UnknownName
@@ -16,30 +20,34 @@ from intaglio.targets.target import Target, known_scheme
 
 DEFAULT_RECIPE = "auto"
 DEFAULT_SEED = 0
-DEFAULT_MAX_DROP, DEFAULT_MINUTES = 1.0, 10.0
 TUNING_IMAGES, TUNING_IMAGES_LOW_BITS = 256, 1000
 """With few bits rounding matters more, and overfits: the error of the late layers of a MobileNetV2
 at 4 bits falls by a third from 256 images to 750."""
-
-
-N = TypeVar("N", int, float)
+WISHES = tuple(wish.name for wish in fields(Options) if wish.name in Recipe.model_fields)
+"""What options may say in place of the recipe, by name."""
+OF_A_SEARCH = {"max_drop": 0.0, "minutes": 1e-3}
+"""Wishes that nothing but a search can grant, each with the least that it takes."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Choices that a recipe may name too, all decided and known to exist."""
+    """Choices that a recipe may name too, all decided and known to exist.
+
+    The defaults are what holds where neither the caller nor the recipe says anything; those of the
+    scheme and of what the file takes are the target's.
+    """
 
     recipe: Recipe
     target: Target
     scheme: Scheme
     calibrator: str
     io: str
-    seed: int
+    seed: int = DEFAULT_SEED
     keep_float: tuple[str, ...] = ()
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     tuning_images: int = TUNING_IMAGES
-    max_drop: float = DEFAULT_MAX_DROP
-    minutes: float = DEFAULT_MINUTES
+    max_drop: float = 1.0
+    minutes: float = 10.0
 
 
 def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
@@ -47,29 +55,37 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
 
     Raises:
         UnknownName: If a name does not exist, or the target does not hold the scheme.
+        RequestError: If two wishes contradict, or a number is out of range.
     """
     refuse_contradictions(recipe)
     found = TARGETS[target or recipe.target or DEFAULT_TARGET]
-    calibrator = options.calibrator or recipe.calibrator
-    CALIBRATORS[calibrator]  # raises UnknownName with the nearest names
-    io = options.io or recipe.io or found.io_forms[0]
+    said = _said(recipe) | _said(options)
+    CALIBRATORS[said.setdefault("calibrator", recipe.calibrator)]  # raises UnknownName
+    io = said.pop("io", found.io_forms[0])
     if io not in found.io_forms:
         raise UnknownName(f"unknown io '{io}': known: {', '.join(found.io_forms)}")
-    scheme = known_scheme(options.scheme or recipe.scheme or found.schemes[0], found)
+    scheme = known_scheme(said.pop("scheme", None), found)
     _refuse_undecided_bits(scheme, recipe)
+    _refuse_wishes(recipe, _said(options))
     return Settings(
         recipe,
         found,
         scheme=scheme,
-        calibrator=calibrator,
         io=io,
-        seed=_first(options.seed, recipe.seed, default=DEFAULT_SEED),
-        keep_float=options.keep_float or tuple(recipe.keep_float or ()),
         weight_bits=recipe.weight_bits,
         tuning_images=recipe.tuning_images or _images_for(scheme),
-        max_drop=_wish("max_drop", options.max_drop, recipe, default=DEFAULT_MAX_DROP),
-        minutes=_wish("minutes", options.minutes, recipe, default=DEFAULT_MINUTES),
+        **said,
     )
+
+
+def _said(source: Recipe | Options) -> dict[str, Any]:
+    """Return the wishes that a recipe, or the caller, names; what is empty is not said."""
+    words = {name: getattr(source, name) for name in WISHES}
+    return {
+        name: tuple(word) if isinstance(word, list) else word
+        for name, word in words.items()
+        if word not in (None, "", (), [])
+    }
 
 
 def _images_for(scheme: Scheme) -> int:
@@ -87,18 +103,16 @@ def _refuse_undecided_bits(scheme: Scheme, recipe: Recipe) -> None:
         )
 
 
-def _wish(name: str, said: float | None, recipe: Recipe, *, default: float) -> float:
-    if said is not None and not recipe.search:
-        raise RequestError(
-            f"--{name.replace('_', '-')} is for a search, and recipe '{recipe.name}' does none:"
-            " take one of them out, or --recipe auto"
-        )
-    least = 0.0 if name == "max_drop" else 1e-3
-    if said is not None and not least <= said <= 1e6:
-        raise RequestError(f"--{name.replace('_', '-')} {said} is out of range: from {least:g} on")
-    stated: float | None = getattr(recipe, name)
-    return _first(said, stated, default=default)
-
-
-def _first(*wishes: N | None, default: N) -> N:
-    return next((wish for wish in wishes if wish is not None), default)
+def _refuse_wishes(recipe: Recipe, said: Mapping[str, Any]) -> None:
+    """Raise where the caller wishes something of a search and there is none, or out of range."""
+    for name, least in OF_A_SEARCH.items():
+        if name not in said:
+            continue
+        option = f"--{name.replace('_', '-')}"
+        if not recipe.search:
+            raise RequestError(
+                f"{option} is for a search, and recipe '{recipe.name}' does none: take one of them"
+                " out, or --recipe auto"
+            )
+        if not least <= said[name] <= 1e6:
+            raise RequestError(f"{option} {said[name]} is out of range: from {least:g} on")

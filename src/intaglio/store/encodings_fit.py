@@ -10,26 +10,24 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.traits import WEIGHTED
 
-WIDTHS = range(2, 9)
-"""Bits that values and weights of layers may have."""
 
-
-def refuse_grids(graph: Graph, encodings: Encodings, where: Path) -> None:
+def refuse_grids(graph: Graph, encodings: Encodings, widest: int, where: Path) -> None:
     """Raise RequestError where a grid is none that a value or a weight can have; names both.
 
     Args:
         encodings: With names of the graph alone, and a grid for each layer with integer weights.
+        widest: The most bits that the target's schemes have.
         where: The file, for messages.
     """
     for name, grid in encodings.activations.items():
-        if grid.spec.bits not in WIDTHS or grid.spec != QuantSpec(bits=grid.spec.bits):
+        if not 2 <= grid.spec.bits <= widest or grid.spec != QuantSpec(bits=grid.spec.bits):
             raise RequestError(
-                f"{where}: '{name}' has the grid {_text(grid)}: values have 2 to 8 bits, signed,"
-                " not symmetric, and one scale"
+                f"{where}: '{name}' has the grid {_text(grid)}: values have 2 to"
+                f" {widest} bits, signed, not symmetric, and one scale"
             )
         _refuse_without_inputs(graph, graph[name], encodings, where)
     for name, grid in encodings.weights.items():
-        _refuse_weight(graph, graph[name], grid, where)
+        _refuse_weight(graph, graph[name], grid, widest, where)
 
 
 def _refuse_without_inputs(graph: Graph, node: Node, encodings: Encodings, where: Path) -> None:
@@ -40,13 +38,13 @@ def _refuse_without_inputs(graph: Graph, node: Node, encodings: Encodings, where
         )
 
 
-def _refuse_weight(graph: Graph, node: Node, grid: QuantParams, where: Path) -> None:
+def _refuse_weight(graph: Graph, node: Node, grid: QuantParams, widest: int, where: Path) -> None:
     spec, shape = grid.spec, graph.param(node, "weight").shape
     axes = (None, WEIGHTED.get(node.op))
-    if spec.bits not in WIDTHS or not spec.symmetric or spec.axis not in axes:
+    if not 2 <= spec.bits <= widest or not spec.symmetric or spec.axis not in axes:
         raise RequestError(
-            f"{where}: the weight of '{node.name}' has the grid {_text(grid)}: weights have 2 to 8"
-            f" bits, symmetric, and one scale or one along axis {axes[1]}"
+            f"{where}: the weight of '{node.name}' has the grid {_text(grid)}: weights have 2 to"
+            f" {widest} bits, symmetric, and one scale or one along axis {axes[1]}"
         )
     if spec.axis is not None and len(grid.scale) != shape[spec.axis]:
         raise RequestError(

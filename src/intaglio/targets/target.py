@@ -40,6 +40,12 @@ class Target(Runtime):
         """The widths that the weights of some layers can have."""
         return {parse_scheme(scheme).weight_bits for scheme in self.schemes}
 
+    @property
+    def widest_bits(self) -> int:
+        """The most bits that a value or a weight has in a scheme that it can hold."""
+        parsed = map(parse_scheme, self.schemes)
+        return max(max(scheme.weight_bits, scheme.activation_bits) for scheme in parsed)
+
     def simulates(self, scheme: Scheme) -> bool:
         """Whether the twin alone runs a scheme, which no file of the target holds."""
         return scheme.name not in self.schemes
@@ -48,8 +54,14 @@ class Target(Runtime):
 TARGETS: Registry[Target] = Registry("target", group="intaglio.runtimes")
 
 
-def known_scheme(scheme: str, target: Target) -> Scheme:
-    """Return the scheme; raise UnknownName where it is none, or one that the target lacks."""
+def known_scheme(scheme: str | None, target: Target) -> Scheme:
+    """Return a scheme by name; None: the target's first.
+
+    Raises:
+        UnknownName: If it is none, or one that the target lacks.
+    """
+    if scheme is None:
+        return parse_scheme(target.schemes[0])
     parsed = parse_scheme(scheme)
     if scheme not in target.schemes:
         near = difflib.get_close_matches(scheme, target.schemes, n=1)

@@ -17,7 +17,7 @@ from intaglio.targets.site import Kernel, KernelMaker, Site, centered_range
 Arithmetic = Literal["xnnpack", "reference"]
 """Of the delegate that runs by default, or of the kernels that microcontrollers follow."""
 WIDEST = 8
-"""Bits of values that the formulas were found and proved for."""
+"""Bits of values and weights that the formulas were found and proved for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +53,11 @@ def kernels_of(arithmetic: Arithmetic) -> dict[str, KernelMaker]:
 def _maker(prepare: Prepare, arithmetic: Arithmetic) -> KernelMaker:
     def make(site: Site) -> Kernel:
         """Return the op's kernel in this arithmetic; refuse values of more than 8 bits."""
-        wide = [params.spec.bits for params in (site.output, *site.inputs)]
+        wide = [site.weight_bits, *(grid.spec.bits for grid in (site.output, *site.inputs))]
         if max(wide) > WIDEST:
             raise site.refuse(
-                f"values of {max(wide)} bits, whose arithmetic is not matched", "Use a scheme of 8"
+                f"integers of {max(wide)} bits, whose arithmetic is not matched",
+                "Use a scheme of 8",
             )
         plain = {part.name: getattr(site, part.name) for part in fields(Site)}
         return prepare(LitertSite(**plain, arithmetic=arithmetic))

@@ -1,0 +1,79 @@
+"""Writes src/intaglio/cli/names.json, from which the command line answers without torch.
+
+    python docs/make_names.py
+
+Run it when a network of the zoo, a recipe, a target or a calibrator is added or changed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intaglio.calibrate import CALIBRATORS
+from intaglio.data.preprocess import describe
+from intaglio.recipe.recipe import RECIPES
+from intaglio.runtimes import LITERT, LITERT_REFERENCE
+from intaglio.zoo import ZOO, ZooEntry
+
+FILE = Path(__file__).resolve().parent.parent / "src" / "intaglio" / "cli" / "names.json"
+COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+def content() -> dict[str, Any]:
+    """Return what the file holds."""
+    return {
+        "models": [described(ZOO[name]) for name in ZOO],
+        "recipes": [{"name": name, "description": RECIPES[name].description} for name in RECIPES],
+        # ours alone: what packages add to this table is known where they are installed
+        "targets": sorted(target.name for target in (LITERT, LITERT_REFERENCE)),
+        "calibrators": list(CALIBRATORS),
+    }
+
+
+def described(entry: ZooEntry) -> dict[str, Any]:
+    """Return a row of the list of models."""
+    with torch.device("meta"):  # shapes alone: nothing is computed
+        network = entry.build().eval()
+        macs = count_macs(network, torch.empty(entry.input_shape))
+    return {
+        "name": entry.name,
+        "params": sum(weight.numel() for weight in network.parameters()),
+        "macs": macs,
+        "input_shape": list(entry.input_shape),
+        "preprocess": describe(entry.preprocess),
+    }
+
+
+def count_macs(network: nn.Module, images: Tensor) -> int:
+    """Return the multiply-accumulates of one image through the layers of COUNTED.
+
+    The same count as `intaglio.cost.macs` makes of a captured graph, which takes seconds a network;
+    for modules that are called, as all of the zoo's are.
+    """
+    found: list[int] = []
+
+    def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        places = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        weight: Tensor = layer.weight  # type: ignore[assignment]
+        found.append(places[0].numel() * weight[0].numel())
+
+    hooks = [
+        layer.register_forward_hook(add)
+        for layer in network.modules()
+        if isinstance(layer, COUNTED)
+    ]
+    with torch.no_grad():
+        network(images[:1])
+    for hook in hooks:
+        hook.remove()
+    return sum(found)
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(content(), indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {FILE}")

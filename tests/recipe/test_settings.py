@@ -1,0 +1,101 @@
+"""The caller's word counts before the recipe's, and that before the default."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from intaglio.errors import RequestError, UnknownName
+from intaglio.recipe.options import Options
+from intaglio.recipe.recipe import RECIPES, Recipe
+from intaglio.recipe.settings import WISHES, Settings, settle
+
+SEARCH = {"name": "sought", "search": True}
+RECIPE = Recipe(
+    **SEARCH,
+    calibrator="mse",
+    scheme="w4a8",
+    io="int8",
+    seed=5,
+    keep_float=["a", "b"],
+    max_drop=2.0,
+    minutes=3.0,
+)
+OPTIONS = Options(
+    calibrator="entropy",
+    scheme="w8a8-per-tensor",
+    io="float",
+    seed=0,
+    keep_float=("c",),
+    max_drop=0.0,
+    minutes=1.0,
+)
+DEFAULTS = {
+    "calibrator": "minmax",
+    "scheme": "w8a8",
+    "io": "float",
+    "seed": 0,
+    "keep_float": (),
+    "max_drop": 1.0,
+    "minutes": 10.0,
+}
+
+
+def wishes(settings: Settings) -> dict[str, object]:
+    return {name: getattr(settings, name) for name in WISHES} | {"scheme": settings.scheme.name}
+
+
+def test_every_wish_has_a_setting():
+    assert set(WISHES) == set(DEFAULTS) <= {field.name for field in fields(Settings)}
+
+
+def test_where_nothing_is_said_the_defaults_hold():
+    assert wishes(settle(Recipe(**SEARCH), None, Options())) == DEFAULTS
+
+
+def test_the_word_of_the_recipe_counts_before_the_defaults():
+    settled = wishes(settle(RECIPE, None, Options()))
+
+    assert settled == {name: getattr(RECIPE, name) for name in WISHES} | {"keep_float": ("a", "b")}
+
+
+def test_the_word_of_the_caller_counts_before_the_recipe_even_where_it_is_zero():
+    settled = wishes(settle(RECIPE, None, OPTIONS))
+
+    assert settled == {name: getattr(OPTIONS, name) for name in WISHES}
+
+
+@pytest.mark.parametrize("name", WISHES)
+def test_one_word_of_the_caller_leaves_the_others_to_the_recipe(name: str):
+    settled = wishes(settle(RECIPE, None, Options(**{name: getattr(OPTIONS, name)})))
+
+    others = wishes(settle(RECIPE, None, Options()))
+    assert settled == others | {name: getattr(OPTIONS, name)}
+
+
+def test_an_empty_word_says_nothing():
+    empty = Options(scheme="", calibrator="", io="", keep_float=())
+
+    assert wishes(settle(RECIPE, None, empty)) == wishes(settle(RECIPE, None, Options()))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "kind", "said"),
+    [
+        (RECIPE, Options(calibrator="minmx"), UnknownName, "unknown calibrator 'minmx'"),
+        (Recipe(calibrator=""), Options(), UnknownName, "unknown calibrator ''"),
+        (RECIPE, Options(io="int4"), UnknownName, "unknown io 'int4': known: float, int8"),
+        (RECIPE, Options(scheme="w9"), UnknownName, "unknown scheme 'w9'"),
+        (RECIPES["plain"], Options(scheme="mixed"), RequestError, "'mixed' leaves each weight's"),
+        (RECIPES["plain"], Options(max_drop=1.0), RequestError, "--max-drop is for a search, and"),
+        (RECIPES["plain"], Options(minutes=1.0), RequestError, "recipe 'plain' does none"),
+        (RECIPE, Options(max_drop=-1.0), RequestError, "--max-drop -1.0 is out of range: from 0"),
+        (RECIPE, Options(minutes=0.0), RequestError, "--minutes 0.0 is out of range: from 0.001"),
+    ],
+)
+def test_what_cannot_be_granted_is_refused_by_name(
+    recipe: Recipe, options: Options, kind: type[RequestError], said: str
+):
+    with pytest.raises(kind, match=said):
+        settle(recipe, None, options)
