@@ -80,6 +80,7 @@ too, by itself and through others. The table below has all of them.
 * **Nothing outside `runtimes` names a runtime**: everything else asks a target
   (`src/intaglio/targets/runtime.py`). Which one is meant where none is named, only
   `src/intaglio/runtimes/__init__.py` says.
+* **Methods import no runtime, and tasks no method**: both ask what they are given.
 * **The root of the package** holds `__init__`, `__main__`, `errors`, `registry` and `py.typed`, and
   nothing else.
 * **Nothing is imported inside a function**, but for what `tests/test_floors.py` names.
