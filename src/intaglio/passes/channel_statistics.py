@@ -14,7 +14,7 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.normal import Normal, clipped_mean, clipped_variance
-from intaglio.ops.traits import WEIGHTED
+from intaglio.ops.traits import ELEMENTWISE, WEIGHTED
 from intaglio.passes.channels import keeps_constants, reads_channels, scales_along
 
 Moments = dict[str, Normal]
@@ -240,23 +240,17 @@ MOVED: dict[str, Callable[[Graph, Node, Normal], Normal | None]] = {
 PROPAGATED = frozenset(MOVED) | {"add", "sub", "concat"}
 BENT = "it bends values: the moments behind it do not follow from those before it"
 PRODUCT = "the moments of a product need to know how its factors vary together"
-REFUSED = {
+REFUSED = dict.fromkeys(sorted(ELEMENTWISE - PROPAGATED), BENT) | {
     "batch_norm": "no canonical graph has one: it is folded, or an affine",
     "constant": "one number for each channel is read where it is added, and no distribution",
     "conv_transpose2d": "how many positions of its input a value is made of changes with its place",
     "depth_to_space": "a channel of it is a mixture of several, which is no normal distribution",
     "div": PRODUCT,
-    "hard_sigmoid": BENT,
-    "hard_swish": BENT,
     "input": "no batch norm knows the images",
-    "leaky_relu": BENT,
     "mul": PRODUCT,
     "opaque": "a call that intaglio does not know may do anything",
     "quantize": "it is made from a plan, when moments have been read already",
-    "sigmoid": BENT,
-    "silu": BENT,
     "softmax": BENT,
-    "tanh": BENT,
     "transpose": "its channels may have been positions, whose moments nobody knows",
 }
 """Ops behind which nothing is known, and why."""
