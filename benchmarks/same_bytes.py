@@ -35,7 +35,7 @@ NETWORKS = (
     "zoo.resnet20_cifar10",
     "shufflenet_v2",
     "efficientnet",
-    "nasnet",
+    "path_aggregation",
     "unet",
     "deeplab",
     "ssd_head",
@@ -134,11 +134,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--against", type=Path)
+    parser.add_argument("--only", default="", help="a part of the names of the runs wanted")
     asked = parser.parse_args()
     before = json.loads(asked.against.read_text())["rows"] if asked.against else {}
     found: dict[str, dict[str, str]] = {}
     differing = 0
     for row in rows():
+        if asked.only not in row.name:
+            continue
         found[row.name] = hashes(row)
         if asked.out:
             content = {"machine": machine(), "rows": found}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import intaglio
 from intaglio.errors import DataError
+from intaglio.methods.steps.steps import NUMBERS, STEPS, register_step
+from intaglio.recipe.recipe import Recipe
 from intaglio.tasks import CLASSIFY, VALUES, compare
 
 X = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -82,3 +86,26 @@ def test_a_run_that_evaluates_nothing_states_no_task():
     assert report.wording is VALUES.wording
     assert report.wording is not CLASSIFY.wording
     assert report.integer.figures == {}
+
+
+def test_a_step_is_given_the_task_of_the_network(monkeypatch):
+    seen = []
+
+    @dataclass(frozen=True)
+    class Asking:
+        """Remember the task."""
+
+        def __call__(self, state, context):
+            seen.append(context.task.name)
+            return state
+
+    monkeypatch.setattr(STEPS, "_entries", dict(STEPS._entries))
+    register_step("asking", NUMBERS, needs=("task",))(Asking)
+    recipe = Recipe(name="asking", steps=[{"name": "asking"}])
+    x = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    classes = nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten())
+    for module in (classes, nn.Conv2d(3, 4, 3)):
+        intaglio.compress(module, x[:1], data=x, recipe=recipe)
+
+    assert seen == ["classify", "values"]

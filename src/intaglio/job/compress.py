@@ -154,8 +154,8 @@ def _run(
 def _may_hold(data: Data | None) -> set[str]:
     """Return what data gives to steps as far as can be told without going through it."""
     if data is None:
-        return set()
-    return {"images"} if isinstance(data, Tensor) else {"images", "labels"}
+        return {"task"}
+    return {"images", "task"} | (set() if isinstance(data, Tensor) else {"labels"})
 
 
 def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:

@@ -24,6 +24,7 @@ from intaglio.numerics.plan import Plan
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.recipe.settings import Settings
+from intaglio.tasks import output_shapes, task_for
 
 BATCH = 16
 
@@ -84,6 +85,7 @@ def quantize_network(
         settings.target,
         settings.seed,
         labels=labels,
+        task=task_for(output_shapes(prepared.graph)),
         device=device,
         progress=recorder.progress,
     )
