@@ -62,7 +62,7 @@ def calibration_data(
             "--eval without --data: give one of --data DIR (images to calibrate with) and --data"
             " none (no image is opened for that)"
         )
-    has = set() if data is None or data == NO_DATA else {"images", "labels"}
+    has = set() if data is None or data == NO_DATA else {"images", "labels", "task"}
     refuse_unmet_needs(recipe, has)
     assert data is not None, "every recipe needs images"
     return draw(open_dataset(data), limit, seed)

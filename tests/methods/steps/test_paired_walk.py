@@ -21,11 +21,14 @@ from intaglio.methods.steps.paired_walk import (
 from intaglio.methods.steps.state import Context, Quantized
 from intaglio.run.float import run_float
 from intaglio.run.twin import build_twin
+from intaglio.runtimes.litert.ops import site
 from methods.quantized import calibrated, random_images, with_activation_bits
 
 
 @pytest.mark.parametrize("bits", [4, 8, 12, 16])
-def test_each_layer_sees_the_values_of_both_networks(bits):
+def test_each_layer_sees_the_values_of_both_networks(bits, monkeypatch):
+    # what no file holds is not promised of kernels; those of convolutions and sums are exact there
+    monkeypatch.setattr(site, "WIDEST", 16)
     state, context = calibrated()
     state = with_activation_bits(state, bits)
     floats, integers = {}, {}

@@ -32,9 +32,9 @@ def test_a_need_that_is_not_met_is_refused_with_what_to_give(learner, missing):
     has = {"images", "labels", "stream", "task"} - {missing}
     how = {
         "images": "--data DIR",
-        "labels": "class indices",
+        "labels": "a folder for each",
         "stream": r"Context\(stream=...\)",
-        "task": r"Context\(task=...\)",
+        "task": "compress gives the task",
     }
 
     with pytest.raises(RequestError, match=f"'learner' needs '{missing}'.*{how[missing]}"):

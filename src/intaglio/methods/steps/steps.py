@@ -27,7 +27,8 @@ GIVING = {
     "labels": "give data with labels (--data DIR with a folder for each, or batches of"
     " (images, labels))",
     "stream": "run it from Python with Context(stream=...), which gives all batches anew",
-    "task": "run it from Python with Context(task=...)",
+    "task": "compress gives the task of every network; a step called alone has it from"
+    " Context(task=...)",
 }
 """What a step may need, and how it is given."""
 

@@ -1,4 +1,4 @@
-"""From an nn.Module to a Graph, through torch.export: the only importer of torch.export.
+"""From an nn.Module, or an exported program, to a Graph: torch.export is the front door.
 
 The graph's float run is bit-equal to the module in eval mode, where the module's weights lie as
 torch makes them: capture renames and reorders nothing that could change a rounding. Weights in
