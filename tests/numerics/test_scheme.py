@@ -48,5 +48,7 @@ def test_a_mixed_scheme_starts_from_8_bits():
     ],
 )
 def test_anything_else_is_unknown_and_the_message_says_what_a_scheme_is(text):
-    with pytest.raises(UnknownName, match=r"unknown scheme [^:]*: .*w<bits>a<bits>.*2 to 8.*mixed"):
+    with pytest.raises(
+        UnknownName, match=r"unknown scheme [^:]*: .*w<bits>a<bits>.*2 to 16.*mixed"
+    ):
         parse_scheme(text)

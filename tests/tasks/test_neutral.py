@@ -21,7 +21,11 @@ KNOWING = (
     "cli/options.py",  # help texts
 )
 WORDS = re.compile(r"top[-_ ]?[15]|class(es|ifier|ifiers|ify|ifies)?", re.IGNORECASE)
-OF_PYTHON = {"read/named/build.py": {"class"}, "store/weights.py": {"classes"}}
+OF_PYTHON = {
+    "read/__init__.py": {"class"},
+    "read/named/build.py": {"class"},
+    "store/weights.py": {"classes"},
+}
 """Those that mean classes of Python."""
 FILES = [
     str(file.relative_to(SOURCE))

@@ -29,7 +29,7 @@ from intaglio.run.float import run_float
 from intaglio.runtimes import TARGETS
 from intaglio.tasks import TASKS
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parent / "installed"
 SOURCE = Path(intaglio.__file__).resolve().parent
 X = torch.randn(12, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 

@@ -23,7 +23,7 @@ from runtimes.litert.checked import check_file
 
 def held_bits(state):
     """Return the bits that the target holds of each layer."""
-    return possible_bits(state.graph, state.encoded, (8, 4, 2), LITERT)
+    return possible_bits(state.graph, state.encodings, (8, 4, 2), LITERT)
 
 
 def wide(seed: int = 0) -> nn.Module:

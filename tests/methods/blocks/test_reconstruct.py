@@ -26,6 +26,7 @@ from intaglio.methods.blocks.soft_block import BlockRun, soft_layers
 from intaglio.methods.rounding.soft_rounding import spread_scale
 from intaglio.run.twin import build_twin
 from intaglio.run.weights import integer_bias, integer_weight
+from intaglio.runtimes import LITERT
 from methods.exact import on_the_grid, swapped
 from methods.quantized import calibrated, random_images, separable, with_activation_bits
 
@@ -73,7 +74,7 @@ def test_a_hardened_block_in_training_is_the_twin_to_the_step(scheme):
     for task in tasks(state, context):
         layers = soft_layers(state.reference, state.graph, state.encodings, task.block, reach=0.3)
         learn_rounding(task, layers, QUICK, block_error(task, state))
-        tuned = with_biases_on_their_grids(hardened(state, layers))
+        tuned = with_biases_on_their_grids(hardened(state, layers, LITERT))
         task = replace(task, state=tuned)
         run = BlockRun(
             tuned.graph, task.block, tuned.encodings, {}, task.generator, {}, rounds_result=True
@@ -111,7 +112,7 @@ def test_learned_integers_are_at_most_one_step_from_where_they_were():
     for task in tasks(state, context):
         layers = soft_layers(state.reference, state.graph, state.encodings, task.block, reach=0.45)
         learn_rounding(task, layers, settings, block_error(task, state))
-        tuned = hardened(state, layers)
+        tuned = hardened(state, layers, LITERT)
         for name in layers:
             node, params = state.graph[name], state.encodings.weights[name]
             before = integer_weight(state.graph.param(node, "weight"), params)

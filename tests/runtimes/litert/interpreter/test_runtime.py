@@ -110,7 +110,7 @@ def test_the_check_reports_the_plan_of_the_shipped_file(target: Target) -> None:
     counts = network.assert_same_bits(target)
 
     assert counts.images == IMAGES
-    assert counts.partitions == (2 if target.delegated else 0)
+    assert counts.partitions == (2 if not target.is_reference else 0)
     assert "AVERAGE_POOL_2D" in counts.builtin
 
 

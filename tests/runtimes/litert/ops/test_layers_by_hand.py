@@ -23,8 +23,9 @@ from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.spec import per_tensor
 from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.ops.convolution import prepare_conv2d, prepare_linear
-from intaglio.targets.site import Kernel, Site
-from intaglio.targets.target import Target
+from intaglio.runtimes.litert.ops.site import LitertSite
+from intaglio.runtimes.litert.targets import Litert
+from intaglio.targets.site import Kernel
 from runtimes.litert.ops.harness import TARGETS, Network
 
 Integers = npt.NDArray[np.int64]
@@ -33,7 +34,7 @@ BIASES = (0, 2**10, 2**24, 2**28)
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 
 
-def random_site(network: Network, node: Node, shape: tuple[int, ...], target: Target) -> Site:
+def random_site(network: Network, node: Node, shape: tuple[int, ...], target: Litert) -> LitertSite:
     """Return a site with a random weight of `shape`, biases of any size, and no clamp."""
     largest = network.choose(*BIASES)
     x = per_tensor(network.scale(), network.zero_point())
@@ -42,19 +43,20 @@ def random_site(network: Network, node: Node, shape: tuple[int, ...], target: Ta
     scales = [network.scale(1 / usual, 200 / usual) for _ in range(shape[0])]
     weight = network.integers(shape, -127, 127)
     bias = network.integers((shape[0],), -largest, largest).long()
-    return Site(
+    return LitertSite(
         node,
         (x,),
         ((-1, shape[1]),),
         y,
-        target,
+        target.name,
         weight,
         bias if largest else None,
         network.weight_grid(scales).scale,
+        arithmetic=target.arithmetic,
     )
 
 
-def by_hand(site: Site, accumulators: list[int], channel: int) -> list[int]:
+def by_hand(site: LitertSite, accumulators: list[int], channel: int) -> list[int]:
     """Return the centered outputs of one channel."""
     assert site.weight_scale is not None
     s_x, s_w, s_y = site.inputs[0].step, site.weight_scale.numpy()[channel], site.output.step
@@ -95,7 +97,9 @@ def half_away(real: Fraction) -> int:
     return nearest if real >= 0 else -nearest
 
 
-def assert_as_by_hand(site: Site, kernel: Kernel, x: torch.Tensor, expected: Integers) -> None:
+def assert_as_by_hand(
+    site: LitertSite, kernel: Kernel, x: torch.Tensor, expected: Integers
+) -> None:
     """Assert that the kernel makes of centered x what is made of the accumulators [N, C, ...]."""
     with torch.inference_mode(), exact_float32():
         found = kernel([x.float()]).long().numpy()
@@ -105,7 +109,7 @@ def assert_as_by_hand(site: Site, kernel: Kernel, x: torch.Tensor, expected: Int
 
 
 @both_targets
-def test_linear_is_the_sum_of_products_requantized(target: Target) -> None:
+def test_linear_is_the_sum_of_products_requantized(target: Litert) -> None:
     for seed in range(60):
         network = Network(seed)
         c_out, c_in = network.choose(1, 3, 5), network.choose(1, 4, 30)
@@ -123,14 +127,14 @@ def dot(values: list[int], weights: list[int]) -> int:
     return sum(value * weight for value, weight in zip(values, weights, strict=True))
 
 
-def rows(site: Site) -> list[Any]:
+def rows(site: LitertSite) -> list[Any]:
     """Return the weight as nested lists of Python's integers."""
     assert site.weight is not None
     nested: list[Any] = site.weight.tolist()
     return nested
 
 
-def with_bias(site: Site, sums: Integers) -> Integers:
+def with_bias(site: LitertSite, sums: Integers) -> Integers:
     """Return [N, C, ...] sums with the bias added to axis 1."""
     if site.bias is None:
         return sums
@@ -139,7 +143,7 @@ def with_bias(site: Site, sums: Integers) -> Integers:
 
 
 @both_targets
-def test_conv2d_is_the_sum_of_products_requantized(target: Target) -> None:
+def test_conv2d_is_the_sum_of_products_requantized(target: Litert) -> None:
     for seed in range(60):
         network = Network(seed)
         node, shape, size = random_conv2d(network)
@@ -166,7 +170,7 @@ def random_conv2d(network: Network) -> tuple[Node, tuple[int, int, int, int], tu
     return Node("conv2d", "conv2d", ["x"], attrs=attrs), shape, (choose(5, 6), choose(3, 4))
 
 
-def convolve(x: Integers, site: Site) -> Integers:
+def convolve(x: Integers, site: LitertSite) -> Integers:
     """Return the sums of products [N, C_out, H, W] of a convolution, in plain loops."""
     assert site.weight is not None
     attrs, weight = site.node.attrs, site.weight.numpy().astype(np.int64)
