@@ -25,7 +25,7 @@ CODE = """
 import sys
 from intaglio.cli.main import main
 code = main(sys.argv[1:])
-heavy = {"torch", "numpy", "pyarrow", "ai_edge_litert", "pydantic", "PIL"} & set(sys.modules)
+heavy = {"torch", "numpy", "pyarrow", "ai_edge_litert", "PIL"} & set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else code)
 """
 
