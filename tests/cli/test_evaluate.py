@@ -131,4 +131,4 @@ def test_what_is_no_classifier_is_refused(place: Path, capsys: pytest.CaptureFix
 
     assert intaglio("evaluate", "out", "--eval", "images") == 2
 
-    assert "not the scores of one classifier" in capsys.readouterr().err
+    assert "accuracy needs a classifier with one output" in capsys.readouterr().err
