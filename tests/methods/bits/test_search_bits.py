@@ -122,7 +122,7 @@ def test_a_size_that_no_choice_fits_is_refused_with_the_least_one(network):
     bits = {name: min(b) for name, b in held_bits(state).items()}
     least = LITERT.size_bytes(state.graph, bits)
 
-    with pytest.raises(RequestError, match=f"the smallest choice of bits takes {least},"):
+    with pytest.raises(RequestError, match=f"the smallest choice of bits takes {least}:"):
         AllocateBits(max_size_bytes=least - 1)(state, context)
 
 
