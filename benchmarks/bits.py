@@ -13,7 +13,7 @@ import torch
 
 import intaglio
 from benchmarks.networks import ALL, Subject
-from benchmarks.places import write_result
+from benchmarks.places import print_row, save_result
 from intaglio.data.images import batches, draw, open_dataset
 
 IMAGES = {"litert": 64, "litert-reference": 8}
@@ -22,8 +22,12 @@ IMAGES = {"litert": 64, "litert-reference": 8}
 def main() -> None:
     """Measure every row and write benchmarks/results/bits.json."""
     torch.set_num_threads(2)
-    rows = [measure(subject, target) for subject in ALL for target in IMAGES]
-    write_result("bits", "python -m benchmarks.bits", rows)
+    rows: list[dict[str, Any]] = []
+    for subject in ALL:
+        for target in IMAGES:
+            rows.append(measure(subject, target))
+            print_row(rows[-1])
+            save_result("bits", "python -m benchmarks.bits", rows)
 
 
 def measure(subject: Subject, target: str) -> dict[str, Any]:
