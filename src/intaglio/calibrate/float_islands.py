@@ -1,9 +1,9 @@
 """Which values stay float32 in an integer network: float islands, and what belongs to them.
 
-A layer is kept in float by the user's word (`--keep-float`). With it go the values that mean
-nothing without it: constants that it alone reads, the network's input, and what only moves values
-from one such layer to the next. Each integer region around is then exact given the runtime's own
-integers at its borders.
+A layer is kept in float by the word of the user, or of a search (`keep_float`). With it go the
+values that mean nothing without it: constants that it alone reads, the network's input, and what
+only moves values from one such layer to the next. Each integer region around is then exact given
+the runtime's own integers at its borders.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.ops.traits import GIVEN, MOVING, WEIGHTED
 from intaglio.passes.insert_quantize import insert_quantize, separate_constants
 
-ASKED = "asked for (--keep-float)"
+ASKED = "asked for (keep_float)"
 TAIL = "softmax at the network's end: it is cheap, and its integer form is coarse"
 BETWEEN = "it only moves values from layers in float to others"
 READ = "a layer in float reads it"

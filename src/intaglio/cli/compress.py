@@ -62,6 +62,7 @@ def _wishes(request: CompressRequest) -> Options:
     """Return what is asked for in place of the recipe's words."""
     said = {name: getattr(request, name) for name in WISHES}
     said["keep_float"] = tuple(request.keep_float or ())
+    said["allow_float"] = request.allow_float or None  # a flag left out says nothing
     return Options(**said, device=known_device(request.device))
 
 
