@@ -17,6 +17,7 @@ from intaglio.ops.traits import GIVEN, MOVING, WEIGHTED
 from intaglio.passes.insert_quantize import insert_quantize, separate_constants
 
 ASKED = "asked for (keep_float)"
+CHOSEN = "among the worst layers of a search that may leave some in float (allow_float)"
 TAIL = "softmax at the network's end: it is cheap, and its integer form is coarse"
 BETWEEN = "it only moves values from layers in float to others"
 READ = "a layer in float reads it"

@@ -16,6 +16,7 @@ class Provenance:
         model: As the user named it.
         data: Folder or manifest of the calibration images; "" for tensors given in Python.
         images: How many images the data holds, for progress; None where unknown.
+        offered: How many there were before they were cut to what can be held; None where unknown.
         preprocess: What is done to every image before the network; None where nothing is known.
         labels: Names of the classes, in order; () where unknown.
         skipped: Names of unreadable images passed over on request; filled while they are read.
@@ -24,6 +25,7 @@ class Provenance:
     model: str = "model"
     data: str = ""
     images: int | None = None
+    offered: int | None = None
     preprocess: Preprocess | None = None
     labels: tuple[str, ...] = ()
     skipped: list[str] = field(default_factory=list)

@@ -75,6 +75,10 @@ class FloatSide:
     def __post_init__(self) -> None:
         refuse_without_images("float", self.n, self.figures)
 
+    def __getattr__(self, name: str) -> float:
+        """Return a figure by its name."""
+        return _figure(self, name)
+
 
 @dataclass(frozen=True)
 class IntegerSide:
@@ -98,6 +102,18 @@ class IntegerSide:
 
     def __post_init__(self) -> None:
         refuse_without_images("integer", self.n, {**self.figures, "agreement": self.agreement})
+
+    def __getattr__(self, name: str) -> float:
+        """Return a figure by its name."""
+        return _figure(self, name)
+
+
+def _figure(side: FloatSide | IntegerSide, name: str) -> float:
+    figures: dict[str, float] = vars(side).get("figures", {})
+    if name in figures:
+        return figures[name]
+    known = f": measured are {', '.join(figures)}" if figures else ": nothing was evaluated"
+    raise AttributeError(f"{type(side).__name__} has no '{name}'{known}")
 
 
 def refuse_without_images(side: str, n: int | None, figures: Mapping[str, float | None]) -> None:

@@ -142,7 +142,6 @@ def without_background(
     return scores
 
 
-
 def class_count(shape: tuple[int, ...]) -> int:
     """Return how many classes an output of shape [N, scores] tells apart."""
     return max(2, shape[1])

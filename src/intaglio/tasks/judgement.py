@@ -22,6 +22,8 @@ that a share can have."""
 PAIRED = 1.0
 """Standard errors by which two networks differ for the difference to count."""
 
+MISSED = "missed, by no more than as much again"
+
 Colour = Literal["green", "amber", "red"]
 
 
@@ -103,6 +105,11 @@ class Judgement:
         points = 100.0 * changed / self.n / usual
         counted = 100.0 * math.sqrt(changed + 1) / self.n / usual
         return Loss(points, math.hypot(counted, SPREAD * points))
+
+    @property
+    def is_of_classes(self) -> bool:
+        """Whether the outputs are certainly scores of classes, told or seen."""
+        return self.agreement.same is not None and (self.agreement.is_sure or self.is_told)
 
     @property
     def _is_by_sqnr(self) -> bool:
@@ -188,7 +195,7 @@ class Judgement:
             return "green", why
         if is_near and loss is not None and loss.points <= wish.max_drop:
             return "amber", f"{why}: met, but these images do not prove it"
-        return "amber", f"{why}: missed"
+        return "amber", f"{why}: {MISSED}"
 
     def _by_labels(self, wish: Wish) -> str:
         assert self.labelled is not None
@@ -222,4 +229,3 @@ def _percents(agreement: Agreement) -> Tensor | None:
 def unpaired_loss(points: float, n: int) -> Loss:
     """Return a loss of a figure that is no mean over images, with the largest error that it has."""
     return Loss(points, UNKNOWN_SPREAD / math.sqrt(max(n, 1)))
-
