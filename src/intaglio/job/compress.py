@@ -212,11 +212,11 @@ def _by_output(captured: Graph, outcome: Outcome) -> list[float | None] | None:
 def _lowest_db(outcome: Outcome, layers: list[LayerRow], outputs: list[str]) -> float | None:
     """Return the SQNR of the output that has the lowest.
 
-    Unless the outputs are certainly scores of classes, the deviation from the mean is the signal,
+    Unless the outputs certainly name an answer, the deviation from the mean is the signal,
     and channels of another size are judged by themselves: pooled, large ones would hide the others.
     """
     lowest, judgement = output_sqnr_db(layers, outputs), outcome.judgement
-    if lowest is None or judgement is None or judgement.is_of_classes:
+    if lowest is None or judgement is None or judgement.are_answers:
         return lowest
     return min(lowest, judgement.sqnr_db)
 

@@ -209,6 +209,9 @@ def used_recipe(settings: Settings, where: Provenance) -> Recipe:
             "seed": settings.seed,
             "keep_float": list(settings.keep_float) or None,
             "task": settings.task,
+            "max_drop": settings.max_drop,
+            "min_sqnr": settings.min_sqnr,
+            "allow_float": settings.allow_float or None,
             "limit": where.images,
             "ran": ran,
         }

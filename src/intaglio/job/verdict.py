@@ -16,7 +16,7 @@ from intaglio.tasks.judgement import MISSED
 
 Bits = Literal["equal", "different", "not promised", "no file"]
 
-NOT_MEASURED = "give --eval: nothing was evaluated"
+NOT_MEASURED = "nothing was evaluated"
 SEARCH = "auto"
 
 
@@ -42,7 +42,7 @@ def verdict_of(
     if apart is not None and apart.misses(wish):
         accuracy, why = apart.colour(wish)
         if accuracy != "green":
-            return Verdict(bits, accuracy, f"{why}, held apart ({NOT_MEASURED})")
+            return Verdict(bits, accuracy, f"{why}, held apart; {NOT_MEASURED}")
     return Verdict(bits, "not measured", NOT_MEASURED)
 
 

@@ -103,12 +103,12 @@ class Judgement:
             return None
         changed, usual = self.n - self.agreement.same, 1.5 * self.disagreements_a_point
         points = 100.0 * changed / self.n / usual
-        counted = 100.0 * math.sqrt(changed + 1) / self.n / usual
+        counted = 100.0 * math.sqrt(changed + 1) / self.n / self.disagreements_a_point
         return Loss(points, math.hypot(counted, SPREAD * points))
 
     @property
-    def is_of_classes(self) -> bool:
-        """Whether the outputs are certainly scores of classes, told or seen."""
+    def are_answers(self) -> bool:
+        """Whether the outputs certainly name an answer for each image, told or seen."""
         return self.agreement.same is not None and (self.agreement.is_sure or self.is_told)
 
     @property
@@ -126,7 +126,7 @@ class Judgement:
         """Whether the wish is met beyond one standard error."""
         if not self.meets(wish):
             return False
-        return self.loss is None or self.loss.points + self.loss.error <= wish.max_drop
+        return self.loss is None or self.loss.points + self.loss.error < wish.max_drop
 
     def misses(self, wish: Wish) -> bool:
         """Whether the wish is missed beyond one standard error."""
@@ -185,13 +185,13 @@ class Judgement:
         an output without a figure of its own below BROKEN_DB.
         """
         loss = self.labelled if self.labelled is not None else self.loss
-        why = self.against(wish) if loss is self.loss else self._by_labels(wish)
+        why = self.against(wish) if self.labelled is None else self._by_labels(wish)
         if self._is_by_sqnr and self.sqnr_db < BROKEN_DB:
             return "red", why
         if loss is not None and loss.points > 2.0 * wish.max_drop:
             return "red", why
         is_near = not self._is_by_sqnr or self.sqnr_db >= wish.min_sqnr_db
-        if is_near and (loss is None or loss.points + loss.error <= wish.max_drop):
+        if is_near and (loss is None or loss.points + loss.error < wish.max_drop):
             return "green", why
         if is_near and loss is not None and loss.points <= wish.max_drop:
             return "amber", f"{why}: met, but these images do not prove it"
