@@ -97,7 +97,8 @@ OptionalEvaluation = Annotated[
     typer.Option(
         "--eval",
         metavar="DIR|CSV|PARQUET",
-        help="Labelled images; read once, at the end. They decide nothing.",
+        help="Images to measure on, labelled where the task needs it; read once, at the end. They"
+        " decide nothing.",
     ),
 ]
 RecipeName = Annotated[
