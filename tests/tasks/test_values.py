@@ -17,7 +17,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def sqnr(real: Tensor, found: Tensor, pieces: int = 5) -> float | None:
-    beside = VALUES.beside(["out"])
+    beside = VALUES.beside(["out"], is_told=False)
     for one, other in zip(real.split(pieces), found.split(pieces), strict=True):
         beside.add([one], [other])
     return beside.agreement().sqnr_db.get("out")

@@ -105,9 +105,9 @@ class Classify:
         """Return a new meter of accuracy."""
         return Accuracy()
 
-    def beside(self, names: Sequence[str]) -> SameClass:
+    def beside(self, names: Sequence[str], *, is_told: bool) -> SameClass:
         """Return a new comparison of two networks."""
-        return SameClass(names[0])
+        return SameClass(names[0], is_told)
 
     def loss(self, outputs: Outputs, labels: Labels) -> Tensor:
         """Return the cross entropy of the labels, in nats, []; a single score is a logit."""

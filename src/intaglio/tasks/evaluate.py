@@ -72,7 +72,7 @@ class SideBySide:
         """
         self.task, self.is_told, self.n = task, is_told, 0
         self.meters = task.meter(names), task.meter(names)
-        self._beside = task.beside(names)
+        self._beside = task.beside(names, is_told=is_told)
         self._is_labelled = False
 
     def add(self, real: Outputs, found: Outputs, labels: Labels) -> None:

@@ -25,9 +25,11 @@ class SameClass:
 
     Attributes:
         name: Of the output.
+        is_told: Whether these are known to be classes, of which one is the answer.
     """
 
     name: str
+    is_told: bool = False
     _reals: _Answers = field(default_factory=lambda: _Answers())
     _founds: _Answers = field(default_factory=lambda: _Answers())
     _noise: Deviation = field(default_factory=Deviation)
@@ -48,7 +50,7 @@ class SameClass:
         """
         if not self._reals.best:
             return Agreement(0, None, {})
-        reading = self._reals.reading()
+        reading = self._reals.reading(are_classes=self.is_told)
         real, found = self._reals.answers(reading), self._founds.answers(reading)
         named = len({tuple(row) for row in real.tolist()})
         is_sure = self._reals.are_sure(named)
@@ -81,11 +83,12 @@ class _Answers:
         self.within &= float(low) >= 0.0 and float(high) <= 1.0
         self.sum_to_one &= bool(((scores.sum(1) - 1.0).abs() <= TO_ONE).all())
 
-    def reading(self) -> float | str:
+    def reading(self, *, are_classes: bool = False) -> float | str:
         """Return how the scores are to be read: a threshold, "best", or "labels"."""
         if self.classes == 1:
             return threshold_of(torch.cat(self.single))
-        return "labels" if self.within and not self.sum_to_one else "best"
+        each = self.within and not self.sum_to_one and not are_classes
+        return "labels" if each else "best"
 
     def answers(self, reading: float | str) -> Tensor:
         """Return the answers [N, A]."""

@@ -157,8 +157,13 @@ class Task(Protocol):
     def meter(self, names: Sequence[str]) -> Meter:
         """Return a new meter; `names` are those of the outputs."""
 
-    def beside(self, names: Sequence[str]) -> Beside:
-        """Return a new comparison of two networks; `names` are those of the outputs."""
+    def beside(self, names: Sequence[str], *, is_told: bool) -> Beside:
+        """Return a new comparison of two networks.
+
+        Args:
+            names: Of the outputs.
+            is_told: Whether the user, or labels, said that the network is for this task.
+        """
 
     @property
     def has_metric(self) -> bool:

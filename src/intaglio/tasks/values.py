@@ -140,7 +140,7 @@ class Values:
         """Return a new meter of errors."""
         return Errors(names)
 
-    def beside(self, names: Sequence[str]) -> Deviations:
+    def beside(self, names: Sequence[str], *, is_told: bool) -> Deviations:
         """Return a new comparison of two networks."""
         return Deviations(names)
 
