@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import torch
@@ -13,6 +13,7 @@ from intaglio.calibrate import (
     choose_encodings,
     make_plan,
     observe_ranges,
+    unequal_tails,
 )
 from intaglio.host.progress import told
 from intaglio.ir.graph import Graph
@@ -50,7 +51,9 @@ def prepare_network(captured: Graph, settings: Settings, recorder: Recorder) -> 
     return Prepared(lowered.graph, lowered.graph, statistics)
 
 
-def planned(graph: Graph, settings: Settings) -> tuple[Graph, Plan]:
+def planned(
+    graph: Graph, settings: Settings, tails: Mapping[str, str] | None = None
+) -> tuple[Graph, Plan]:
     """Return the graph that is quantized, with the borders of float islands, and its plan."""
     return make_plan(
         graph,
@@ -58,6 +61,7 @@ def planned(graph: Graph, settings: Settings) -> tuple[Graph, Plan]:
         settings.scheme,
         keep_float=settings.keep_float,
         weight_bits=settings.weight_bits,
+        float_tails=tails,
     )
 
 
@@ -119,6 +123,8 @@ def calibrated(
         )
 
     ranges = recorder.step("calibrate", observed, total, changed=lambda made: None)
+    if tails := unequal_tails(graph, plan, ranges, settings.target):
+        graph, plan = planned(prepared.graph, settings, tails)
     encodings = recorder.step(
         "encode", lambda: choose_encodings(graph, plan, ranges, settings.target)
     )
