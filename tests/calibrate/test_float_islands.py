@@ -7,7 +7,15 @@ import torch
 
 from architectures.sketch import Sketch
 from calibrate.planned import planned
-from intaglio.calibrate.float_islands import ASKED, BETWEEN, ENTRY, READ, TAIL, float_islands
+from intaglio.calibrate.float_islands import (
+    ASKED,
+    BETWEEN,
+    ENTRY,
+    READ,
+    SUM,
+    TAIL,
+    float_islands,
+)
 from intaglio.calibrate.plan import observed_values
 from intaglio.errors import RequestError, UnknownName
 from intaglio.ir.graph import Graph
@@ -186,3 +194,41 @@ def test_a_layer_that_is_to_have_some_bits_and_to_be_float_is_refused():
 
     with pytest.raises(RequestError, match="keep_float and weight_bits both name layer 'b'"):
         planned(graph, LITERT, "w8a8", keep_float=["b"], weight_bits={"b": 4})
+
+
+def distributions(*, channels: int = 1, behind: str = "") -> Graph:
+    """Return a softmax over channels, moved to a 1x1 convolution; and what is computed from it."""
+    sketch = Sketch(3, 8, 8)
+    sketch.conv("bins", "x", 4)
+    sketch.add("shares", "softmax", "bins", axis=1)
+    sketch.add("turned", "reshape", "shares", shape=(-1, 4, 36, 1))
+    sketch.conv("mean", "turned", channels, 1)
+    if behind == "conv2d":
+        sketch.conv("end", "mean", 2, 1)
+    elif behind:
+        sketch.add("end", behind, "mean", "mean")
+    return sketch.done()
+
+
+def test_a_softmax_and_its_weighted_sum_stay_float_where_only_outputs_are_computed():
+    kept = {"shares": TAIL, "turned": BETWEEN, "mean": SUM}
+
+    assert float_islands(distributions()) == kept
+    assert float_islands(distributions(behind="add")) == kept
+
+
+@pytest.mark.parametrize("graph", [distributions(channels=2), distributions(behind="conv2d")])
+def test_a_softmax_in_the_middle_or_with_a_layer_behind_it_does_not(graph):
+    assert float_islands(graph) == {}
+
+
+def test_a_softmax_that_something_else_reads_does_not_stay_float_with_its_sum():
+    graph = distributions()
+    graph.outputs.append("turned")
+
+    assert float_islands(graph) == {}
+
+
+def test_keeping_all_layers_but_a_weighted_sum_that_stays_float_is_refused():
+    with pytest.raises(RequestError, match="would have none to quantize"):
+        float_islands(distributions(), ["bins"])

@@ -3,6 +3,7 @@
 from intaglio.calibrate import aciq, entropy, minmax, moving_average, mse, percentile
 from intaglio.calibrate.calibrator import CALIBRATORS, Calibrator
 from intaglio.calibrate.encodings import choose_encodings, trial_encodings
+from intaglio.calibrate.float_tails import unequal_tails
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.plan import make_plan
 from intaglio.calibrate.weight_bits import low_bit_layers
@@ -23,4 +24,5 @@ __all__ = [
     "observe_ranges",
     "percentile",
     "trial_encodings",
+    "unequal_tails",
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from intaglio.calibrate.calibrator import Calibrator
-from intaglio.calibrate.float_islands import is_float_tail
+from intaglio.calibrate.float_islands import float_ends
 from intaglio.calibrate.minmax import MinMax
 from intaglio.calibrate.plan import constant_range, observed_values
 from intaglio.errors import DataError, NonFiniteError
@@ -63,13 +63,17 @@ def unclipped_values(graph: Graph, plan: Plan) -> set[str]:
 
     Where an output is clipped, all scores above the range become the same integer, and the best
     class is drawn by lot among them. The same holds for what a softmax at the end reads, and for
-    all values that share an output's grid or that its grid is derived from.
+    all values that share an output's grid or that its grid is, or may later be, derived from.
     """
-    nodes = [graph[name] for name in graph.outputs]
-    wanted = {node.inputs[0] if is_float_tail(graph, node) else node.name for node in nodes}
-    while sources := {plan.derived[name][0] for name in wanted & plan.derived.keys()} - wanted:
-        wanted |= sources
-    return wanted.union(*(group for group in plan.groups if wanted.intersection(group)))
+    ends = float_ends(graph)
+    wanted = {name for end in ends for name in graph[end].inputs} | set(graph.outputs)
+    wanted -= ends.keys()
+    while True:
+        wanted = wanted.union(*(group for group in plan.groups if wanted.intersection(group)))
+        scaled = [graph[name] for name in wanted if graph[name].op == "rescale"]
+        if (grown := wanted.union(*(node.inputs for node in scaled))) == wanted:
+            return wanted
+        wanted = grown
 
 
 def _calibrators(

@@ -24,33 +24,33 @@ def make_plan(
     *,
     keep_float: Sequence[str] = (),
     weight_bits: Mapping[str, int] | None = None,
+    float_tails: Mapping[str, str] | None = None,
 ) -> tuple[Graph, Plan]:
     """Return the graph that is quantized, and its plan.
 
-    The graph is the lowered one that was given, which is not changed, with `quantize` nodes where
-    integer layers read values of layers kept in float (float_islands.py).
+    The graph is a copy of the lowered one, with `quantize` nodes where layers in float end.
 
     Args:
         scheme: Also a simulated one, which the target does not hold.
         keep_float: Layers that stay float32, as the user's module names them.
-        weight_bits: Layer to bits of its weight (8, 4 or 2; 2 to 8 in a simulated scheme), where it
-            is not to have the scheme's.
+        weight_bits: Layer to bits of its weight, where they are not the scheme's.
+        float_tails: What stays float32 at the end, with the reason (float_tails.py).
 
     Raises:
         UnknownName: If there is no such layer.
-        RequestError: If no layer with weights is left to quantize, or one is to be float and to
-            have some bits.
-        UnsupportedByTarget: If a layer cannot have the bits asked for; names the layer.
+        RequestError: If no layer with weights is left, or one is to be float and to have bits.
+        UnsupportedByTarget: If a layer cannot have its bits; names it.
     """
     graph = graph.copy()
-    spec = QuantSpec(bits=scheme.activation_bits)
-    kept_float = _kept_float(graph, keep_float, weight_bits or {})
+    kept_float = float_islands(graph, keep_float, float_tails)
+    _refuse_bits_of_floats(kept_float, weight_bits or {})
     integer = [node for node in graph if node.name not in kept_float]
+    spec = QuantSpec(bits=scheme.activation_bits)
     layers = [node for node in integer if node.op in WEIGHTED]
-    groups = _groups(graph, integer, target)
+    groups = grid_groups(graph, integer, target)
     alone = {group[0] for group in groups if len(group) == 1}
     return graph, Plan(
-        activations={node.name: spec for node in integer},
+        activations=dict.fromkeys((node.name for node in integer), spec),
         groups=groups,
         fixed=_fixed(integer, alone, spec, target),
         derived=_derived(integer, alone),
@@ -59,18 +59,13 @@ def make_plan(
     )
 
 
-def _kept_float(
-    graph: Graph, keep_float: Sequence[str], weight_bits: Mapping[str, int]
-) -> dict[str, str]:
-    """Return the values left in float, each with why; none of them is to have bits as well."""
-    kept_float = float_islands(graph, keep_float)
+def _refuse_bits_of_floats(kept_float: Mapping[str, str], weight_bits: Mapping[str, int]) -> None:
     for name, bits in weight_bits.items():
         if name in kept_float:
             raise RequestError(
                 f"keep_float and weight_bits both name layer '{name}': it is left in float, or its"
                 f" weight has {bits} bits; take it out of one of them"
             )
-    return kept_float
 
 
 def _fixed(
@@ -85,8 +80,15 @@ def _derived(integer: list[Node], alone: set[str]) -> dict[str, tuple[str, float
     return {node.name: (node.inputs[0], node.attrs["factor"]) for node in found}
 
 
-def _groups(graph: Graph, integer: list[Node], target: Target) -> tuple[tuple[str, ...], ...]:
-    """Return the connected components of "shares a grid with", in the graph's order."""
+def grid_groups(
+    graph: Graph, integer: Sequence[Node], target: Target
+) -> tuple[tuple[str, ...], ...]:
+    """Return the connected components of "shares a grid with", in the graph's order.
+
+    Args:
+        integer: The nodes with a grid, in the graph's order; those that share one with their
+            inputs come with them.
+    """
     leader = {node.name: node.name for node in integer}
 
     def find(name: str) -> str:

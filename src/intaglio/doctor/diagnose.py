@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
-from intaglio.calibrate import choose_encodings, make_plan
+from intaglio.calibrate import choose_encodings, make_plan, unequal_tails
 from intaglio.data.preprocess import Preprocess
 from intaglio.doctor.biases import find_coarse_bias, find_overflow
 from intaglio.doctor.case import Case
@@ -57,35 +57,35 @@ def diagnose(
     preprocess: Preprocess | None = None,
     seed: int = 0,
 ) -> Diagnosis:
-    """Return what will cost accuracy when a network is quantized, the worst first.
-
-    Everything is judged for min-max ranges and nearest rounding: what `--recipe plain` does.
+    """Return what `--recipe plain` will cost in accuracy, and why, the worst first.
 
     Args:
         captured: As `capture` made it; it is not changed.
         images: Calibration images [N, C, H, W] float32, batch by batch; gone through once. None:
-            only what weights and batch norms show is looked for, its harm measured on noise.
+            only what weights and batch norms show, its harm measured on noise.
         target: The runtime, or its name.
-        scheme: As on the command line; None: the target's first. Dead and unequal rows matter only
-            with one scale a weight.
+        scheme: As on the command line; None: the target's first.
         preprocess: What was done to the images; remedies then name what to do in its place.
         seed: Of the noise.
 
     Raises:
         DataError: If `images` holds none.
         NonFiniteError: If an activation is NaN or infinite; names the layer.
-        RequestError: If the target does not hold the network or the scheme, or there is no such
-            target.
+        RequestError: If there is no such target, or it does not hold the network or the scheme.
     """
     runtime = TARGETS[target] if isinstance(target, str) else target
-    graph, plan, statistics = _planned(captured, runtime, known_scheme(scheme, runtime))
+    asked = known_scheme(scheme, runtime)
+    graph, plan, statistics = _planned(captured, runtime, asked)
     if images is None:
         case = Case(captured, graph, plan, runtime, statistics, _noise(graph, seed))
         return Diagnosis(tuple(_findings(case, preprocess)))
     evidence = observe(captured, graph, images)
     if not evidence.images.count:
         raise DataError("there are no images to look at: the data is empty")
-    encodings = choose_encodings(graph, plan, evidence.ranges(graph, plan), runtime)
+    ranges = evidence.ranges(graph, plan)
+    tails = unequal_tails(graph, plan, ranges, runtime)
+    graph, plan = make_plan(graph, runtime, asked, float_tails=tails)
+    encodings = choose_encodings(graph, plan, ranges, runtime)
     case = Case(captured, graph, plan, runtime, statistics, evidence.kept, evidence, encodings)
     return Diagnosis(tuple(_findings(case, preprocess)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -15,6 +15,7 @@ from intaglio.calibrate import (
     choose_encodings,
     make_plan,
     observe_ranges,
+    unequal_tails,
 )
 from intaglio.data.held import JUDGED_BYTES, Share, judged_within
 from intaglio.host.progress import told
@@ -57,7 +58,9 @@ def prepare_network(captured: Graph, settings: Settings, recorder: Recorder) -> 
     return Prepared(lowered.graph, lowered.graph, statistics)
 
 
-def planned(graph: Graph, settings: Settings) -> tuple[Graph, Plan]:
+def planned(
+    graph: Graph, settings: Settings, tails: Mapping[str, str] | None = None
+) -> tuple[Graph, Plan]:
     """Return the graph that is quantized, with the borders of float islands, and its plan."""
     return make_plan(
         graph,
@@ -65,6 +68,7 @@ def planned(graph: Graph, settings: Settings) -> tuple[Graph, Plan]:
         settings.scheme,
         keep_float=settings.keep_float,
         weight_bits=settings.weight_bits,
+        float_tails=tails,
     )
 
 
@@ -201,6 +205,8 @@ def calibrated(
         )
 
     ranges = recorder.step("calibrate", observed, total, changed=lambda made: None)
+    if tails := unequal_tails(graph, plan, ranges, settings.target):
+        graph, plan = planned(prepared.graph, settings, tails)
     encodings = recorder.step(
         "encode", lambda: choose_encodings(graph, plan, ranges, settings.target)
     )
