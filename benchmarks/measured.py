@@ -79,7 +79,7 @@ def measured(row: Row, seed: int, place: Place) -> dict[str, Any]:
     )
     images = torch.cat(list(row.subject.images(row.subject.calibration, row.images, seed)))
     began, began_cpu = time.perf_counter(), time.process_time()
-    state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
+    state = quantize_network(prepared, settings, images, Recorder(), device="cpu").state
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - began_cpu
     twin = build_twin(state.graph, state.encodings, settings.target)
     return {
@@ -118,8 +118,8 @@ def judged(twin: Twin, place: Place) -> dict[str, Any]:
         "n": verdict.n,
         "float_top1": round(verdict.figures["float_top1"], 2),
         "integer_top1": round(verdict.figures["top1"], 2),
-        "drop": round(verdict.drop, 2),
-        "agreement": round(100.0 * verdict.same / verdict.n, 2),
+        "drop": round(verdict.figures["float_top1"] - verdict.figures["top1"], 2),
+        "agreement": round(verdict.percent or 0.0, 2),
         "sqnr_db": round(verdict.sqnr_db, 2),
     }
 

@@ -68,7 +68,7 @@ def measured_harms(place: Place, images: Tensor, seed: int) -> Measured:
     """Return the network calibrated at 8 bits, and what fewer bits do to each layer."""
     settings = settle(Recipe(name="folded", steps=[DEAD]), None, Options(seed=seed))
     prepared = lowered(place.captured)
-    state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
+    state = quantize_network(prepared, settings, images, Recorder(), device="cpu").state
     context = Context(images, settings.target, seed)
     options = possible_bits(state.graph, state.encodings, (8, 4, 2), context.target)
     began = time.perf_counter()

@@ -41,7 +41,7 @@ def main() -> None:
         recipe, LITERT, scheme=parse_scheme("w8a8"), calibrator="mse", io="float", seed=0
     )
     images = torch.cat(list(V2.images(V2.calibration, IMAGES)))
-    state = quantize_network(prepared, settings, images, Recorder(), device="cpu")
+    state = quantize_network(prepared, settings, images, Recorder(), device="cpu").state
     graph, encodings = state.reference, state.encodings
     context = Context(images, LITERT)
     weights = layer_sensitivity(

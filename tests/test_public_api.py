@@ -18,7 +18,7 @@ import intaglio
 import intaglio.read.source
 from architectures import images
 from intaglio import errors
-from intaglio.job.compress import CHECK_IMAGES
+from intaglio.job.outcome import CHECK_IMAGES
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from intaglio.data.held import LEAST_TO_SPLIT, hold_images
+from intaglio.data.held import LEAST_TO_SPLIT, Share, hold_images, judged_within
 from intaglio.errors import DataError
 
 X = torch.arange(40.0).reshape(40, 1, 1, 1).expand(40, 3, 4, 4).contiguous()
 Y = torch.arange(40)
 
 
-def held(data, count=40, share=0.2, seed=0):
-    return hold_images(data, (3, 4, 4), count=count, judged_share=share, seed=seed)
+def held(data, count=40, share=0.2, seed=0, judging=1000):
+    return hold_images(data, (3, 4, 4), Share(count, share, judging), seed=seed)
 
 
 def numbers(images):
@@ -89,3 +89,26 @@ def test_what_is_held_is_a_copy():
     data.zero_()
 
     assert torch.equal(found.tuning, X)
+
+
+@pytest.mark.parametrize(
+    ("count", "judging", "tuning", "judged"),
+    [
+        (40, 1000, 32, 8),  # at least a fifth judges
+        (10, 1000, 10, 30),  # and whatever is not needed to tune
+        (10, 12, 10, 12),  # within the memory for it
+        (25, 1000, 25, 15),
+    ],
+)
+def test_every_image_that_is_not_tuned_on_judges_within_its_memory(count, judging, tuning, judged):
+    found = held([(X, Y)], count=count, judging=judging)
+
+    assert (len(found.tuning), len(found.judged)) == (tuning, judged)
+    assert not set(numbers(found.tuning)) & set(numbers(found.judged))
+    assert found.labels.tolist() == numbers(found.judged)
+    assert found.tuning_labels.tolist() == numbers(found.tuning)
+
+
+def test_images_that_judge_and_their_outputs_share_the_memory():
+    assert judged_within((3, 10, 10), outputs=100, judged_bytes=16_000) == 10
+    assert judged_within((3, 10, 10), outputs=10**9, judged_bytes=16_000) == 1

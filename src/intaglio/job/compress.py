@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -212,13 +213,14 @@ def _by_output(captured: Graph, outcome: Outcome) -> list[float | None] | None:
 def _lowest_db(outcome: Outcome, layers: list[LayerRow], outputs: list[str]) -> float | None:
     """Return the SQNR of the output that has the lowest.
 
-    Unless the outputs certainly name an answer, the deviation from the mean is the signal,
-    and channels of another size are judged by themselves: pooled, large ones would hide the others.
+    Where one output has channels of several sizes, the lowest of these counts: pooled, large ones
+    would hide the others.
     """
     lowest, judgement = output_sqnr_db(layers, outputs), outcome.judgement
-    if lowest is None or judgement is None or judgement.are_answers:
+    if lowest is None or judgement is None:
         return lowest
-    return min(lowest, judgement.sqnr_db)
+    found = judgement.agreement
+    return min(lowest, *(found.sqnr_db[name] for name in found.grouped), math.inf)
 
 
 def _kept_float(outcome: Outcome) -> list[KeptFloat]:

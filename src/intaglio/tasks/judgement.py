@@ -107,11 +107,6 @@ class Judgement:
         return Loss(points, math.hypot(counted, SPREAD * points))
 
     @property
-    def are_answers(self) -> bool:
-        """Whether the outputs certainly name an answer for each image, told or seen."""
-        return self.agreement.same is not None and (self.agreement.is_sure or self.is_told)
-
-    @property
     def _is_by_sqnr(self) -> bool:
         """Whether the outputs have to be near in value."""
         return self.loss is None or not (self.agreement.is_sure or self.is_told)

@@ -56,10 +56,12 @@ class SameClass:
         is_sure = self._reals.are_sure(named)
         db = self._noise.sqnr_db if is_sure else self._noise.lowest_db
         noise = {} if db is None else {self.name: db}
+        is_grouped = not is_sure and len(self._noise.groups()) > 1
+        grouped = (self.name,) if is_grouped and noise else ()
         if named < 2:
-            return Agreement(len(real), None, noise)
+            return Agreement(len(real), None, noise, grouped=grouped)
         same = (real == found).all(1)
-        return Agreement(len(real), int(same.sum()), noise, same, is_sure)
+        return Agreement(len(real), int(same.sum()), noise, same, is_sure, grouped)
 
 
 @dataclass

@@ -45,6 +45,7 @@ class Agreement:
             was not kept.
         is_sure: Whether the outputs can be nothing but what the task takes them for. Else, and
             where nobody said so either, their SQNR has to be right as well.
+        grouped: Outputs whose channels are of several sizes; their SQNR is the lowest group's.
     """
 
     n: int
@@ -52,6 +53,7 @@ class Agreement:
     sqnr_db: Mapping[str, float]
     by_image: Tensor | None = None
     is_sure: bool = True
+    grouped: tuple[str, ...] = ()
 
     @property
     def percent(self) -> float | None:

@@ -41,8 +41,13 @@ class Deviations:
     def agreement(self) -> Agreement:
         """Return the agreement over all batches; there is no `same`."""
         pairs = zip(self.names, self._outputs, strict=False)
-        found = {name: sums.lowest_db for name, sums in pairs}
-        return Agreement(self.n, None, {name: db for name, db in found.items() if db is not None})
+        noise, grouped = {}, []
+        for name, sums in pairs:
+            lowest = sums.lowest_db
+            if lowest is not None:
+                noise[name] = lowest
+                grouped += [name] if len(sums.groups()) > 1 else []
+        return Agreement(self.n, None, noise, grouped=tuple(grouped))
 
 
 @dataclass
