@@ -81,7 +81,8 @@ def test_every_zoo_network_is_one_delegate_partition_and_exact(name):
     source = captured(f"zoo.{name}").source
 
     data = images((1, 3, 64, 64), CHECK_IMAGES)
-    wishes = intaglio.Options(min_sqnr=0.0)  # random weights give outputs that hardly vary
+    # random weights give outputs that hardly vary
+    wishes = intaglio.Options(min_sqnr=0.0, max_drop=100.0)
     result = compress_graph(source, data=data, recipe="plain", options=wishes)
 
     assert_one_partition_and_exact(result)

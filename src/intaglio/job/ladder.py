@@ -230,6 +230,8 @@ def _raise_bits(work: _Search) -> None:
     own = {name: grid.spec.bits for name, grid in state.encodings.weights.items()}
     small = target.size_bytes(state.graph, own)
     large = target.size_bytes(state.graph, dict.fromkeys(own, LOW_BITS))
+    if small >= large:
+        return
     least = min(own.values())
     bits = [width for width in sorted(target.weight_bits, reverse=True) if width >= least]
     work.climb(raising(small + int(share * (large - small)), share, bits) for share in RAISED)
