@@ -2,7 +2,7 @@
 
     python docs/make_names.py
 
-Run it when a network of the zoo, a recipe, a target or a calibrator is added or changed.
+Run it when a network of the zoo, a recipe, a target, a calibrator or a task is added or changed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from intaglio.calibrate import CALIBRATORS
 from intaglio.data.preprocess import describe
 from intaglio.recipe.recipe import RECIPES
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
+from intaglio.tasks import CLASSIFY, VALUES
 from intaglio.zoo import ZOO, ZooEntry
 
 FILE = Path(__file__).resolve().parent.parent / "src" / "intaglio" / "cli" / "names.json"
@@ -29,9 +30,10 @@ def content() -> dict[str, Any]:
     return {
         "models": [described(ZOO[name]) for name in ZOO],
         "recipes": [{"name": name, "description": RECIPES[name].description} for name in RECIPES],
-        # ours alone: what packages add to this table is known where they are installed
-        "targets": sorted(target.name for target in (LITERT, LITERT_REFERENCE)),
         "calibrators": list(CALIBRATORS),
+        # ours alone: what packages add to these tables is known where they are installed
+        "targets": sorted(target.name for target in (LITERT, LITERT_REFERENCE)),
+        "tasks": sorted(task.name for task in (CLASSIFY, VALUES)),
     }
 
 

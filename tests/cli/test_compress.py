@@ -14,9 +14,13 @@ from torch import nn
 import intaglio as package
 from cli.tiny import CALIBRATION, CLASSIFIER, SHAPE, intaglio, printed_json, write_images
 from intaglio.cli.compress import preprocess_text
+from intaglio.cli.images import Images
 from intaglio.cli.request import default_place
+from intaglio.data.images import open_dataset
 from intaglio.data.preprocess import Preprocess, parse_preprocess
+from intaglio.errors import DataError
 from intaglio.host.files import RESULT_FILES
+from intaglio.tasks import CLASSIFY, VALUES
 
 
 def compressed(out: str, *more: object) -> bytes:
@@ -58,9 +62,36 @@ def test_people_are_told_where_the_files_lie(place: Path, capsys: pytest.Capture
 
     out = capsys.readouterr().out
 
-    assert "0 mismatches" in out
-    assert "out/model.tflite" in out
-    assert "out/report.html" in out
+    assert out.index("The file: out/model.tflite\n") < out.index("The report: out/report.html\n")
+    assert out.index("The report: out/report.html\n") < out.index("0 mismatches")
+
+
+@pytest.mark.parametrize("data", ["images", "images/c0"])
+def test_a_network_that_is_no_classifier_is_evaluated_on_images_alone(
+    place: Path, capsys: pytest.CaptureFixture, data: str
+) -> None:
+    model = ("tiny_networks:image_to_image", *SHAPE, *CALIBRATION, "--recipe", "plain")
+
+    assert intaglio("compress", *model, "--eval", data, "--out", "out", "--json") == 0
+
+    report = printed_json(capsys)
+    figures = [name for name in report["integer"] if name.startswith("sqnr_db.")]
+    assert len(figures) == 1
+    assert report["integer"][figures[0]] > 0
+    assert report["integer"]["n"] == {"images": 12, "images/c0": 3}[data]
+    assert report["task"] == "values"
+
+
+def test_labels_that_the_task_does_not_need_are_left_out_and_others_required(place: Path) -> None:
+    outputs = [(-1, 4)]
+
+    def of(data: str) -> Images:
+        return Images(open_dataset(data), Preprocess(), (1, 3, 32, 32))
+
+    assert all(isinstance(batch, torch.Tensor) for batch in of("images").for_task(VALUES, outputs))
+    assert all(len(batch) == 2 for batch in of("images").for_task(CLASSIFY, outputs))
+    with pytest.raises(DataError, match="images/c0: there are no labels; put the images into"):
+        of("images/c0").for_task(CLASSIFY, outputs)
 
 
 @pytest.mark.slow

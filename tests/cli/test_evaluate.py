@@ -125,10 +125,24 @@ def test_files_of_others_reach_their_accuracy(
 
 
 @pytest.mark.slow
-def test_what_is_no_classifier_is_refused(place: Path, capsys: pytest.CaptureFixture) -> None:
+def test_what_has_no_figures_alone_is_sent_to_compress(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
     arguments = ("tiny_networks:image_to_image", *CLASSIFIER[1:], *CALIBRATION, "--out", "out")
     assert intaglio("compress", *arguments) == 0
 
     assert intaglio("evaluate", "out", "--eval", "images") == 2
 
-    assert "accuracy needs a classifier with one output" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a file alone has no figures where the task is 'values'" in said
+    assert "use 'intaglio compress MODEL --eval'" in said
+
+
+def test_images_without_labels_are_refused_where_the_task_needs_them(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    Path("images/c0").rename("flat")
+
+    assert intaglio("evaluate", "result", "--eval", "flat") == 2
+
+    assert "flat: there are no labels" in capsys.readouterr().err

@@ -24,7 +24,7 @@ def test_layers_are_kept_and_the_result_is_checked_once_more(
     assert found["mismatches"] == 0
     assert found["border_values"] == 12 * 8 * 16 * 16  # the depthwise layer's; the last has none
     assert found["border_equal"] >= 0.99 * found["border_values"]
-    assert found["refused"] == ["3: asked for (--keep-float)", "7: asked for (--keep-float)"]
+    assert found["refused"] == ["3: asked for (keep_float)", "7: asked for (keep_float)"]
     report = json.loads(Path("kept/report.json").read_text(encoding="utf-8"))
     assert [entry["name"] for entry in report["kept_float"]] == ["3", "7"]
     assert report["check"]["border_values"] > 0

@@ -15,9 +15,15 @@ from intaglio.errors import UnknownName
 from intaglio.recipe.recipe import RECIPES
 from intaglio.registry import Registry
 from intaglio.runtimes import TARGETS
+from intaglio.tasks import TASKS
 from intaglio.zoo import names
 
-REAL: dict[str, Registry] = {"recipe": RECIPES, "target": TARGETS, "calibrator": CALIBRATORS}
+REAL: dict[str, Registry] = {
+    "recipe": RECIPES,
+    "target": TARGETS,
+    "calibrator": CALIBRATORS,
+    "task": TASKS,
+}
 
 
 @pytest.mark.slow

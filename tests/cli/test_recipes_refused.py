@@ -13,7 +13,7 @@ from cli.tiny import CALIBRATION, CLASSIFIER, SHAPE, intaglio
 
 RECIPES = {
     "search and steps": 'search = true\n[[steps]]\nname = "correct-bias"\n',
-    "a wish without a search": "max_drop = 0.5\n",
+    "a wish without a search": "minutes = 0.5\n",
     "structure behind numbers": (
         '[[steps]]\nname = "round-second-order"\n[[steps]]\nname = "equalize"\n'
     ),
@@ -25,7 +25,7 @@ RECIPES = {
     ("recipe", "named"),
     [
         ("search and steps", ("'search'", "'steps'")),
-        ("a wish without a search", ("'max_drop'", "'search'")),
+        ("a wish without a search", ("'minutes'", "'search'")),
         ("structure behind numbers", ("'equalize'", "'round-second-order'")),
         ("bits twice", ("'allocate-bits'", "'weight_bits'")),
     ],
@@ -61,9 +61,9 @@ def test_a_scheme_that_the_target_cannot_hold_or_recipe_not_decide_is_one_line(
 
 
 def test_a_wish_without_a_search_is_one_line(place: Path, capsys: pytest.CaptureFixture) -> None:
-    said = refused(capsys, "--recipe", "plain", "--max-drop", 0.1)
+    said = refused(capsys, "--recipe", "plain", "--minutes", 0.1)
 
-    assert "--max-drop" in said
+    assert "--minutes" in said
     assert "'plain'" in said
 
 

@@ -235,9 +235,10 @@ def test_class_indices_out_of_range(refused: Refusal) -> None:
 def test_accuracy_of_what_is_no_classifier(refused: Refusal) -> None:
     model = "tiny_networks:image_to_image"
 
-    line = refused("compress", model, *SHAPE, *CALIBRATION, "--eval", "images", "--out", "out")
+    wish = ("--eval", "images", "--task", "classify", "--out", "out")
+    line = refused("compress", model, *SHAPE, *CALIBRATION, *wish)
 
-    assert "leave --eval out" in line
+    assert "task 'classify': accuracy needs a classifier" in line
 
 
 def test_an_image_too_small_for_the_crop(refused: Refusal) -> None:

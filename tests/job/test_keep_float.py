@@ -72,7 +72,7 @@ def test_a_network_with_layers_in_float_is_exact_in_its_integers(kept, target):
     )
     assert check.mismatches == 0
     assert check.values_compared > 1000
-    assert any(why == "asked for (--keep-float)" for why in named.values())
+    assert any(why == "asked for (keep_float)" for why in named.values())
     rows = {row.name: row for row in result.report.layers}
     assert all(
         rows[name].activation_bits is rows[name].weight_bits is None
@@ -91,17 +91,17 @@ def test_the_report_names_what_was_asked_for_and_its_company():
 
     assert [(entry.name, entry.why) for entry in result.report.kept_float] == [
         (result.graph.inputs[0], "a layer in float reads it: the file takes float32"),
-        ("0.pad", "asked for (--keep-float)"),
-        ("0", "asked for (--keep-float)"),
-        ("3.spatial", "asked for (--keep-float)"),
+        ("0.pad", "asked for (keep_float)"),
+        ("0", "asked for (keep_float)"),
+        ("3.spatial", "asked for (keep_float)"),
         ("3.activation.constant", "a layer in float reads it"),
-        ("3.activation.gate", "asked for (--keep-float)"),
-        ("3.activation.product", "asked for (--keep-float)"),
-        ("3.mix", "asked for (--keep-float)"),
-        ("3.add", "asked for (--keep-float)"),
+        ("3.activation.gate", "asked for (keep_float)"),
+        ("3.activation.product", "asked for (keep_float)"),
+        ("3.mix", "asked for (keep_float)"),
+        ("3.add", "asked for (keep_float)"),
     ]
     text = str(result.report)
-    assert "Kept in float: 3.mix: asked for (--keep-float)" in text
+    assert "Kept in float: 3.mix: asked for (keep_float)" in text
     assert "behind layers in float" in text.replace("\n", " ")
 
 

@@ -148,7 +148,6 @@ def test_a_file_that_is_missing_or_a_folder_is_named(tmp_path):
     [
         ({"search": True, "steps": [{"name": "equalize"}]}, "'search' and 'steps' contradict"),
         ({"search": True, "weight_bits": {"a": 4}}, "'search' and 'weight_bits' contradict"),
-        ({"max_drop": 1.0}, "'max_drop' is for a search, but 'search' is false"),
         ({"minutes": 3.0}, "'minutes' is for a search, but 'search' is false"),
         (
             {"steps": [{"name": "correct-bias"}, {"name": "equalize"}]},
@@ -185,7 +184,7 @@ def test_an_unknown_step_or_setting_is_refused_with_what_there_is(step, said):
         refuse_contradictions(Recipe(steps=[step]))
 
 
-def test_steps_and_bits_are_written_and_read_back(tmp_path):
+def test_steps_bits_and_wishes_are_written_and_read_back(tmp_path):
     recipe = Recipe(
         name="mine",
         steps=[{"name": "fold-dead-channels"}, {"name": "round-second-order", "ridge": 0.5}],
@@ -193,6 +192,10 @@ def test_steps_and_bits_are_written_and_read_back(tmp_path):
         keep_float=["a.b"],
         judged_share=0.2,
         tuning_images=77,
+        task="values",
+        max_drop=0.0,
+        min_sqnr=0.0,
+        allow_float=False,
     )
     path = tmp_path / "mine.toml"
     path.write_text(to_toml(recipe), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 
 import pytest
@@ -19,8 +20,11 @@ RECIPE = Recipe(
     io="int8",
     seed=5,
     keep_float=["a", "b"],
+    task="values",
     max_drop=2.0,
+    min_sqnr=30.0,
     minutes=3.0,
+    allow_float=True,
 )
 OPTIONS = Options(
     calibrator="entropy",
@@ -28,8 +32,11 @@ OPTIONS = Options(
     io="float",
     seed=0,
     keep_float=("c",),
+    task="classify",
     max_drop=0.0,
+    min_sqnr=0.0,
     minutes=1.0,
+    allow_float=False,
 )
 DEFAULTS = {
     "calibrator": "minmax",
@@ -37,8 +44,11 @@ DEFAULTS = {
     "io": "float",
     "seed": 0,
     "keep_float": (),
+    "task": None,
     "max_drop": 1.0,
+    "min_sqnr": 25.0,
     "minutes": 10.0,
+    "allow_float": False,
 }
 
 
@@ -60,7 +70,7 @@ def test_the_word_of_the_recipe_counts_before_the_defaults():
     assert settled == {name: getattr(RECIPE, name) for name in WISHES} | {"keep_float": ("a", "b")}
 
 
-def test_the_word_of_the_caller_counts_before_the_recipe_even_where_it_is_zero():
+def test_the_word_of_the_caller_counts_before_the_recipe_even_where_it_is_zero_or_no():
     settled = wishes(settle(RECIPE, None, OPTIONS))
 
     assert settled == {name: getattr(OPTIONS, name) for name in WISHES}
@@ -74,8 +84,14 @@ def test_one_word_of_the_caller_leaves_the_others_to_the_recipe(name: str):
     assert settled == others | {name: getattr(OPTIONS, name)}
 
 
+def test_a_recipe_without_a_search_has_wishes_for_the_verdict():
+    settled = settle(Recipe(max_drop=0.5), None, Options(min_sqnr=40.0))
+
+    assert (settled.max_drop, settled.min_sqnr) == (0.5, 40.0)
+
+
 def test_an_empty_word_says_nothing():
-    empty = Options(scheme="", calibrator="", io="", keep_float=())
+    empty = Options(scheme="", calibrator="", io="", keep_float=(), task="")
 
     assert wishes(settle(RECIPE, None, empty)) == wishes(settle(RECIPE, None, Options()))
 
@@ -88,9 +104,13 @@ def test_an_empty_word_says_nothing():
         (RECIPE, Options(io="int4"), UnknownName, "unknown io 'int4': known: float, int8"),
         (RECIPE, Options(scheme="w9"), UnknownName, "unknown scheme 'w9'"),
         (RECIPES["plain"], Options(scheme="mixed"), RequestError, "'mixed' leaves each weight's"),
-        (RECIPES["plain"], Options(max_drop=1.0), RequestError, "--max-drop is for a search, and"),
-        (RECIPES["plain"], Options(minutes=1.0), RequestError, "recipe 'plain' does none"),
+        (RECIPES["plain"], Options(minutes=1.0), RequestError, "--minutes is for a search, and"),
+        (RECIPE, Options(task="clasify"), UnknownName, "task 'clasify': did you mean classify"),
+        (Recipe(task="value"), Options(), UnknownName, "unknown task 'value': did you mean values"),
         (RECIPE, Options(max_drop=-1.0), RequestError, "--max-drop -1.0 is out of range: from 0"),
+        (RECIPES["plain"], Options(max_drop=101.0), RequestError, "from 0 to 100"),
+        (RECIPE, Options(min_sqnr=math.inf), RequestError, "--min-sqnr inf is out of range"),
+        (RECIPES["plain"], Options(min_sqnr=math.nan), RequestError, "--min-sqnr nan is out of"),
         (RECIPE, Options(minutes=0.0), RequestError, "--minutes 0.0 is out of range: from 0.001"),
     ],
 )

@@ -147,6 +147,16 @@ def test_attempts_have_a_column_for_each_figure_that_one_of_them_has(report):
     assert titles_and_cells(replace(made, attempts=attempts[1:]))[0][3] == "SQNR"
 
 
+def test_attempts_have_their_size_beside_their_figures_where_it_is_known(report):
+    plain = Attempt("plain", 1.0, True, 24, 90.0, {"top1": 80.0}, 20.0, size_bytes=1_250_000)
+    made = replace(report, attempts=[plain, Attempt("mse", 0.0, False, 24, why="no time")])
+
+    titles, rows = titles_and_cells(made)
+
+    assert titles[3:6] == ("top-1", "size", "SQNR")
+    assert [row[4] for row in rows] == ["1.25 MB", "–"]
+
+
 def titles_and_cells(report: Report) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     section = attempts_section(report)
     assert section is not None

@@ -8,10 +8,12 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 
 from intaglio.report import render_html, weight_ranges
+from intaglio.report.section import State
 
 EXTERNAL = {"src", "href", "action", "data", "poster", "srcset", "formaction", "background"}
 
@@ -95,6 +97,16 @@ def test_the_same_report_gives_the_same_page(page, report, compressed):
     again = render_html(report, weight_ranges(compressed.graph), ["tench", "goldfish"])
 
     assert again == page
+
+
+def test_every_state_of_a_claim_has_its_colour(page):
+    (style,) = [text for tag, text in Reader(page).bodies if tag == "style"]
+
+    for state in get_args(State):
+        assert f".verdict.{state} {{" in style
+        assert f".verdict p.{state} strong {{" in style
+    assert '<div class="verdict good" id="verdict">' in page
+    assert "<strong>Accuracy: green:</strong> 0.91 points lost" in page
 
 
 def test_class_names_are_counted_and_begun(page):

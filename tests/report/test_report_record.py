@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intaglio.errors import IntaglioError, RequestError
-from intaglio.report import FloatSide, IntegerSide, LayerRow, Report, StepRow
+from intaglio.report import DataSource, FloatSide, IntegerSide, LayerRow, Report, StepRow, Verdict
 from intaglio.report.figures import PLAIN
+from intaglio.report.parts import Attempt
 from mutants import mutants
 
 
@@ -98,13 +99,42 @@ def test_a_layer_without_noise_is_null_and_one_not_measured_has_no_key(report):
     assert [layer.sqnr_db for layer in found] == [math.inf, None, 31.24]
 
 
-def test_an_output_without_noise_is_null(report):
-    integer = IntegerSide(5, logits_sqnr_db=math.inf)
+def test_an_output_without_noise_is_null_by_itself_and_in_the_list_of_all(report):
+    integer = IntegerSide(5, logits_sqnr_db=math.inf, sqnr_db=[math.inf, 31.236])
 
     plain = strict(replace(report, integer=integer).to_json())
 
     assert plain["integer"]["logits_sqnr_db"] is None
+    assert plain["integer"]["sqnr_db"] == [None, 31.24]
+    integer = replace(integer, sqnr_db=[math.inf, 31.24])
     assert Report.from_dict(plain).integer == integer
+
+
+def test_a_verdict_and_what_images_were_for_are_written_and_read_back(report):
+    told = replace(
+        report,
+        verdict=Verdict("equal", "amber", "1.2 points lost on 90 images, wished at most 1"),
+        data=DataSource("calib.csv", 100, 0, judged=90, left_out=1200),
+        attempts=[Attempt("plain", 1.0, True, 90, size_bytes=4000)],
+    )
+
+    plain = strict(told.to_json())
+
+    assert plain["verdict"] == {
+        "bits": "equal",
+        "accuracy": "amber",
+        "why": "1.2 points lost on 90 images, wished at most 1",
+    }
+    again = Report.from_dict(plain, report.wording)
+    assert again.verdict == told.verdict
+    assert (again.data, again.attempts) == (told.data, told.attempts)
+
+
+def test_a_verdict_in_other_words_is_refused(report):
+    plain = report.to_dict() | {"verdict": {"bits": "equal", "accuracy": "blue", "why": ""}}
+
+    with pytest.raises(RequestError, match=r"verdict\.accuracy: .*got 'blue'"):
+        Report.from_dict(plain)
 
 
 def test_float_layers_say_null_bits(report):

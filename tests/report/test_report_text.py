@@ -8,7 +8,17 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from intaglio.report import CheckResult, IntegerSide, KeptFloat, print_report, summary_lines
+from intaglio.report import (
+    CheckResult,
+    DataSource,
+    IntegerSide,
+    KeptFloat,
+    Verdict,
+    print_report,
+    summary_lines,
+)
+from intaglio.report.parts import Attempt
+from intaglio.report.sections import attempts_section
 
 
 def test_the_summary_names_accuracy_with_n_size_and_check(report):
@@ -47,9 +57,11 @@ def test_the_worst_layer_comes_first_and_exact_ones_do_not_come(report):
 def test_mismatches_and_refusals_are_said(report):
     check = CheckResult(8, 1000, 3, "runtime", refused=["head (softmax): not matched"])
 
-    lines = summary_lines(replace(report, check=check))
+    lines = summary_lines(
+        replace(report, check=check, verdict=replace(report.verdict, bits="different"))
+    )
 
-    assert "Check: 3 mismatches in 1,000 values of 8 images (runtime)." in lines
+    assert "Bits: different: 3 mismatches in 1,000 values of 8 images (runtime)." in lines
     assert "Not compared: head (softmax): not matched" in lines
 
 
@@ -58,6 +70,58 @@ def test_a_check_that_was_not_run_is_not_a_success(report):
         text = "\n".join(summary_lines(replace(report, check=check)))
         assert "0 mismatches" not in text
         assert "compared" in text
+
+
+def test_the_verdict_comes_last_in_words(report):
+    bits = f"Bits: equal: 0 mismatches in 123,456 values of 64 images ({report.check.runtime}):"
+    why = "0.91 points lost on 1,150 images, wished at most 1"
+
+    lines = summary_lines(report)
+
+    assert lines[-2:] == [
+        f"{bits} file and twin agree in every bit.",
+        f"Accuracy: green: {why}.",
+    ]
+    assert str(report).splitlines()[-1] == f"Accuracy: green: {why}."
+
+
+def test_an_accuracy_that_was_not_measured_says_how_to_measure_it(report):
+    for why in ("", "nothing was evaluated"):
+        told = replace(report, verdict=Verdict("not promised", "not measured", why))
+        assert summary_lines(told)[-2:] == [
+            "Bits: not promised: The file computes in float, where no bits are promised.",
+            "Accuracy: not measured: nothing was evaluated: give --eval (evaluate= in Python).",
+        ]
+
+
+def test_a_report_from_before_there_were_verdicts_ends_with_its_check(report):
+    lines = summary_lines(replace(report, verdict=None))
+
+    assert lines[-1].startswith("Check: 0 mismatches in 123,456 values")
+    assert not any("Accuracy: " in line for line in lines)
+
+
+def test_images_that_judged_or_were_left_out_are_told(report):
+    data = DataSource("calib.csv", 1000, 0, judged=800, left_out=1200)
+    told = replace(report, data=data, attempts=[Attempt("plain", 1.0, True, 800)])
+
+    lines = summary_lines(told)
+
+    assert (
+        "Calibration: calib.csv, 1,000 images, seed 0, 800 of them to judge on, 1,200 more left out"
+        " for memory" in lines
+    )
+    search = attempts_section(told)
+    assert search is not None
+    assert search.title == "Search, judged on 800 of 2,000 images that nothing was tuned on"
+
+
+def test_of_several_outputs_the_lowest_is_told(report):
+    outputs = replace(report.integer, logits_sqnr_db=28.0, sqnr_db=[31.2, 28.0])
+
+    lines = summary_lines(replace(report, integer=outputs))
+
+    assert "Output SQNR (lowest of 2): integer 28.0 dB" in lines
 
 
 def test_no_data_is_said(report):

@@ -20,6 +20,7 @@ from intaglio.report.parts import Ailment, Attempt, ReportData
 from intaglio.report.section import (
     Cell,
     Claim,
+    Claims,
     Column,
     Facts,
     Remark,
@@ -82,7 +83,7 @@ def test_a_table_that_is_appended_is_printed_with_its_title_and_its_rows(report:
 def test_a_table_that_is_appended_is_told_in_plain_lines(report: Report) -> None:
     lines = plain_lines([*sections(report), CLASSES])
 
-    assert lines[-3:] == [
+    assert lines[-5:-2] == [
         f"Classes <i>one by one</i>: {READABLE}: right & counted 9 of 10",
         "Classes <i>one by one</i>: dog: right & counted 10 of 10",
         "Classes <i>one by one</i>: eel: right & counted –",
@@ -120,7 +121,7 @@ def test_sections_of_a_task_are_shown_with_the_report(report: Report) -> None:
 def test_every_kind_of_section_escapes_what_it_shows() -> None:
     shown = [
         Section("facts", NASTY, Facts(((NASTY, NASTY),)), told=NASTY, hint=NASTY),
-        Section("claim", NASTY + "1", Claim("differs", NASTY)),
+        Section("claim", NASTY + "1", Claims((Claim("bad", NASTY, NASTY),))),
         Section("notes", NASTY + "2", Remarks((Remark(NASTY, NASTY, NASTY), Remark(NASTY)))),
         Section(
             "table",
@@ -175,6 +176,40 @@ def test_of_a_long_table_the_terminal_shows_the_worst_and_last() -> None:
     assert [line for line in lines if line.startswith("name")] == ["name", "name3", "name1"]
     assert lines.index("After") < lines.index("The worst")
     assert all(f"name{n}" in page for n in range(5))
+
+
+CLAIMS = Section(
+    "claims", "Verdict", Claims((Claim("good", "One", "is."), Claim("absent", "Two", "is not.")))
+)
+
+
+def test_claims_come_last_on_the_terminal_and_in_lines_and_first_on_the_page() -> None:
+    first = Section("first", "Opening", Facts((("label", "text"),)))
+    table = Table(
+        (Column("n", "n"),), (TableRow((Cell("a row"),)),), worst=Worst("Worst", (0,), ("n",))
+    )
+    shown = [CLAIMS, first, Section("rows", "Rows", table)]
+    long = "a/" * 100 + "[red]\x1b"
+    file = io.StringIO()
+    print_sections(shown, Console(file=file, width=40, color_system=None), closing=[long])
+
+    lines, page = file.getvalue().splitlines(), page_of(shown)
+
+    assert lines[0].startswith("label")
+    assert lines[-3:] == ["a/" * 100 + "[red]?", "One: is.", "Two: is not."]
+    assert any("a row" in line for line in lines[:-3])
+    assert plain_lines(shown)[-2:] == ["One: is.", "Two: is not."]
+    assert (
+        page.index("</header>") < page.index("<strong>One:</strong> is.") < page.index("<dt>label")
+    )
+
+
+def test_claims_are_coloured_by_the_worst_of_them() -> None:
+    states = ["good", "absent", "unsure", "bad"]
+    for place, state in enumerate(states):
+        claims = Claims(tuple(Claim(one, "x", "y.") for one in states[: place + 1]))  # type: ignore[arg-type]
+        assert claims.worst == state
+    assert '<div class="verdict absent" id="claims">' in page_of([CLAIMS])
 
 
 def test_a_row_with_too_few_cells_is_refused() -> None:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from intaglio.errors import DataError, NonFiniteError, RequestError
 from intaglio.tasks import CLASSIFY, Compared, compare, evaluate
-from intaglio.tasks.classify import Accuracy, without_background
+from intaglio.tasks.accuracy import Accuracy
+from intaglio.tasks.classify import without_background
+from intaglio.tasks.task import Agreement, task_for
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -90,14 +92,20 @@ def test_agreement_is_the_share_of_images_with_the_same_best_class():
         [(numbers[:3], labels[:3]), (numbers[3:], labels[3:])],
     )
 
-    assert (found.agreement.n, found.agreement.same, found.agreement.percent) == (4, 3, 75.0)
+    assert (
+        found.judgement.agreement.n,
+        found.judgement.agreement.same,
+        found.judgement.agreement.percent,
+    ) == (4, 3, 75.0)
     assert (found.float_figures["top1"], found.figures["top1"]) == (50.0, 25.0)
 
 
 def test_agreement_does_not_look_at_labels():
-    found = side_by_side(scores_are_the_images, scores_are_the_images, labelled([3, 4, 5]))
+    varied = [(torch.eye(10)[[3, 4, 5]], torch.tensor([0, 1, 2]))]
 
-    assert found.agreement.percent == 100.0
+    found = side_by_side(scores_are_the_images, scores_are_the_images, varied)
+
+    assert found.judgement.agreement.percent == 100.0
     assert found.float_figures["top1"] == 0.0
 
 
@@ -113,7 +121,7 @@ def test_each_batch_is_taken_once_and_told():
     found = side_by_side(scores_are_the_images, scores_are_the_images, batches, seen=told.append)
 
     assert told == [3, 1, 2]
-    assert found.agreement.n == 6
+    assert found.judgement.agreement.n == 6
 
 
 def test_no_gradients_are_kept():
@@ -172,17 +180,79 @@ def test_images_without_labels_are_refused():
         evaluate(scores_are_the_images, [descending(4)])
 
 
-def test_noise_is_that_of_the_scores_with_their_mean():
-    real, found = torch.full((2, 4), 3.0), torch.full((2, 4), 3.3)
-
-    beside = CLASSIFY.beside(["scores"])
-    beside.add([real], [found])
-
-    assert beside.agreement().sqnr_db == pytest.approx({"scores": 20.0})  # 3.0 to 0.3
-
-
 def test_points_lost_are_counted_not_subtracted_from_percents():
-    assert Accuracy(7, right1=2).lost(Accuracy(7, right1=3)) == 100.0 * 1 / 7
+    found = counted(labelled([0, 0, 1, 1, 1, 1, 1])), counted(labelled([0, 0, 0, 1, 1, 1, 1]))
+
+    assert found[0].lost(found[1]) == 100.0 * 1 / 7
+
+
+ONE = torch.tensor([[2.0], [-1.0], [0.5], [-3.0]])
+
+
+@pytest.mark.parametrize("scores", [ONE, ONE.sigmoid()])
+@pytest.mark.parametrize("kind", [torch.int64, torch.float32])
+def test_one_score_is_a_side_of_the_threshold_of_logits_or_of_probabilities(scores, kind):
+    labels = torch.tensor([1, 0, 0, 0]).to(kind).reshape(4, 1)
+
+    assert task_for([(-1, 1)], labels) is CLASSIFY
+    assert evaluate(lambda images: scores, CLASSIFY.batches((ONE, labels), (1,))) == {
+        "top1": 75.0,
+        "n": 4,
+    }
+
+
+def test_of_one_score_other_labels_than_0_and_1_are_refused():
+    with pytest.raises(DataError, match=r"class index 2 is out of range: .* 2 classes"):
+        evaluate(lambda images: ONE, [(ONE, torch.tensor([0, 1, 2, 0]))])
+
+
+def agreement(real: Tensor, found: Tensor) -> Agreement:
+    beside = CLASSIFY.beside(["scores"], is_told=False)
+    for one, other in zip(real.split(3), found.split(3), strict=True):
+        beside.add([one], [other])
+    return beside.agreement()
+
+
+def test_one_score_agrees_where_it_is_on_the_same_side_of_the_float_networks_threshold():
+    assert agreement(ONE, -ONE).same == 0
+    assert agreement(ONE, ONE + 0.9).same == 4
+    assert agreement(ONE.sigmoid(), torch.full((4, 1), 0.4)).same == 2
+
+
+def test_agreement_with_a_network_that_gives_one_answer_counts_for_nothing():
+    assert agreement(ONE.abs(), ONE.abs()).same is None
+    corners = torch.rand(30, 4) + torch.tensor([0.0, 0.0, 9.0, 0.0])  # a box is no class
+    assert agreement(corners, corners).same is None
+
+
+def test_labels_that_each_stand_for_themselves_must_all_be_the_same():
+    real = torch.tensor([[0.9, 0.8, 0.1], [0.9, 0.2, 0.7], [0.1, 0.2, 0.1]])
+    found = torch.tensor([[0.9, 0.4, 0.1], [0.8, 0.3, 0.6], [0.1, 0.2, 0.1]])
+
+    assert agreement(real, found).by_image.tolist() == [False, True, True]
+    assert not agreement(real, found).is_sure
+
+
+@pytest.mark.parametrize(
+    ("real", "is_sure"),
+    [
+        (torch.eye(4), True),  # a softmax
+        (4.0 * torch.eye(4) - 2.0, False),  # four numbers may as well be a box
+        (torch.eye(10) - 0.5, True),
+        (torch.eye(10)[[0, 0, 0, 0, 0, 0, 0, 0, 0, 1]] - 0.5, False),
+        (ONE, False),
+    ],
+)
+def test_scores_that_nobody_calls_classes_are_surely_some_only_where_they_look_like_it(
+    real, is_sure
+):
+    assert agreement(real, real).is_sure == is_sure
+
+
+def test_chance_is_the_most_frequent_label_and_its_standard_error():
+    found = counted(labelled([3, 3, 3, 1]))
+
+    assert found.chance() == pytest.approx(75.0 + 100.0 * (0.75 * 0.25 / 4) ** 0.5)
 
 
 def test_the_loss_is_the_cross_entropy():

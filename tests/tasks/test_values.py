@@ -17,7 +17,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
 
 
 def sqnr(real: Tensor, found: Tensor, pieces: int = 5) -> float | None:
-    beside = VALUES.beside(["out"])
+    beside = VALUES.beside(["out"], is_told=False)
     for one, other in zip(real.split(pieces), found.split(pieces), strict=True):
         beside.add([one], [other])
     return beside.agreement().sqnr_db.get("out")
@@ -72,10 +72,11 @@ def test_each_output_has_its_own_figure_and_no_images_are_said_to_agree():
         names=["boxes", "scores"],
     )
 
-    assert list(found.figures) == ["sqnr_db.boxes", "sqnr_db.scores"]
-    assert found.figures["sqnr_db.scores"] == math.inf
-    assert found.float_figures == {}
-    assert (found.agreement.n, found.agreement.same, found.agreement.percent) == (6, None, None)
+    agreement = found.judgement.agreement
+    assert list(agreement.sqnr_db) == ["boxes", "scores"]
+    assert agreement.sqnr_db["scores"] == math.inf
+    assert (found.float_figures, found.figures) == ({}, {})
+    assert (agreement.n, agreement.same, agreement.percent) == (6, None, None)
 
 
 def test_with_targets_both_networks_have_an_error():

@@ -1,11 +1,10 @@
 """Which values stay float32 in an integer network: float islands, and what belongs to them.
 
-A layer is kept in float by the user's word (`--keep-float`), or, at the network's very end, because
-it is a softmax, the fixed weighted sum of one (DFL), or a concatenation of unequal parts
-(float_tails.py). With it go the values that mean
-nothing without it: constants that it alone reads, the network's input, and what only moves values
-from one such layer to the next. Each integer region around is then exact given the runtime's own
-integers at its borders.
+A layer is kept in float by the word of the user, or of a search (`keep_float`), or, at the
+network's very end, because it is a softmax, the fixed weighted sum of one (DFL), or a concatenation
+of unequal parts (float_tails.py). With it go the values that mean nothing without it: constants
+that it alone reads, the network's input, and what only moves values from one such layer to the
+next. Each integer region around is then exact given the runtime's own integers at its borders.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.ops.traits import ELEMENTWISE, GIVEN, MOVING, WEIGHTED
 from intaglio.passes.insert_quantize import insert_quantize, separate_constants
 
-ASKED = "asked for (--keep-float)"
+ASKED = "asked for (keep_float)"
+CHOSEN = "among the worst layers of a search that may leave some in float (allow_float)"
 TAIL = "softmax at the network's end: it is cheap, and its integer form is coarse"
 SUM = "weighted sum of a softmax, from which only outputs are computed"
 BETWEEN = "it only moves values from layers in float to others"

@@ -20,13 +20,13 @@ from intaglio.cli.request import (
     known_device,
     settled_choices,
 )
-from intaglio.cli.screen import print_line, screen
+from intaglio.cli.screen import screen
 from intaglio.cli.source import open_source
 from intaglio.data.dataset import Dataset
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
 from intaglio.data.preprocess import Preprocess, describe
-from intaglio.errors import IntaglioError
+from intaglio.errors import IntaglioError, one_line
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.memory import peak_mb
 from intaglio.host.progress import Progress
@@ -37,7 +37,7 @@ from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.settings import WISHES, Settings
 from intaglio.report import StepRow, print_report
-from intaglio.tasks.task import labelled_task_for, output_shapes
+from intaglio.tasks.task import output_shapes, task_for
 
 
 def run(request: CompressRequest) -> None:
@@ -62,6 +62,7 @@ def _wishes(request: CompressRequest) -> Options:
     """Return what is asked for in place of the recipe's words."""
     said = {name: getattr(request, name) for name in WISHES}
     said["keep_float"] = tuple(request.keep_float or ())
+    said["allow_float"] = request.allow_float or None  # a flag left out says nothing
     return Options(**said, device=known_device(request.device))
 
 
@@ -118,7 +119,7 @@ def _opened(
         settled=settled,
         calibration=calibration,
         labels=tuple(class_names(calibration.path) or ()),
-        evaluation=open_dataset(evaluation, need_labels=True) if evaluation else None,
+        evaluation=open_dataset(evaluation) if evaluation else None,
     )
 
 
@@ -142,9 +143,10 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
         evaluation = job.images(job.evaluation, network)
         evaluation.try_first()
     graph, step = _captured(network, progress)
-    if evaluation is not None:
+    judged = None
+    if evaluation is not None:  # what is wrong with the labels is told before the work
         outputs = output_shapes(graph)
-        labelled_task_for(outputs).labels(evaluation.dataset, outputs)  # refused before the work
+        judged = evaluation.for_task(task_for(outputs, name=settled.task), outputs)
     provenance = Provenance(
         model=network.name,
         data=str(job.calibration.path),
@@ -157,7 +159,7 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
         graph,
         data=calibration.batches(),
         target=settled.target.name,
-        evaluate=None if evaluation is None else evaluation.labelled(),
+        evaluate=judged,
         recipe=settled.recipe,
         options=replace(job.wishes, provenance=provenance, progress=progress),
         steps=(step,),
@@ -201,6 +203,6 @@ def _show(result: Result, place: Path, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(result.report.to_json())
         return
-    print_report(result.report, screen())
-    print_line(f"The file: {place / result.target.file_name}")
-    print_line(f"The report: {place / 'report.html'}")
+    files = {"file": result.target.file_name, "report": "report.html"}
+    written = [one_line(f"The {what}: {place / name}") for what, name in files.items()]
+    print_report(result.report, screen(), closing=written)

@@ -10,10 +10,10 @@ from torch import Tensor
 from intaglio.cli.images import Images
 from intaglio.cli.options import EvaluateRequest
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.saved import open_saved
+from intaglio.cli.saved import SavedFile, open_saved
 from intaglio.cli.screen import print_json, print_line
 from intaglio.cli.source import parse_input_shape
-from intaglio.data.images import open_dataset
+from intaglio.data.images import open_dataset, require_labels
 from intaglio.errors import RequestError
 from intaglio.host.progress import told
 from intaglio.ir.graph import BATCH
@@ -21,7 +21,7 @@ from intaglio.report.words import figure_text
 from intaglio.targets.runtime import Runner
 from intaglio.tasks.classify import without_background
 from intaglio.tasks.evaluate import evaluate
-from intaglio.tasks.task import Task, labelled_task_for
+from intaglio.tasks.task import Shapes, Task, task_for
 
 
 def run(request: EvaluateRequest) -> None:
@@ -31,7 +31,7 @@ def run(request: EvaluateRequest) -> None:
         RequestError: If the file or the images cannot be used, or do not go together.
     """
     saved = open_saved(request.file, request.target)
-    dataset = open_dataset(request.evaluation, need_labels=True)
+    dataset = open_dataset(request.evaluation)
     with saved.target.open(saved.files, where=str(saved.path)) as network:
         if parse_input_shape(request.input_shape) not in (None, network.input_shape):
             raise RequestError(
@@ -41,13 +41,30 @@ def run(request: EvaluateRequest) -> None:
         prepared = saved.preprocess(request.preprocess)
         images = Images(dataset, prepared, network.input_shape, request.skip_bad_images)
         outputs = _shapes(network)
-        task = labelled_task_for(outputs)
+        task = _task(saved, outputs)
         found = _figures(network, outputs, task, images, as_json=request.as_json)
     content: dict[str, Any] = {name: _rounded(task, name, found[name]) for name in found}
     content["runtime"] = saved.target.runtime
     if images.skipped:
         content["skipped"] = len(images.skipped)
     _show(content, str(saved.path), task, as_json=request.as_json)
+
+
+def _task(saved: SavedFile, outputs: Shapes) -> Task:
+    """Return the task of a file: the one that its report states, else the first that fits.
+
+    Raises:
+        RequestError: If it has no figures of one network alone.
+    """
+    stated = saved.result.report.task if saved.result else None
+    task = task_for(outputs, name=stated)
+    if not task.needs_labels:
+        raise RequestError(
+            f"{saved.path}: a file alone has no figures where the task is '{task.name}', which"
+            " compares outputs with the float network's: use 'intaglio compress MODEL --eval',"
+            " which has both"
+        )
+    return task
 
 
 def _shapes(network: Runner) -> list[tuple[int, ...]]:
@@ -70,7 +87,7 @@ def _figures(
     *,
     as_json: bool,
 ) -> dict[str, float]:
-    labels = task.labels(images.dataset, outputs)
+    labels = task.labels(require_labels(images.dataset), outputs)
     seen = without_background(_reshaped(network, outputs), outputs, labels)
     with shown_progress(as_json=as_json) as progress:
         progress.begin("evaluate", len(images))

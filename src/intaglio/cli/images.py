@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
 from intaglio.data.batches import BATCH_SIZE
 from intaglio.data.dataset import Dataset
-from intaglio.data.images import Batch, batches
+from intaglio.data.images import Batch, batches, require_labels
 from intaglio.data.preprocess import Preprocess
 from intaglio.errors import DataError
+from intaglio.tasks.task import Shapes, Task
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,22 @@ class Images:
             self.dataset, self.preprocess, self.input_shape, batch_size=1, skip_bad=self.skip_bad
         ) as stream:
             next(stream, None)
+
+    def for_task(self, task: Task, outputs: Shapes) -> Iterator[Any]:
+        """Return what a task evaluates on, a batch at a time: labels too, where it needs them.
+
+        Labels that it does not need are left out: those of a data set are class indices.
+
+        Args:
+            outputs: Shapes of the network's outputs.
+
+        Raises:
+            DataError: If labels are missing, or one is none of the network's.
+        """
+        if not task.needs_labels:
+            return self.alone()
+        task.labels(require_labels(self.dataset), outputs)
+        return self.labelled()
 
     def alone(self) -> Iterator[Tensor]:
         """Yield the images, [N, C, H, W] float32 a batch."""

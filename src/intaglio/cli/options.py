@@ -97,7 +97,8 @@ OptionalEvaluation = Annotated[
     typer.Option(
         "--eval",
         metavar="DIR|CSV|PARQUET",
-        help="Labelled images; read once, at the end. They decide nothing.",
+        help="Images to measure on, labelled where the task needs it; read once, at the end. They"
+        " decide nothing.",
     ),
 ]
 RecipeName = Annotated[
@@ -138,12 +139,35 @@ KeepFloat = Annotated[
 MaxDrop = Annotated[
     float | None,
     typer.Option(
-        "--max-drop", metavar="POINTS", help="Accuracy that a search may lose; 1.0 if left out."
+        "--max-drop", metavar="POINTS", help="Accuracy that may be lost; 1.0 if left out."
+    ),
+]
+MinSqnr = Annotated[
+    float | None,
+    typer.Option(
+        "--min-sqnr",
+        metavar="DECIBELS",
+        help="SQNR that outputs without a metric of their own must have; 25 if left out.",
     ),
 ]
 Minutes = Annotated[
     float | None,
     typer.Option("--minutes", metavar="M", help="What a search may take; 10 if left out."),
+]
+AllowFloat = Annotated[
+    bool,
+    typer.Option(
+        "--allow-float",
+        help="Layers without an integer form, and the worst ones in a search, may stay float32.",
+    ),
+]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="What the network is for, where it does not say: classify or values.",
+    ),
 ]
 Device = Annotated[
     str,
@@ -207,7 +231,10 @@ class CompressRequest:
     input_shape: InputShape = None
     limit: Limit = None
     keep_float: KeepFloat = None
+    allow_float: AllowFloat = False
+    task: TaskName = None
     max_drop: MaxDrop = None
+    min_sqnr: MinSqnr = None
     minutes: Minutes = None
     io: FileForm = None
     skip_bad_images: SkipBadImages = False

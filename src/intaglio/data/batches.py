@@ -115,9 +115,18 @@ def _class_indices(labels: object, number: int) -> Tensor:
         found = torch.as_tensor(labels).cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"the labels of batch {number} are no class indices: {error}") from error
-    if found.dtype not in INTEGERS:
+    if found.dtype not in INTEGERS and not are_decisions(found):
         raise DataError(f"the labels of batch {number} are {found.dtype}: give class indices")
     return found.reshape(-1).to(torch.int64)
+
+
+def are_decisions(labels: Tensor) -> bool:
+    """Whether labels are the numbers 0 and 1, whatever their type: what losses of one logit take.
+
+    Those of one image at least, and nothing but one for each.
+    """
+    is_flat = labels.numel() == len(labels) if labels.ndim else False
+    return is_flat and bool(((labels == 0) | (labels == 1)).all())
 
 
 @dataclass

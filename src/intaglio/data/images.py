@@ -29,6 +29,7 @@ __all__ = [
     "check_labels",
     "draw",
     "open_dataset",
+    "require_labels",
 ]
 
 
@@ -46,7 +47,13 @@ def open_dataset(path: str | Path, *, need_labels: bool = False) -> Dataset:
     refuse_if_forbidden(str(path))
     path = Path(path)
     dataset = _open(path)
-    if need_labels and not dataset.labelled:
+    return require_labels(dataset) if need_labels else dataset
+
+
+def require_labels(dataset: Dataset) -> Dataset:
+    """Return the data set; raise DataError where it has no class indices."""
+    if not dataset.labelled:
+        path = dataset.path
         raise DataError(f"{path}: there are no labels; {_label_remedy(path)}")
     return dataset
 

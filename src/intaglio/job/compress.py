@@ -10,25 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from intaglio.calibrate.float_islands import is_float_tail
-from intaglio.data.batches import Data, FirstImages, image_batches
+from intaglio.calibrate.float_islands import ASKED, CHOSEN, is_float_tail, layers_called
+from intaglio.data.batches import Data
 from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
+from intaglio.job.fixed import run_held, run_stream
 from intaglio.job.ladder import search
 from intaglio.job.outcome import (
-    CHECK_IMAGES,
     Outcome,
     evaluated,
     first_report,
-    outcome_of,
+    listed_sqnr_db,
     task_of,
     used_recipe,
 )
-from intaglio.job.quantize import calibrated, prepare_network, quantize_network
+from intaglio.job.quantize import prepare_network, share_of
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
+from intaglio.job.verdict import missed_wish, verdict_of, wish_of
 from intaglio.methods.steps.state import Prepared, Quantized
 from intaglio.methods.steps.steps import is_altered
 from intaglio.read.reader import Source
@@ -42,6 +43,7 @@ from intaglio.report.parts import LayerRow
 from intaglio.report.record import IntegerSide, KeptFloat, Report, StepRow
 from intaglio.run.twin import Twin, build_twin
 from intaglio.targets.runtime import About, require_match
+from intaglio.tasks import Judgement, output_shapes
 
 
 def compress(
@@ -159,36 +161,79 @@ def _may_hold(data: Data | None) -> set[str]:
 
 
 def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
-    task = task_of(captured, evaluate)
+    task, is_told = task_of(captured, evaluate, run.settings.task)
+    if is_told:
+        run = replace(run, settings=replace(run.settings, task=task.name))
     prepared = prepare_network(captured, run.settings, run.recorder)
-    outcome = _quantized(prepared, run)
+    outcome = _quantized(captured, prepared, run)
     state, settings, recorder = outcome.state, outcome.settings, run.recorder
     graph, encodings = state.graph, state.encodings
     twin = recorder.step("build the twin", lambda: build_twin(graph, encodings, settings.target))
     files = recorder.step("write", lambda: _written(state, settings, run.options))
-    counts = recorder.step("check", lambda: settings.target.check(files, twin, outcome.checked))
+    checked = outcome.seen.checked
+    counts = recorder.step("check", lambda: settings.target.check(files, twin, checked))
     require_match(counts, settings.target.runtime)
     layers = recorder.step("measure layers", lambda: _measured(prepared, outcome, twin))
     report = replace(
         first_report(captured, outcome, counts, run.options),
         integer=IntegerSide(
             size_bytes=sum(map(len, files.values())),
-            logits_sqnr_db=output_sqnr_db(layers, _scores(graph)),
+            logits_sqnr_db=_lowest_db(outcome, layers, _scores(graph)),
+            sqnr_db=_by_output(captured, outcome),
         ),
         layers=layers,
-        kept_float=[KeptFloat(name, why) for name, why in state.plan.kept_float.items()],
+        kept_float=_kept_float(outcome),
     )
     report = _examined(report, captured, outcome, run)
+    found = None
     if evaluate is not None:
-        report = evaluated(report, captured, twin, task, recorder=recorder, evaluate=evaluate)
+        report, found = evaluated(
+            report, captured, twin, task, recorder=recorder, evaluate=evaluate
+        )
+    report = _judged(report, outcome, found)
     report = replace(report, steps=recorder.steps, wording=task.wording)
     recipe = used_recipe(settings, run.options.provenance)
     return Result(graph, encodings, settings.target, report, files, recipe, settings.io)
 
 
+def _judged(report: Report, outcome: Outcome, found: Judgement | None) -> Report:
+    """Return the report with its verdict, and a warning where that is no good news."""
+    verdict = verdict_of(report.check, wish_of(outcome.settings), outcome.judgement, found)
+    is_told = bool(outcome.attempts) and found is None  # by the search itself
+    told = [] if is_told else missed_wish(verdict, report.doctor or [], outcome.settings)
+    return replace(report, verdict=verdict, warnings=[*report.warnings, *told])
+
+
+def _by_output(captured: Graph, outcome: Outcome) -> list[float | None] | None:
+    judgement = outcome.judgement
+    return None if judgement is None else listed_sqnr_db(captured, judgement)
+
+
+def _lowest_db(outcome: Outcome, layers: list[LayerRow], outputs: list[str]) -> float | None:
+    """Return the SQNR of the output that has the lowest.
+
+    Unless the outputs certainly name an answer, the deviation from the mean is the signal,
+    and channels of another size are judged by themselves: pooled, large ones would hide the others.
+    """
+    lowest, judgement = output_sqnr_db(layers, outputs), outcome.judgement
+    if lowest is None or judgement is None or judgement.are_answers:
+        return lowest
+    return min(lowest, judgement.sqnr_db)
+
+
+def _kept_float(outcome: Outcome) -> list[KeptFloat]:
+    """Return what stayed in float, each with the true reason."""
+    graph, kept = outcome.state.graph, outcome.state.plan.kept_float
+    chosen = {node.name for name in outcome.in_float for node in layers_called(graph, name)}
+    return [
+        KeptFloat(name, CHOSEN if name in chosen and why == ASKED else why)
+        for name, why in kept.items()
+    ]
+
+
 def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> Report:
     """Return the report with what the doctor finds on the images that were checked."""
-    images = torch.cat(list(outcome.checked))
+    images = torch.cat(list(outcome.seen.checked))
     found = run.recorder.step(
         "diagnose",
         lambda: findings_for_report(
@@ -196,7 +241,7 @@ def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> R
             outcome.state,
             images,
             target=outcome.settings.target,
-            total=outcome.images,
+            total=outcome.seen.count,
             preprocess=run.options.provenance.preprocess,
         ),
         changed=lambda made: {"findings": len(made)},
@@ -205,33 +250,23 @@ def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> R
     return replace(report, doctor=ailments, doctor_images=len(images))
 
 
-def _quantized(prepared: Prepared, run: _Run) -> Outcome:
+def _quantized(captured: Graph, prepared: Prepared, run: _Run) -> Outcome:
     """Return the network in integers: streaming where the recipe has no steps, else held images."""
     settings, data, recorder = run.settings, run.data, run.recorder
     recipe, device = settings.recipe, run.options.device
-    shape = prepared.graph[prepared.graph.inputs[0]].shape[1:]
     if not recipe.search and not recipe.steps and not recipe.judged_share:
-        first = FirstImages(CHECK_IMAGES)
-        batches, total = first.of(image_batches(data, shape)), run.options.provenance.images
-        state = calibrated(prepared, settings, batches, recorder, total=total, device=device)
-        return Outcome(state, settings, first.kept, first.seen)
+        total = run.options.provenance.images
+        return run_stream(prepared, settings, data, recorder, device=device, total=total)
+    shape = prepared.graph[prepared.graph.inputs[0]].shape[1:]
+    share = share_of(settings, shape, output_shapes(prepared.graph))
     held = recorder.step(
         "read images",
-        lambda: hold_images(
-            data,
-            shape,
-            count=settings.tuning_images,
-            judged_share=recipe.judged_share,
-            seed=settings.seed,
-        ),
+        lambda: hold_images(data, shape, share, seed=settings.seed),
         changed=lambda made: {"tuning": len(made.tuning), "judged": len(made.judged)},
     )
     if recipe.search:
-        return search(prepared, settings, held, recorder, device=device)
-    state = quantize_network(
-        prepared, settings, held.tuning, recorder, device=device, labels=held.tuning_labels
-    )
-    return outcome_of(state, settings, held)
+        return search(captured, prepared, settings, held, recorder, device=device)
+    return run_held(prepared, settings, held, recorder, device=device)
 
 
 def _written(state: Quantized, settings: Settings, options: Options) -> dict[str, bytes]:
@@ -246,11 +281,12 @@ def _measured(prepared: Prepared, outcome: Outcome, twin: Twin) -> list[LayerRow
     Steps tune towards a reference of their own; where one of them altered the network's function,
     that says nothing of what was lost.
     """
-    rows = measure_layers(outcome.state.reference, twin, outcome.checked)
+    checked = outcome.seen.checked
+    rows = measure_layers(outcome.state.reference, twin, checked)
     if not is_altered(outcome.settings.recipe.steps):
         return rows
     outputs = {*twin.graph.outputs, *_scores(twin.graph)}
-    given = measure_layers(prepared.graph, twin, outcome.checked, values=outputs)
+    given = measure_layers(prepared.graph, twin, checked, values=outputs)
     return [other if own.name in outputs else own for own, other in zip(rows, given, strict=True)]
 
 

@@ -1,32 +1,51 @@
 """The search for a recipe: a ladder of methods, climbed until the wish is met.
 
 Source: the workflow of Wu et al. 2020 (arXiv:2004.09602), section 6: calibrators, then corrections,
-then partial quantization. Every rung adds one thing to the best so far, is judged on images that
-nothing was tuned on, and is rolled back where it does not help. What is found is an ordinary
-recipe: run again, it gives the same file without a search.
+then partial quantization. We differ: the remedy that the doctor names comes first, then whole
+recipes; in a low-bit network the worst layers get more bits; layers stay in float only where that
+is allowed. Every rung is judged on all images that nothing was tuned on, and rolled back where it
+does not help. What is found is an ordinary recipe: run again, it gives the same file without a
+search.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from intaglio.data.held import HeldImages
+from intaglio.doctor import findings_for_report
+from intaglio.doctor.finding import Finding
 from intaglio.errors import RequestError
-from intaglio.job.outcome import Outcome, outcome_of
-from intaglio.job.quantize import quantize_network
+from intaglio.ir.graph import Graph
+from intaglio.job.deadline import Deadline, OutOfTime
+from intaglio.job.outcome import Outcome, Seen
+from intaglio.job.quantize import judge_of, quantize_network
 from intaglio.job.recorder import Recorder
+from intaglio.job.rungs import (
+    LOW_BITS,
+    RAISED,
+    Rung,
+    dear_rungs,
+    keeping,
+    plain_settings,
+    raising,
+    rungs_above,
+)
+from intaglio.job.verdict import wish_of
 from intaglio.methods.bits.sensitivity import worst_layers
 from intaglio.methods.steps.state import Context, Prepared, Quantized
 from intaglio.recipe.settings import Settings
 from intaglio.report.parts import Attempt
 from intaglio.run.twin import build_twin
-from intaglio.tasks.judge import Judge, Verdict
+from intaglio.tasks import Judge, Judgement, Wish
 
-CALIBRATORS_TRIED = ("mse", "percentile-99.99")
-DEARER = {"round-second-order": 4.0, "brecq": 12.0, "keep worst layers in float": 6.0}
-"""About how many times as long as a plain run a rung takes that has not run yet."""
+JUDGING_SHARE = 1 / 15
+"""Of the minutes, what the float network's answers may take: all rungs together take four to five
+times that to be judged, a third of the minutes."""
+FEWEST_FOR_DEAR = 48
+"""Images that judge, below which nothing dear is tried: it would be chosen by luck."""
 FLOAT_LAYERS_TRIED = (1, 2, 4, 8)
 
 
@@ -38,17 +57,63 @@ class _Search:
     judge: Judge
     recorder: Recorder
     device: str
-    began: float = field(default_factory=time.perf_counter)
+    ends: float
+    wish: Wish
     attempts: list[Attempt] = field(default_factory=list)
-    best: tuple[Quantized, Settings, Verdict] | None = None
-    plain_seconds: float = 0.0
+    best: tuple[Quantized, Settings, Judgement] | None = None
+    notes: tuple[str, ...] = ()
+    first_seconds: float = 0.0
     out_of_time: bool = False
+
+    @property
+    def judgement(self) -> Judgement:
+        """Of the best so far."""
+        assert self.best is not None, "the first rung was run"
+        return self.best[2]
+
+    def climb(self, rungs: Iterable[Rung]) -> None:
+        """Try those of the rungs that are worth it."""
+        for rung in rungs:
+            if self._is_worth(rung) and self._has_time_for(rung.name):
+                assert self.best is not None
+                self._try_before_the_end(rung.name, rung.change(self.best[1]))
+
+    def _is_worth(self, rung: Rung) -> bool:
+        judged, wish = self.judgement, self.wish
+        if rung.when == "unproven":
+            return not judged.proves(wish)
+        if rung.when == "unmet":
+            return not judged.meets(wish)
+        return judged.misses(wish) and judged.n >= FEWEST_FOR_DEAR
+
+    def _has_time_for(self, name: str) -> bool:
+        """Whether there is at least as much time left as the first rung took; records it if not."""
+        if time.perf_counter() + self.first_seconds <= self.ends:
+            return True
+        self._pass_over(name, "the minutes were spent")
+        return False
+
+    def _pass_over(self, name: str, why: str, seconds: float = 0.0) -> None:
+        self.out_of_time = True
+        self.attempts.append(Attempt(name, seconds, kept=False, n=self.judgement.n, why=why))
+
+    def _try_before_the_end(self, name: str, settings: Settings) -> None:
+        began = time.perf_counter()
+        told = self.recorder.progress
+        self.recorder.progress = Deadline(told, self.ends)
+        try:
+            self.try_rung(name, settings)
+        except OutOfTime:
+            seconds = time.perf_counter() - began
+            self._pass_over(name, "ended where the minutes were spent", seconds)
+        finally:
+            self.recorder.progress = told
 
     def try_rung(self, name: str, settings: Settings) -> None:
         """Run one candidate; it becomes the best if it is better."""
         began = time.perf_counter()
         try:
-            state = quantize_network(
+            made = quantize_network(
                 self.prepared,
                 settings,
                 self.held.tuning,
@@ -56,51 +121,45 @@ class _Search:
                 device=self.device,
                 labels=self.held.tuning_labels,
             )
+            state = made.state
             twin = build_twin(state.graph, state.encodings, settings.target)
         except RequestError as error:  # such as: the target holds none of it, no layer is left
             if self.best is None:
                 raise
-            self._record(name, began, None, kept=False, why=str(error))
+            seconds = time.perf_counter() - began
+            row = Attempt(name, seconds, kept=False, n=self.judgement.n, why=str(error))
+            self.attempts.append(row)
             return
-        verdict = self.judge.of(twin)
-        better = self.best is None or verdict.is_better_than(self.best[2])
+        judgement = self.judge.of(twin)
+        better = self.best is None or judgement.is_better_than(self.judgement)
         if better:
-            self.best = (state, settings, verdict)
-        self._record(name, began, verdict, kept=better, why=None if better else "did not help")
-        if not self.plain_seconds:
-            self.plain_seconds = time.perf_counter() - began
+            self.best, self.notes = (state, settings, judgement), made.undone
+        self._record(name, began, (state, settings, judgement), better)
 
     def _record(
-        self, name: str, began: float, verdict: Verdict | None, *, kept: bool, why: str | None
+        self, name: str, began: float, made: tuple[Quantized, Settings, Judgement], kept: bool
     ) -> None:
+        state, settings, judgement = made
         seconds = time.perf_counter() - began
-        attempt = Attempt(name, seconds, kept, len(self.held.judged), why=why)
-        if verdict is not None:
-            attempt = replace(
-                attempt,
-                agreement=verdict.agreement,
-                figures=dict(verdict.figures),
-                sqnr_db=verdict.sqnr_db,
+        self.first_seconds = self.first_seconds or seconds
+        bits = {name: grid.spec.bits for name, grid in state.encodings.weights.items()}
+        self.attempts.append(
+            Attempt(
+                name,
+                seconds,
+                kept,
+                judgement.n,
+                agreement=judgement.percent,
+                figures=dict(judgement.figures),
+                sqnr_db=judgement.sqnr_db,
+                size_bytes=settings.target.size_bytes(state.graph, bits),
+                why=None if kept else "did not help",
             )
-        self.attempts.append(attempt)
-
-    def is_met(self) -> bool:
-        """Whether the best so far is good enough."""
-        return self.best is not None and self.best[2].meets(self.settings.max_drop)
-
-    def has_time_for(self, name: str) -> bool:
-        """Whether a rung is likely to end within the minutes; records it where it is not."""
-        spent = time.perf_counter() - self.began
-        expected = self.plain_seconds * DEARER.get(name, 1.5)
-        if spent + expected <= self.settings.minutes * 60.0:
-            return True
-        self.out_of_time = True
-        why = f"{spent:.0f} s were spent and it would take about {expected:.0f} s more"
-        self.attempts.append(Attempt(name, 0.0, False, len(self.held.judged), why=why))
-        return False
+        )
 
 
 def search(
+    captured: Graph,
     prepared: Prepared,
     settings: Settings,
     held: HeldImages,
@@ -110,46 +169,75 @@ def search(
 ) -> Outcome:
     """Return the best network that the ladder gives within the minutes.
 
-    The first rung, plain quantization, always runs. Cheap rungs are climbed until enough images say
-    that the wish is met; dear ones, and layers in float, only where it is not.
+    The first rung, plain quantization, always runs; with too few images to judge on, it alone.
+    Minutes count from the beginning of the run, with what the recorder knows of it.
     """
-    judge = Judge(prepared.graph, held.judged, held.labels)
-    work = _Search(prepared, settings, held, judge, recorder, device)
-    work.try_rung("plain", _spelled_out(settings))
-    for name, change in _rungs(settings):
-        assert work.best is not None
-        is_enough = (
-            work.is_met() if name in DEARER else work.best[2].surely_meets(settings.max_drop)
-        )
-        if is_enough or not len(held.judged):
-            break
-        if work.has_time_for(name):
-            work.try_rung(name, change(work.best[1]))
-    _keep_worst_in_float(work)
+    seconds = settings.minutes * 60.0
+    ends = time.perf_counter() + seconds - sum(step.seconds for step in recorder.steps)
+    judge = judge_of(
+        prepared.graph, settings, held.judged, held.labels, seconds=seconds * JUDGING_SHARE
+    )
+    wish = wish_of(settings)
+    work = _Search(prepared, settings, held, judge, recorder, device, ends, wish)
+    plain = plain_settings(settings)
+    work.try_rung("plain", plain)
+    if len(held.judged):
+        work.climb(rungs_above(plain, _findings(captured, work)))
+        _raise_bits(work)
+        work.climb(dear_rungs())
+        if settings.allow_float:
+            _keep_worst_in_float(work)
     assert work.best is not None
-    state, chosen, verdict = work.best
-    found = outcome_of(state, chosen, held)
-    return replace(found, attempts=work.attempts, warnings=_warnings(work, verdict))
+    state, chosen, judgement = work.best
+    seen = Seen(held.tuning, len(held.tuning) + len(judge.images), len(judge.images))
+    return Outcome(
+        state,
+        chosen,
+        seen,
+        judgement if judgement.n else None,
+        attempts=work.attempts,
+        warnings=[*work.notes, *_warnings(work)],
+        in_float=tuple(name for name in chosen.keep_float if name not in settings.keep_float),
+    )
 
 
-def _rungs(settings: Settings) -> Iterator[tuple[str, Callable[[Settings], Settings]]]:
-    """Yield the rungs above plain."""
-    for name in CALIBRATORS_TRIED:
-        if name != settings.calibrator:
-            yield name, _with_calibrator(name)
-    per_tensor = not settings.scheme.per_channel
-    # one scale a weight suffers from unequal weights, one a channel from unequal activations
-    for name in ("fold-dead-channels", "equalize" if per_tensor else "equalize-activations"):
-        yield name, _with_step(name)
-    yield "correct-bias", _with_step("correct-bias")
-    yield "round-second-order", _with_step("round-second-order", instead_of="correct-bias")
-    yield "brecq", _with_step("brecq")
+def _findings(captured: Graph, work: _Search) -> list[Finding]:
+    """Return what the doctor says of the first rung, unless that is good enough."""
+    assert work.best is not None
+    state, settings, judgement = work.best
+    if judgement.proves(work.wish):
+        return []
+    images, held = Seen(work.held.tuning, 0).checked[0], work.held
+    return work.recorder.step(
+        "ask the doctor",
+        lambda: findings_for_report(
+            captured, state, images, target=settings.target, total=len(held.tuning)
+        ),
+        changed=lambda made: {"findings": len(made)},
+    )
+
+
+def _raise_bits(work: _Search) -> None:
+    """Give the layers that gain most for each byte more bits, until the wish is met.
+
+    A file never gets as large as with 8 bits everywhere.
+    """
+    assert work.best is not None
+    state, settings, _ = work.best
+    scheme, target = settings.scheme, settings.target
+    if not scheme.mixed and scheme.weight_bits >= LOW_BITS:
+        return
+    own = {name: grid.spec.bits for name, grid in state.encodings.weights.items()}
+    small = target.size_bytes(state.graph, own)
+    large = target.size_bytes(state.graph, dict.fromkeys(own, LOW_BITS))
+    least = min(own.values())
+    bits = [width for width in sorted(target.weight_bits, reverse=True) if width >= least]
+    work.climb(raising(small + int(share * (large - small)), share, bits) for share in RAISED)
 
 
 def _keep_worst_in_float(work: _Search) -> None:
     """Leave more and more of the worst layers in float, until the wish is met."""
-    name = "keep worst layers in float"
-    if work.is_met() or not len(work.held.judged) or not work.has_time_for(name):
+    if not work.judgement.misses(work.wish) or work.judgement.n < FEWEST_FOR_DEAR:
         return
     assert work.best is not None
     state, settings, _ = work.best
@@ -159,52 +247,13 @@ def _keep_worst_in_float(work: _Search) -> None:
         lambda: [layer for layer, _ in worst_layers(state.reference, state.encodings, context)],
         changed=lambda made: {"layers": len(made)},
     )
-    for count in FLOAT_LAYERS_TRIED:
-        chosen = tuple(dict.fromkeys((*settings.keep_float, *worst[:count])))
-        label = f"{', '.join(worst[:count])} in float"
-        if work.is_met() or count >= len(worst) or not work.has_time_for(label):
-            return
-        work.try_rung(label, replace(settings, keep_float=chosen))
+    work.climb(keeping(worst[:count]) for count in FLOAT_LAYERS_TRIED if count < len(worst))
 
 
-def _with_calibrator(name: str) -> Callable[[Settings], Settings]:
-    def change(settings: Settings) -> Settings:
-        """Return the settings with the calibrator `name`, in their recipe too."""
-        recipe = settings.recipe.model_copy(update={"calibrator": name})
-        return replace(settings, calibrator=name, recipe=recipe)
-
-    return change
-
-
-def _with_step(name: str, *, instead_of: str = "") -> Callable[[Settings], Settings]:
-    def change(settings: Settings) -> Settings:
-        """Return the settings with the step `name` last, and without `instead_of`."""
-        kept = [step for step in settings.recipe.steps if step["name"] != instead_of]
-        recipe = settings.recipe.model_copy(update={"steps": [*kept, {"name": name}]})
-        return replace(settings, recipe=recipe)
-
-    return change
-
-
-def _spelled_out(settings: Settings) -> Settings:
-    """Return the settings with a recipe that searches no more: what `recipe.toml` then says."""
-    mixed = settings.scheme.mixed
-    recipe = settings.recipe.model_copy(
-        update={
-            "search": False,
-            "max_drop": None,
-            "minutes": None,
-            "calibrator": settings.calibrator,
-            "steps": [{"name": "allocate-bits"}] if mixed else [],
-        }
-    )
-    return replace(settings, recipe=recipe)
-
-
-def _warnings(work: _Search, verdict: Verdict) -> list[str]:
-    if work.is_met():
+def _warnings(work: _Search) -> list[str]:
+    if work.judgement.meets(work.wish):
         return []
-    said = verdict.against(work.settings.max_drop)
+    said = work.judgement.against(work.wish)
     ended = (
         f"the {work.settings.minutes:g} minutes were spent before everything was tried: give more"
         " with --minutes"

@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from intaglio.cost.macs import count_macs, total_params
-from intaglio.data.held import HeldImages
 from intaglio.data.preprocess import describe
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
@@ -26,10 +25,31 @@ from intaglio.run.twin import Twin
 from intaglio.targets.runtime import CheckCounts
 from intaglio.targets.target import Target
 from intaglio.tasks.evaluate import Compared, compare
+from intaglio.tasks.judgement import Judgement
 from intaglio.tasks.task import Task, output_shapes, stated_name, task_for
 
 CHECK_IMAGES = 8
 """Images on which file and twin are compared and layers measured while compressing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Which images a run looked at.
+
+    Attributes:
+        images: Those that it tuned on, or the first of those that it calibrated with, [N, ...].
+        count: All of them, those that judged among them.
+        judged: Those that nothing was tuned on.
+    """
+
+    images: Tensor
+    count: int
+    judged: int = 0
+
+    @property
+    def checked(self) -> Sequence[Tensor]:
+        """Batches on which file and twin are to be compared."""
+        return [self.images[:CHECK_IMAGES]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +59,20 @@ class Outcome:
     Attributes:
         state: The network.
         settings: What made it; behind a search, its recipe spelled out.
-        checked: Batches on which file and twin are to be compared.
-        images: How many images were used.
+        seen: The images.
+        judgement: Of it, on images apart; None where there were too few.
         attempts: What a search tried.
         warnings: What the user should know of it.
+        in_float: Layers that a search left in float, as the user's module names them.
     """
 
     state: Quantized
     settings: Settings
-    checked: Sequence[Tensor]
-    images: int
+    seen: Seen
+    judgement: Judgement | None = None
     attempts: list[Attempt] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-
-
-def outcome_of(state: Quantized, settings: Settings, held: HeldImages) -> Outcome:
-    """Return what a run on held images ends with."""
-    seen = len(held.tuning) + len(held.judged)
-    return Outcome(state, settings, [held.tuning[:CHECK_IMAGES]], seen)
+    in_float: tuple[str, ...] = ()
 
 
 def first_report(
@@ -66,20 +82,32 @@ def first_report(
     where, settings, target = options.provenance, outcome.settings, outcome.settings.target
     params = total_params(captured)
     granularity = "per-channel" if settings.scheme.per_channel else "per-tensor"
-    skipped = len(where.skipped)
     return Report(
         intaglio=metadata.version("intaglio"),
         model=where.model,
         target=target.name,
         runtime=target.runtime,
         scheme=f"{settings.scheme.bits_name} {granularity}",
-        data=DataSource(where.data or "tensors", outcome.images, settings.seed, skipped),
+        data=_source(where, outcome),
         preprocess=describe(where.preprocess) if where.preprocess else {},  # type: ignore[arg-type]
         float=FloatSide(4 * params, sum(count_macs(captured).values()), params),
         integer=IntegerSide(),
         check=_checked(counts, target),
         attempts=outcome.attempts,
         warnings=[*outcome.warnings, *counts.remarks, *_skipped(where)],
+    )
+
+
+def _source(where: Provenance, outcome: Outcome) -> DataSource:
+    seen = outcome.seen
+    left_out = None if where.offered is None else where.offered - seen.count - len(where.skipped)
+    return DataSource(
+        where.data or "tensors",
+        seen.count,
+        outcome.settings.seed,
+        len(where.skipped),
+        judged=seen.judged or None,
+        left_out=left_out or None,
     )
 
 
@@ -101,26 +129,36 @@ def _skipped(where: Provenance) -> list[str]:
     return [f"{len(skipped)} unreadable images were passed over, first {skipped[0]}"]
 
 
-def task_of(captured: Graph, evaluate: Any) -> Task:
-    """Return the task by which a run is judged and told.
+def task_of(captured: Graph, evaluate: Any, name: str | None = None) -> tuple[Task, bool]:
+    """Return the task by which a run is judged and told, and whether somebody said that it is it.
 
     Args:
-        evaluate: As the user gave it, or None. Nothing is read of it but a pair's labels.
+        evaluate: As the user gave it, or None. Nothing is read of it but the labels of a pair, or
+            of a list's first.
+        name: What the user chose, or None.
 
     Raises:
         DataError: If the labels are none that fit the network, or the task needs some.
     """
-    is_pair = isinstance(evaluate, tuple) and len(evaluate) == 2 and isinstance(evaluate[0], Tensor)
-    task = task_for(output_shapes(captured), evaluate[1] if is_pair else None)
+    first = evaluate[0] if isinstance(evaluate, list) and evaluate else evaluate
+    is_pair = isinstance(first, tuple | list) and len(first) == 2 and isinstance(first[0], Tensor)
+    labels = first[1] if is_pair else None
+    task = task_for(output_shapes(captured), labels, name)
     if isinstance(evaluate, Tensor) and task.needs_labels:
-        raise DataError("evaluate has no labels: give (images, labels)")
-    return task
+        raise DataError(
+            "evaluate has no labels: give (images, labels), or say what else the network is for:"
+            " task 'values' needs none"
+        )
+    return task, name is not None or labels is not None
 
 
 def evaluated(
     report: Report, captured: Graph, twin: Twin, task: Task, *, recorder: Recorder, evaluate: Any
-) -> Report:
-    """Return the report with the task's figures of both networks, on images that are read once."""
+) -> tuple[Report, Judgement]:
+    """Return the report with the task's figures of both networks, and the judgement.
+
+    Images are read once.
+    """
     shape = captured[captured.inputs[0]].shape[1:]
 
     def work() -> Compared:
@@ -135,15 +173,28 @@ def evaluated(
         )
 
     found = recorder.step("evaluate", work)
-    agreement = found.agreement
-    return replace(
+    judgement = found.judgement
+    made = replace(
         report,
-        float=replace(report.float, figures=found.float_figures, n=agreement.n),
+        float=replace(report.float, figures=found.float_figures, n=judgement.n),
         integer=replace(
-            report.integer, figures=found.figures, n=agreement.n, agreement=agreement.percent
+            report.integer,
+            figures=found.figures,
+            n=judgement.n,
+            agreement=judgement.percent,
+            sqnr_db=listed_sqnr_db(captured, judgement),
         ),
         task=stated_name(task),
     )
+    return made, judgement
+
+
+def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float | None]:
+    """Return the SQNR in dB of each output by itself, in the network's order.
+
+    0 where the float network gives a constant and the integer one does not.
+    """
+    return [judgement.agreement.sqnr_db.get(name, 0.0) for name in captured.outputs]
 
 
 def used_recipe(settings: Settings, where: Provenance) -> Recipe:
@@ -157,6 +208,10 @@ def used_recipe(settings: Settings, where: Provenance) -> Recipe:
             "io": settings.io,
             "seed": settings.seed,
             "keep_float": list(settings.keep_float) or None,
+            "task": settings.task,
+            "max_drop": settings.max_drop,
+            "min_sqnr": settings.min_sqnr,
+            "allow_float": settings.allow_float or None,
             "limit": where.images,
             "ran": ran,
         }

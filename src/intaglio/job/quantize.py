@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import torch
@@ -15,19 +17,24 @@ from intaglio.calibrate import (
     observe_ranges,
     unequal_tails,
 )
+from intaglio.data.held import JUDGED_BYTES, Share, judged_within
 from intaglio.host.progress import told
 from intaglio.ir.graph import Graph
 from intaglio.job.recorder import Recorder
 from intaglio.methods import make_step
 from intaglio.methods.steps.state import Context, Prepared, Quantized, State
-from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE, refuse_unmet
+from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE, StepKind, refuse_unmet
 from intaglio.numerics.plan import Plan
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.recipe.settings import Settings
-from intaglio.tasks import output_shapes, task_for
+from intaglio.run.twin import build_twin
+from intaglio.tasks import Judge, Judgement, Task, output_shapes, task_for
 
 BATCH = 16
+HELD_OUT, FEWEST_HELD_OUT, HELD_OUT_SHARE = 32, 4, 0.25
+"""Of the tuning images that many, but no more than a share of them, are kept from steps on numbers:
+they say of each step whether it did any good. Fewer than a few would say nothing."""
 
 S = TypeVar("S", Prepared, Quantized)
 
@@ -65,6 +72,22 @@ def planned(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Quantization:
+    """What the steps of a recipe made.
+
+    Attributes:
+        state: The network in integers.
+        judgement: Of it, on images that no step on numbers looked at; None where there were none,
+            or nothing depended on it.
+        undone: A sentence for each step that was undone.
+    """
+
+    state: Quantized
+    judgement: Judgement | None = None
+    undone: tuple[str, ...] = ()
+
+
 def quantize_network(
     prepared: Prepared,
     settings: Settings,
@@ -73,8 +96,11 @@ def quantize_network(
     *,
     device: str,
     labels: Tensor | None = None,
-) -> Quantized:
+) -> Quantization:
     """Return the network in integers, all steps of the settings' recipe done.
+
+    Steps on numbers do not see HELD_OUT of the images, on which each of them is judged by itself:
+    one that lowers the outputs there is undone as a whole.
 
     Args:
         images: [N, C, H, W] float32, for calibration and every step.
@@ -89,15 +115,71 @@ def quantize_network(
         settings.target,
         settings.seed,
         labels=labels,
-        task=task_for(output_shapes(prepared.graph)),
+        task=chosen_task(prepared.graph, settings),
         device=device,
         progress=recorder.progress,
     )
     refuse_unmet(settings.recipe.steps, context.has)
-    prepared = run_steps(prepared, context, settings, recorder, phase=STRUCTURE)
+    shaped = run_steps(prepared, context, settings, recorder)
     batches = torch.split(images, BATCH)
-    state = calibrated(prepared, settings, batches, recorder, total=len(images), device=device)
-    return run_steps(state, context, settings, recorder, phase=NUMBERS)
+    state = calibrated(shaped, settings, batches, recorder, total=len(images), device=device)
+    if not any(_kind(wish).phase == NUMBERS for wish in settings.recipe.steps):
+        return Quantization(state)
+    apart = held_out(len(images))
+    if not len(apart):
+        return Quantization(run_steps(state, context, settings, recorder))
+    rest = torch.ones(len(images), dtype=torch.bool)
+    rest[apart] = False
+    tuning = replace(context, images=images[rest], labels=None if labels is None else labels[rest])
+    judge = judge_of(prepared.graph, settings, images[apart])
+    return _judged_steps(state, tuning, settings, recorder, judge)
+
+
+def share_of(
+    settings: Settings, sample_shape: Sequence[int], outputs: Sequence[Sequence[int]]
+) -> Share:
+    """Return how the images of a run are shared out between tuning and judging.
+
+    Args:
+        sample_shape: Of an image, [C, H, W].
+        outputs: Shapes of the network's outputs, the batch first.
+    """
+    numbers = sum(math.prod(shape[1:]) for shape in outputs)
+    share = settings.recipe.judged_share
+    judging = judged_within(sample_shape, numbers, JUDGED_BYTES) if share else 0
+    return Share(settings.tuning_images, share, judging)
+
+
+def chosen_task(graph: Graph, settings: Settings) -> Task:
+    """Return the task of the user's word, else the one that the outputs fit."""
+    return task_for(output_shapes(graph), name=settings.task)
+
+
+def judge_of(
+    graph: Graph,
+    settings: Settings,
+    images: Tensor,
+    labels: Tensor | None = None,
+    *,
+    seconds: float | None = None,
+) -> Judge:
+    """Return the judge of a run on images that are apart; arguments as `Judge` has them."""
+    return Judge(
+        graph,
+        images,
+        labels,
+        chosen_task(graph, settings),
+        is_told=settings.task is not None,
+        seconds=seconds,
+    )
+
+
+def held_out(count: int) -> Tensor:
+    """Return which of `count` tuning images steps on numbers do not see, evenly spread; [M]."""
+    most = min(HELD_OUT, int(count * HELD_OUT_SHARE))
+    if most < FEWEST_HELD_OUT:
+        return torch.zeros(0, dtype=torch.int64)
+    return torch.linspace(0, count - 1, most).round().long()
 
 
 def calibrated(
@@ -131,21 +213,57 @@ def calibrated(
     return Quantized(Prepared(graph, graph, prepared.statistics), plan, encodings)
 
 
-def run_steps(
-    state: S, context: Context, settings: Settings, recorder: Recorder, *, phase: str
-) -> S:
-    """Return the state after those steps of the recipe that belong to a phase, in their order."""
+def run_steps(state: S, context: Context, settings: Settings, recorder: Recorder) -> S:
+    """Return the state after those steps of the recipe that belong to its phase, in their order."""
+    phase = STRUCTURE if isinstance(state, Prepared) else NUMBERS
     for wish in settings.recipe.steps:
-        kind = STEPS[str(wish["name"])]
-        if kind.phase == phase:
-            step = cast(Callable[[S, Context], S], make_step(dict(wish)))  # as its phase says
-            state = recorder.step(
-                kind.name,
-                _bound(step, state, context),
-                len(state.graph.nodes),
-                changed=_changes_since(state),
-            )
+        if _kind(wish).phase == phase:
+            state = _stepped(state, wish, context, recorder)
     return state
+
+
+def _judged_steps(
+    state: Quantized, context: Context, settings: Settings, recorder: Recorder, judge: Judge
+) -> Quantization:
+    """Return the state after the steps on numbers, without those that lowered the outputs.
+
+    A step that changes how many bits weights have is not judged: it was asked for a smaller file.
+    """
+    judgement = judge.of(build_twin(state.graph, state.encodings, settings.target))
+    undone = []
+    for wish in settings.recipe.steps:
+        if _kind(wish).phase != NUMBERS:
+            continue
+        made = _stepped(state, wish, context, recorder)
+        found = judge.of(build_twin(made.graph, made.encodings, settings.target))
+        if "weight_bits" not in changes(state, made) and judgement.is_better_than(found):
+            undone.append(_undone(str(wish["name"]), found, judgement))
+            continue
+        state, judgement = made, found
+    return Quantization(state, judgement, tuple(undone))
+
+
+def _undone(name: str, found: Judgement, before: Judgement) -> str:
+    agreed = "" if found.percent is None else f", {found.percent:.1f} % agreement"
+    without = "" if before.percent is None else f", {before.percent:.1f} %"
+    return (
+        f"step '{name}' was undone: on {found.n} images that it did not see it left"
+        f" {found.sqnr_db:.1f} dB{agreed}, without it there are {before.sqnr_db:.1f} dB{without}"
+    )
+
+
+def _kind(wish: dict[str, Any]) -> StepKind:
+    return STEPS[str(wish["name"])]
+
+
+def _stepped(state: S, wish: dict[str, Any], context: Context, recorder: Recorder) -> S:
+    step = cast(Callable[[S, Context], S], make_step(dict(wish)))  # as its phase says
+    return recorder.step(
+        _kind(wish).name,
+        _bound(step, state, context),
+        len(state.graph.nodes),
+        changed=_changes_since(state),
+    )
 
 
 def _bound(step: Callable[[S, Context], S], state: S, context: Context) -> Callable[[], S]:

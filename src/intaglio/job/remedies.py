@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from intaglio.data.batches import BATCH_SIZE, Data
-from intaglio.data.held import HeldImages, hold_images
+from intaglio.data.held import HeldImages, Share, hold_images
 from intaglio.doctor.finding import Diagnosis, Finding, InputChange, Treatment
 from intaglio.doctor.preprocessing import changed
 from intaglio.errors import RequestError
@@ -24,10 +24,8 @@ from intaglio.run.twin import Twin
 from intaglio.tasks.evaluate import evaluate, listed
 from intaglio.tasks.task import Task, labelled_task_for, output_shapes
 
-MOST_IMAGES = 320
-"""Images held for trials: 256 to tune on, a fifth apart."""
-
-JUDGED_SHARE = 0.2
+TRIALS = Share(tuning=256, judged=0.2, judging=64)
+"""Images held for trials."""
 
 LabelledBatches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 """Gives all labelled images anew each time: (images [N, C, H, W], labels [N]) a batch."""
@@ -104,7 +102,7 @@ class Trial:
 
     def _agreement(self, twin: Twin, change: InputChange | None) -> float:
         """Return percent of the images for which float and integer network say the same."""
-        beside = self.task.beside(self.captured.outputs)
+        beside = self.task.beside(self.captured.outputs, is_told=False)
         judged = self.held.judged if len(self.held.judged) else self.held.tuning
         for images in torch.split(judged, BATCH_SIZE):
             batch = _as_trained(images, change)
@@ -121,7 +119,7 @@ class Trial:
 def hold_for_trials(data: Data, captured: Graph, seed: int) -> HeldImages:
     """Return the first images of `data`, a fifth of them apart."""
     shape = captured[captured.inputs[0]].shape[1:]
-    return hold_images(data, shape, count=MOST_IMAGES, judged_share=JUDGED_SHARE, seed=seed)
+    return hold_images(data, shape, TRIALS, seed=seed)
 
 
 def apply_remedies(

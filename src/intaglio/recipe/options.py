@@ -16,6 +16,7 @@ class Provenance:
         model: As the user named it.
         data: Folder or manifest of the calibration images; "" for tensors given in Python.
         images: How many images the data holds, for progress; None where unknown.
+        offered: How many there were before they were cut to what can be held; None where unknown.
         preprocess: What is done to every image before the network; None where nothing is known.
         labels: Names of the classes, in order; () where unknown.
         skipped: Names of unreadable images passed over on request; filled while they are read.
@@ -24,6 +25,7 @@ class Provenance:
     model: str = "model"
     data: str = ""
     images: int | None = None
+    offered: int | None = None
     preprocess: Preprocess | None = None
     labels: tuple[str, ...] = ()
     skipped: list[str] = field(default_factory=list)
@@ -41,8 +43,12 @@ class Options:
         seed: Of every random choice; default 0.
         keep_float: Layers that stay float32, as the user's module names them; a block's name means
             all layers in it. Default: none.
-        max_drop: Points of accuracy that a search may lose; default 1.0.
+        task: What the network is for, a name of `TASKS`. Default: what its outputs tell.
+        max_drop: Points of the task's metric that may be lost; default 1.0.
+        min_sqnr: SQNR in dB that outputs without a metric of their own must have; default 25.
         minutes: What a search may take; default 10.
+        allow_float: Whether layers without an integer form, and the worst ones in a search, may
+            stay float32; default False. False overrides a recipe, None leaves it to the recipe.
         device: Where the float network runs while calibrating ("cpu", "cuda").
         provenance: Where things came from.
         progress: Told how far the work is.
@@ -53,8 +59,11 @@ class Options:
     io: str | None = None
     seed: int | None = None
     keep_float: tuple[str, ...] = ()
+    task: str | None = None
     max_drop: float | None = None
+    min_sqnr: float | None = None
     minutes: float | None = None
+    allow_float: bool | None = None
     device: str = "cpu"
     provenance: Provenance = field(default_factory=Provenance)
     progress: Progress = field(default_factory=Silent)

@@ -39,14 +39,17 @@ class Recipe(BaseModel):
         steps: What is done beside, in order: {"name": ..., and the step's settings}.
         search: Whether steps and calibrator are searched for (autopilot.py) until `max_drop` is
             met or `minutes` are spent; `steps` are then not stated.
-        max_drop: Points of accuracy that may be lost, for a search.
+        task: What the network is for, where its outputs do not tell.
+        max_drop: Points of the task's metric that may be lost: a search ends there, and the
+            verdict is about it.
+        min_sqnr: The same in dB for outputs that have no metric.
         minutes: What a search may take.
         tuning_images: How many images steps look at; None: 256, or 1000 where weights have fewer
             than 8 bits. A recipe without steps streams through all.
         judged_share: Share of those images that nothing is tuned on, and results are judged on.
         weight_bits: Layer to bits of its weight, where it is not to have the scheme's.
-        target, scheme, io, seed, limit, keep_float: As on the command line; None: not said by the
-            recipe.
+        target, scheme, io, seed, limit, keep_float, allow_float: As on the command line; None: not
+            said by the recipe.
         ran: What a run used beside that: model, weights, data. For the reader; not read back.
     """
 
@@ -56,7 +59,9 @@ class Recipe(BaseModel):
     description: str = ""
     calibrator: str = "minmax"
     search: bool = False
+    task: str | None = None
     max_drop: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    min_sqnr: Annotated[float, Field(ge=0.0, le=200.0)] | None = None
     minutes: Annotated[float, Field(gt=0.0)] | None = None
     tuning_images: Annotated[int, Field(ge=1)] | None = None
     judged_share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -66,6 +71,7 @@ class Recipe(BaseModel):
     seed: Int64 | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     keep_float: list[str] | None = None
+    allow_float: bool | None = None
     weight_bits: dict[str, int] = {}
     steps: list[dict[str, Any]] = []
     ran: dict[str, str | Int64 | float | bool | None] = {}
@@ -158,12 +164,11 @@ def refuse_contradictions(recipe: Recipe) -> None:
             raise RequestError(
                 f"{where}: 'search' and '{key}' contradict: a search finds them; take one out"
             )
-    for key in ("max_drop", "minutes"):
-        if not recipe.search and getattr(recipe, key) is not None:
-            raise RequestError(
-                f"{where}: '{key}' is for a search, but 'search' is false: take one out, or take"
-                " recipe 'auto'"
-            )
+    if not recipe.search and recipe.minutes is not None:
+        raise RequestError(
+            f"{where}: 'minutes' is for a search, but 'search' is false: take one out, or take"
+            " recipe 'auto'"
+        )
     numbers = ""
     for wish in recipe.steps:
         make_step(wish)

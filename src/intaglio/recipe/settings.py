@@ -17,6 +17,7 @@ from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe, refuse_contradictions
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, known_scheme
+from intaglio.tasks import TASKS
 
 DEFAULT_RECIPE = "auto"
 DEFAULT_SEED = 0
@@ -25,8 +26,8 @@ TUNING_IMAGES, TUNING_IMAGES_LOW_BITS = 256, 1000
 at 4 bits falls by a third from 256 images to 750."""
 WISHES = tuple(wish.name for wish in fields(Options) if wish.name in Recipe.model_fields)
 """What options may say in place of the recipe, by name."""
-OF_A_SEARCH = {"max_drop": 0.0, "minutes": 1e-3}
-"""Wishes that nothing but a search can grant, each with the least that it takes."""
+RANGES = {"max_drop": (0.0, 100.0), "min_sqnr": (0.0, 200.0), "minutes": (1e-3, 1e6)}
+"""The least and the most that a wish takes."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,11 @@ class Settings:
     keep_float: tuple[str, ...] = ()
     weight_bits: Mapping[str, int] = field(default_factory=dict)
     tuning_images: int = TUNING_IMAGES
+    task: str | None = None
     max_drop: float = 1.0
+    min_sqnr: float = 25.0
     minutes: float = 10.0
+    allow_float: bool = False
 
 
 def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
@@ -61,6 +65,8 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     found = TARGETS[target or recipe.target or DEFAULT_TARGET]
     said = _said(recipe) | _said(options)
     CALIBRATORS[said.setdefault("calibrator", recipe.calibrator)]  # raises UnknownName
+    if "task" in said:
+        TASKS[said["task"]]  # as above
     io = said.pop("io", found.io_forms[0])
     if io not in found.io_forms:
         raise UnknownName(f"unknown io '{io}': known: {', '.join(found.io_forms)}")
@@ -79,7 +85,10 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
 
 
 def _said(source: Recipe | Options) -> dict[str, Any]:
-    """Return the wishes that a recipe, or the caller, names; what is empty is not said."""
+    """Return the wishes that a recipe, or the caller, names; what is empty is not said.
+
+    0 and False are words: they count before what the recipe says.
+    """
     words = {name: getattr(source, name) for name in WISHES}
     return {
         name: tuple(word) if isinstance(word, list) else word
@@ -105,14 +114,12 @@ def _refuse_undecided_bits(scheme: Scheme, recipe: Recipe) -> None:
 
 def _refuse_wishes(recipe: Recipe, said: Mapping[str, Any]) -> None:
     """Raise where the caller wishes something of a search and there is none, or out of range."""
-    for name, least in OF_A_SEARCH.items():
-        if name not in said:
-            continue
-        option = f"--{name.replace('_', '-')}"
-        if not recipe.search:
-            raise RequestError(
-                f"{option} is for a search, and recipe '{recipe.name}' does none: take one of them"
-                " out, or --recipe auto"
-            )
-        if not least <= said[name] <= 1e6:
-            raise RequestError(f"{option} {said[name]} is out of range: from {least:g} on")
+    if "minutes" in said and not recipe.search:
+        raise RequestError(
+            f"--minutes is for a search, and recipe '{recipe.name}' does none: take one of them"
+            " out, or --recipe auto"
+        )
+    for name, (least, most) in RANGES.items():
+        if name in said and not least <= said[name] <= most:
+            option = f"--{name.replace('_', '-')}"
+            raise RequestError(f"{option} {said[name]} is out of range: from {least:g} to {most:g}")

@@ -11,6 +11,7 @@ from intaglio.report.record import (
     LayerRow,
     Report,
     StepRow,
+    Verdict,
 )
 from intaglio.report.text import print_report, summary_lines
 
@@ -23,6 +24,7 @@ __all__ = [
     "LayerRow",
     "Report",
     "StepRow",
+    "Verdict",
     "measure_layers",
     "output_sqnr_db",
     "print_report",

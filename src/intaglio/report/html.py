@@ -24,7 +24,7 @@ from pydantic import JsonValue
 
 from intaglio.report.layer_sections import WeightRanges
 from intaglio.report.parts import ReportData
-from intaglio.report.section import Body, Claim, Facts, Plot, Section, Table
+from intaglio.report.section import Body, Claims, Facts, Plot, Section, Table
 from intaglio.report.sections import headline, sections
 
 
@@ -66,7 +66,7 @@ def render_html(
 
 
 def render_sections(name: str, purpose: str, shown: Sequence[Section]) -> str:
-    """Return a page of sections; a claim stands over all others.
+    """Return a page of sections; claims stand over all others.
 
     Args:
         name: What the page is about, its title.
@@ -81,8 +81,8 @@ def render_sections(name: str, purpose: str, shown: Sequence[Section]) -> str:
         drawn=_inline_json(_drawn(shown)),
         name=name,
         purpose=purpose,
-        claims=[section for section in shown if isinstance(section.body, Claim)],
-        boxes=_boxes([section for section in shown if not isinstance(section.body, Claim)]),
+        claims=[section for section in shown if isinstance(section.body, Claims)],
+        boxes=_boxes([section for section in shown if not isinstance(section.body, Claims)]),
     )
     # a file name that is not UTF-8 reaches Python as lone surrogates, which no page can hold
     return page.encode("utf-8", "replace").decode("utf-8")

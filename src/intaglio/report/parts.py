@@ -51,6 +51,7 @@ SHARE = {"optional": True, "digits": 6}
 MEGABYTES = {"optional": True, "digits": 1}
 SECONDS = {"digits": 3}
 DECIBELS = {"optional": True, "digits": 2, "null": math.inf}
+"""Of one value, or of each in a list."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ class FloatSide:
     def __post_init__(self) -> None:
         refuse_without_images("float", self.n, self.figures)
 
+    def __getattr__(self, name: str) -> float:
+        """Return a figure by its name."""
+        return _figure(self, name)
+
 
 @dataclass(frozen=True)
 class IntegerSide:
@@ -84,7 +89,8 @@ class IntegerSide:
         figures: What its task measured on `n` images; empty where nothing was evaluated.
         n: Images evaluated, the same as on the float side.
         agreement: Percent of the n images for which both networks say the same.
-        logits_sqnr_db: SQNR of the network's output in dB.
+        logits_sqnr_db: SQNR of the network's output in dB; of several, the lowest.
+        sqnr_db: That of each output by itself, in the network's order.
     """
 
     size_bytes: Count | None = field(default=None, metadata=ABSENT)
@@ -92,9 +98,22 @@ class IntegerSide:
     n: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)
     agreement: Percent | None = field(default=None, metadata=PERCENT)
     logits_sqnr_db: Decibels = field(default=None, metadata=DECIBELS)
+    sqnr_db: Many[Decibels] | None = field(default=None, metadata=DECIBELS)
 
     def __post_init__(self) -> None:
         refuse_without_images("integer", self.n, {**self.figures, "agreement": self.agreement})
+
+    def __getattr__(self, name: str) -> float:
+        """Return a figure by its name."""
+        return _figure(self, name)
+
+
+def _figure(side: FloatSide | IntegerSide, name: str) -> float:
+    figures: dict[str, float] = vars(side).get("figures", {})
+    if name in figures:
+        return figures[name]
+    known = f": measured are {', '.join(figures)}" if figures else ": nothing was evaluated"
+    raise AttributeError(f"{type(side).__name__} has no '{name}'{known}")
 
 
 def refuse_without_images(side: str, n: int | None, figures: Mapping[str, float | None]) -> None:
@@ -140,12 +159,17 @@ class DataSource:
         images: How many were used.
         seed: The draw's seed.
         skipped: Unreadable images passed over on request.
+        judged: How many of those used a search judged on, and tuned nothing on; None where none
+            were set apart.
+        left_out: How many were neither tuned nor judged on, because memory would not hold them.
     """
 
     source: str
     images: Count
     seed: int | None = None
     skipped: Count = 0
+    judged: Count | None = field(default=None, metadata=ABSENT)
+    left_out: Count | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)
@@ -216,6 +240,7 @@ class Attempt:
         figures: The task's figure that a wish is about, where the images have labels: NAME, and
             float_NAME of the float network on the same images.
         sqnr_db: SQNR of the network's output on them.
+        size_bytes: The file that it would be written as.
         why: Why it was not run, or not kept.
     """
 
@@ -226,6 +251,7 @@ class Attempt:
     agreement: Percent | None = field(default=None, metadata=PERCENT)
     figures: Figures = field(default_factory=dict, metadata=FLAT)
     sqnr_db: Decibels = field(default=None, metadata=DECIBELS)
+    size_bytes: Count | None = field(default=None, metadata=ABSENT)
     why: str | None = field(default=None, metadata=ABSENT)
 
 
@@ -255,6 +281,24 @@ class KeptFloat:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What came out, in two words.
+
+    Attributes:
+        bits: Whether file and twin agree: "equal", "different"; "not promised" where the format
+            computes in float, "no file" where none was written.
+        accuracy: "green" where the wish is met beyond one standard error; "amber" where it is met
+            but not proven, or missed by at most as much again; "red" beyond that; "not measured"
+            where nothing was evaluated.
+        why: What the word for the accuracy rests on: the figure, the wish, the images.
+    """
+
+    bits: Literal["equal", "different", "not promised", "no file"]
+    accuracy: Literal["green", "amber", "red", "not measured"]
+    why: str
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything that a report says; `intaglio.report.record.Report` adds its forms.
 
@@ -267,6 +311,7 @@ class ReportData:
         data: The calibration images, or "none" where none was opened.
         preprocess: What was done to every image, by step; empty where nothing is known of it.
         float, integer: The two networks.
+        verdict: On bits and accuracy; None in reports from before there was one.
         check: The bit-for-bit comparison; None where it was not run.
         steps: In the order they ran.
         layers: In the order of the network.
@@ -289,6 +334,7 @@ class ReportData:
     preprocess: dict[str, JsonValue]
     float: FloatSide
     integer: IntegerSide
+    verdict: Verdict | None = field(default=None, metadata=ABSENT)
     check: CheckResult | None = field(default=None, metadata=ABSENT)
     steps: Many[StepRow] = field(default_factory=list)
     layers: Many[LayerRow] = field(default_factory=list)

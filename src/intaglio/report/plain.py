@@ -55,13 +55,20 @@ def _fields(value: Any, wording: Wording, where: str) -> dict[str, Any]:
                 raise IntaglioError(f"{where}.{min(taken)} is no name for a figure: it is taken")
             plain |= _figures(item, wording, where)
             continue
-        if "null" in marks and item == marks["null"]:
-            plain[field.name] = None
-            continue
-        if marks.get("digits") is not None and isinstance(item, float) and math.isfinite(item):
-            item = round(item, marks["digits"])
-        plain[field.name] = to_plain(item, wording, f"{where}.{field.name}")
+        items = (
+            [_told(one, marks) for one in item] if isinstance(item, list) else _told(item, marks)
+        )
+        plain[field.name] = to_plain(items, wording, f"{where}.{field.name}")
     return plain
+
+
+def _told(item: Any, marks: Mapping[str, Any]) -> Any:
+    """Return a value as its field's marks write it: rounded, or None for the infinity allowed."""
+    if "null" in marks and item == marks["null"]:
+        return None
+    if marks.get("digits") is not None and isinstance(item, float) and math.isfinite(item):
+        return round(item, marks["digits"])
+    return item
 
 
 def _figures(figures: Mapping[str, float], wording: Wording, where: str) -> dict[str, Any]:

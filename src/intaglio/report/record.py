@@ -21,6 +21,7 @@ from intaglio.report.parts import (
     LayerRow,
     ReportData,
     StepRow,
+    Verdict,
 )
 from intaglio.report.plain import from_plain, gathered, to_plain
 from intaglio.report.text import as_text
@@ -34,6 +35,7 @@ __all__ = [
     "LayerRow",
     "Report",
     "StepRow",
+    "Verdict",
 ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import JsonValue
 
@@ -27,17 +27,40 @@ class Facts:
     facts: tuple[tuple[str, str], ...]
 
 
+State = Literal["bad", "unsure", "absent", "good"]
+"""How good a claim's news is, the worst first: what was promised or wished does not hold; it is not
+certain; nobody looked; it holds."""
+
+
 @dataclass(frozen=True)
 class Claim:
-    """One sentence on which much depends, and whether it is good news.
+    """One sentence on which much depends.
 
     Attributes:
-        state: "exact": what was promised holds; "differs": it does not; "absent": nobody looked.
-        sentence: Says so, with its full stop.
+        state: How good its news is.
+        head: The same in a word or two: no colour says anything that no word says.
+        sentence: What it rests on, with its full stop.
     """
 
-    state: Literal["exact", "differs", "absent"]
+    state: State
+    head: str
     sentence: str
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What came out: the first thing on the page, and the last on a terminal.
+
+    Attributes:
+        claims: In the order in which they are told.
+    """
+
+    claims: tuple[Claim, ...]
+
+    @property
+    def worst(self) -> State:
+        """The state of the worst of them."""
+        return min((claim.state for claim in self.claims), key=get_args(State).index)
 
 
 @dataclass(frozen=True)
@@ -178,7 +201,7 @@ class Plot:
     choices: tuple[tuple[str, str], ...] = ()
 
 
-Body = Facts | Claim | Remarks | Table | Plot
+Body = Facts | Claims | Remarks | Table | Plot
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,15 @@ from intaglio.report.layer_sections import (
 )
 from intaglio.report.parts import ReportData
 from intaglio.report.section import Cell, Column, Remark, Remarks, Section, Table, TableRow
-from intaglio.report.summary import check_section, comparison_section, identity_section
-from intaglio.report.words import MISSING, changed_text, decibel_text, figure_text, percent_text
+from intaglio.report.summary import comparison_section, identity_section, verdict_section
+from intaglio.report.words import (
+    MISSING,
+    changed_text,
+    decibel_text,
+    figure_text,
+    megabyte_text,
+    percent_text,
+)
 
 
 def sections(
@@ -41,7 +48,7 @@ def sections(
     found = [
         identity_section(report, labels or ()),
         comparison_section(report),
-        check_section(report),
+        verdict_section(report),
         remarks_section(report),
         *report.wording.sections(report),
         *extra,
@@ -95,28 +102,38 @@ def attempts_section(report: ReportData) -> Section | None:
         return None
     wording, names = report.wording, _attempt_figures(report)
     told = [wording.of(name).short for name in names]
-    titles = ("added", "outcome", wording.agreement.short, *told, "SQNR", "seconds")
+    sized = any(attempt.size_bytes is not None for attempt in report.attempts)
+    size = ("size",) if sized else ()
+    titles = ("added", "outcome", wording.agreement.short, *told, *size, "SQNR", "seconds")
     rows = [
         (
             attempt.name,
             "kept" if attempt.kept else (attempt.why or "rolled back"),
             percent_text(attempt.agreement),
             *(figure_text(wording.of(name), attempt.figures.get(name)) for name in names),
+            *([megabyte_text(attempt.size_bytes)] if sized else []),
             decibel_text(attempt.sqnr_db),
             f"{attempt.seconds:.1f}",
         )
         for attempt in report.attempts
     ]
-    images = report.attempts[0].n
     return Section(
         "attempts",
-        f"Search, judged on {images:,} images that nothing was tuned on",
+        f"Search, judged on {_judged_text(report)} images that nothing was tuned on",
         Table(
             tuple(Column(title, title) for title in titles),
             tuple(TableRow(tuple(Cell(text) for text in row)) for row in rows),
         ),
         plain=False,
     )
+
+
+def _judged_text(report: ReportData) -> str:
+    """Return how many images a search judged on, and of how many where memory held no more."""
+    images, data = report.attempts[0].n, report.data
+    if data == "none" or not data.left_out:
+        return f"{images:,}"
+    return f"{images:,} of {images + data.left_out:,}"
 
 
 def _attempt_figures(report: ReportData) -> list[str]:

@@ -6,8 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from intaglio.report.parts import DataSource, ReportData
-from intaglio.report.section import Cell, Claim, Column, Facts, Section, Table, TableRow
+from intaglio.report.parts import DataSource, ReportData, Verdict
+from intaglio.report.section import (
+    Cell,
+    Claim,
+    Claims,
+    Column,
+    Facts,
+    Section,
+    State,
+    Table,
+    TableRow,
+)
 from intaglio.report.words import (
     change_text,
     changed_text,
@@ -50,7 +60,9 @@ def comparison_section(report: ReportData) -> Section:
         title = report.wording.agreement.title
         rows.append(_compared(title, "", percent_text(integer.agreement)))
     if integer.logits_sqnr_db is not None:
-        rows.append(_compared("Output SQNR", "", decibel_text(integer.logits_sqnr_db)))
+        outputs = len(integer.sqnr_db or ())
+        label = f"Output SQNR (lowest of {outputs})" if outputs > 1 else "Output SQNR"
+        rows.append(_compared(label, "", decibel_text(integer.logits_sqnr_db)))
     rows += [
         _compared(
             "Size",
@@ -96,23 +108,59 @@ def _figure_rows(report: ReportData) -> list[TableRow]:
     return rows
 
 
-def check_section(report: ReportData) -> Section:
-    """Return whether file and twin agreed."""
-    return Section("verdict", "Check", _claim(report))
+STATES: dict[str, State] = {
+    "equal": "good",
+    "different": "bad",
+    "not promised": "absent",
+    "no file": "absent",
+    "green": "good",
+    "amber": "unsure",
+    "red": "bad",
+    "not measured": "absent",
+}
+"""How good the news of a verdict's words is."""
+NO_BITS = {
+    "not promised": "The file computes in float, where no bits are promised.",
+    "no file": "This scheme is simulated: no file was written.",
+}
+ASK = "give --eval (evaluate= in Python)"
 
 
-def _claim(report: ReportData) -> Claim:
+def verdict_section(report: ReportData) -> Section:
+    """Return what came out: on bits and accuracy; where there is no verdict, of the check alone."""
+    verdict = report.verdict
+    if verdict is None:
+        state, sentence = _check(report)
+        return Section("verdict", "Check", Claims((Claim(state, "Check", sentence),)))
+    bits = f"Bits: {verdict.bits}"
+    if verdict.bits in NO_BITS:
+        first = Claim(STATES[verdict.bits], bits, NO_BITS[verdict.bits])
+    else:
+        state, sentence = _check(report)
+        first = Claim(state, bits, sentence)
+    return Section("verdict", "Verdict", Claims((first, _accuracy(verdict))))
+
+
+def _accuracy(verdict: Verdict) -> Claim:
+    said = verdict.why.rstrip(".")
+    if verdict.accuracy == "not measured":
+        said = f"{said or 'nothing was evaluated'}: {ASK}"
+    return Claim(STATES[verdict.accuracy], f"Accuracy: {verdict.accuracy}", f"{said}.")
+
+
+def _check(report: ReportData) -> tuple[State, str]:
+    """Return whether file and twin agreed, and the sentence that says so."""
     check = report.check
     if check is None:
-        return Claim("absent", "The file was not compared with its twin.")
+        return "absent", "The file was not compared with its twin."
     if not check.values_compared:
-        return Claim("absent", f"No value was compared ({check.runtime}).")
+        return "absent", f"No value was compared ({check.runtime})."
     over = f"{check.values_compared:,} values of {check.images:,} images ({check.runtime})"
     if check.mismatches:
-        return Claim("differs", f"{check.mismatches:,} mismatches in {over}.")
+        return "bad", f"{check.mismatches:,} mismatches in {over}."
     taken, equal = check.border_values or 0, check.border_equal or 0
     given = f", given {border_text(taken, equal)}" if taken else ""
-    return Claim("exact", f"0 mismatches in {over}: file and twin agree in every bit{given}.")
+    return "good", f"0 mismatches in {over}: file and twin agree in every bit{given}."
 
 
 def border_text(taken: int, equal: int) -> str:
@@ -133,4 +181,8 @@ def data_text(data: Literal["none"] | DataSource) -> str:
         parts.append(f"seed {data.seed}")
     if data.skipped:
         parts.append(f"{data.skipped:,} unreadable images skipped")
+    if data.judged:
+        parts.append(f"{data.judged:,} of them to judge on")
+    if data.left_out:
+        parts.append(f"{data.left_out:,} more left out for memory")
     return ", ".join(parts)

@@ -17,6 +17,7 @@ from rich.text import Text
 from intaglio.report.parts import ReportData
 from intaglio.report.section import (
     Claim,
+    Claims,
     Column,
     Facts,
     Plot,
@@ -28,12 +29,23 @@ from intaglio.report.section import (
 from intaglio.report.sections import sections
 
 PLAIN_WIDTH = 100
-CLAIM_STYLES = {"exact": "bold green", "differs": "bold red", "absent": "yellow"}
+CLAIM_STYLES = {"good": "bold green", "unsure": "bold yellow", "bad": "bold red", "absent": "bold"}
 
 
-def print_report(report: ReportData, console: Console, *, extra: Sequence[Section] = ()) -> None:
-    """Print the report's tables on `console`, with the sections that a task adds."""
-    print_sections(sections(report, extra=extra), console)
+def print_report(
+    report: ReportData,
+    console: Console,
+    *,
+    extra: Sequence[Section] = (),
+    closing: Sequence[str] = (),
+) -> None:
+    """Print the report's tables on `console`.
+
+    Args:
+        extra: Sections that a task adds.
+        closing: Lines between the tables and what came out, each on one line however long it is.
+    """
+    print_sections(sections(report, extra=extra), console, closing=closing)
 
 
 def as_text(report: ReportData, *, extra: Sequence[Section] = ()) -> str:
@@ -51,23 +63,38 @@ def summary_lines(report: ReportData, *, extra: Sequence[Section] = ()) -> list[
     return plain_lines(sections(report, extra=extra))
 
 
-def print_sections(shown: Sequence[Section], console: Console) -> None:
+def print_sections(
+    shown: Sequence[Section], console: Console, *, closing: Sequence[str] = ()
+) -> None:
     """Print sections on `console`.
 
     The first one opens the report and has no heading; sections under one heading print it once.
-    Tables of which only the worst is shown come last, where a terminal is read.
+    Tables of which only the worst is shown come late, and claims last, where a terminal is read;
+    `closing` lines stand before them.
     """
-    said = shown[0].title if shown else ""
-    for section in sorted(shown, key=_is_cut_short):
+    claims = [section for section in shown if _is_claims(section)]
+    others = [section for section in shown if not _is_claims(section)]
+    said = others[0].title if others else ""
+    for section in sorted(others, key=_is_cut_short):
         title = "" if section.title == said else (section.told or section.title)
         said = section.title
         for renderable in _renderables(section, title):
             console.print(renderable)
+    for line in closing:
+        console.print(_text(line), soft_wrap=True)
+    for section in claims:
+        for renderable in _renderables(section, ""):
+            console.print(renderable)
 
 
 def plain_lines(shown: Sequence[Section]) -> list[str]:
-    """Return what the summary's sections say, one fact a line."""
-    return [_printable(line) for section in shown if section.plain for line in _lines(section)]
+    """Return what the summary's sections say, one fact a line; claims come last."""
+    ordered = sorted(shown, key=_is_claims)
+    return [_printable(line) for section in ordered if section.plain for line in _lines(section)]
+
+
+def _is_claims(section: Section) -> bool:
+    return isinstance(section.body, Claims)
 
 
 def _is_cut_short(section: Section) -> bool:
@@ -78,8 +105,8 @@ def _renderables(section: Section, title: str) -> list[RenderableType]:
     match section.body:
         case Facts() as body:
             return [_facts(body, title)]
-        case Claim() as body:
-            return [_text(f"{section.title}: {body.sentence}", CLAIM_STYLES[body.state])]
+        case Claims() as body:
+            return [_text(_said(claim), CLAIM_STYLES[claim.state]) for claim in body.claims]
         case Remarks() as body:
             return [_text(remark.sentence, "yellow") for remark in body.remarks]
         case Table() as body:
@@ -92,8 +119,8 @@ def _lines(section: Section) -> list[str]:
     match section.body:
         case Facts() as body:
             return [f"{label}: {text}" for label, text in body.facts]
-        case Claim() as body:
-            return [f"{section.title}: {body.sentence}"]
+        case Claims() as body:
+            return [_said(claim) for claim in body.claims]
         case Remarks() as body:
             return [remark.sentence for remark in body.remarks]
         case Table() as body:
@@ -101,6 +128,10 @@ def _lines(section: Section) -> list[str]:
             return told + [row.line or _line(section.title, body, row) for row in body.rows]
         case Plot():
             return []
+
+
+def _said(claim: Claim) -> str:
+    return f"{claim.head}: {claim.sentence}"
 
 
 def _line(title: str, table: Table, row: TableRow) -> str:

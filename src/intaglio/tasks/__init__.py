@@ -1,13 +1,14 @@
 """What networks are for. Importing it fills the table of tasks."""
 
 from intaglio.tasks.classify import CLASSIFY
-from intaglio.tasks.evaluate import Compared, compare, evaluate
-from intaglio.tasks.judge import Judge, Verdict
+from intaglio.tasks.evaluate import Compared, SideBySide, compare, evaluate
+from intaglio.tasks.judge import Judge
+from intaglio.tasks.judgement import Judgement, Loss, Wish
 from intaglio.tasks.task import (
     TASKS,
     Agreement,
+    Beside,
     Meter,
-    SideBySide,
     Task,
     labelled_task_for,
     output_shapes,
@@ -20,12 +21,15 @@ __all__ = [
     "TASKS",
     "VALUES",
     "Agreement",
+    "Beside",
     "Compared",
     "Judge",
+    "Judgement",
+    "Loss",
     "Meter",
     "SideBySide",
     "Task",
-    "Verdict",
+    "Wish",
     "compare",
     "evaluate",
     "labelled_task_for",

@@ -1,4 +1,8 @@
-"""Classification: one score for each class, and the class with the highest one is the answer."""
+"""Classification: the class with the highest score is the answer; of one score, its side of 0.
+
+A single score is a logit, of which what is above 0 says yes, or a probability, of which what is
+above 0.5 does. Which of both is seen from the scores: a probability lies within 0..1.
+"""
 
 from __future__ import annotations
 
@@ -10,83 +14,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from intaglio.data.batches import INTEGERS, labelled_batches
+from intaglio.data.batches import INTEGERS, are_decisions, labelled_batches
 from intaglio.data.dataset import Dataset, check_labels
 from intaglio.errors import DataError, NonFiniteError, RequestError
-from intaglio.numerics.metrics import sqnr_db
 from intaglio.report.figures import Wording, percentage
-from intaglio.tasks.task import TASKS, Agreement, Labels, Outputs, Shapes
+from intaglio.tasks.accuracy import Accuracy
+from intaglio.tasks.same_class import SameClass
+from intaglio.tasks.task import TASKS, Labels, Outputs, Shapes
 
 BACKGROUND_CLASSES = 1001
 """TensorFlow's ImageNet classifiers: class 0 is the background, and all others are one further."""
 
 
-@dataclass
-class Accuracy:
-    """Counts of right answers.
-
-    Attributes:
-        n: Images seen.
-        right1, right5: Images whose label is the best, or among the five best.
-    """
-
-    n: int = 0
-    right1: int = 0
-    right5: int = 0
-
-    def add(self, outputs: Outputs, labels: Labels) -> None:
-        """Count one batch, labels [N]; of equal scores the lower class index wins."""
-        order = outputs[0].argsort(dim=1, descending=True, stable=True)
-        hits = order[:, :5] == labels.reshape(-1, 1)
-        self.n += len(labels)
-        self.right1 += int(hits[:, 0].sum())
-        self.right5 += int(hits.any(dim=1).sum())
-
-    def figures(self) -> dict[str, float]:
-        """Return percents of images whose label has the highest score, or is among the best 5."""
-        return {"top1": 100.0 * self.right1 / self.n, "top5": 100.0 * self.right5 / self.n}
-
-    def lost(self, real: Accuracy) -> float:
-        """Return points of top-1 lost."""
-        return 100.0 * (real.right1 - self.right1) / self.n
-
-
-@dataclass
-class SameClass:
-    """Counts the images for which two networks name the same class, and the noise of the scores.
-
-    Attributes:
-        name: Of the output.
-        n, same: Images, and those of them with the same best class.
-        signal, noise: Sums of squares of the float scores, and of the differences.
-    """
-
-    name: str
-    n: int = 0
-    same: int = 0
-    signal: float = 0.0
-    noise: float = 0.0
-
-    def add(self, float_outputs: Outputs, outputs: Outputs) -> None:
-        """Compare one batch."""
-        (real,), (found,) = float_outputs, outputs
-        self.n += len(real)
-        self.same += int((_best(real) == _best(found)).sum())
-        self.signal += float(real.double().square().sum())
-        self.noise += float((found.double() - real.double()).square().sum())
-
-    def agreement(self) -> Agreement:
-        """Return the agreement over all batches."""
-        return Agreement(self.n, self.same, {self.name: sqnr_db(self.signal, self.noise)})
-
-
 @dataclass(frozen=True)
 class Classify:
-    """The task of networks with one output [N, classes]; labels are class indices [N] int64."""
+    """The task of networks with one output [N, classes]; labels are class indices [N] int64.
+
+    Of one score, [N, 1], the classes are 0 and 1.
+    """
 
     name: str = "classify"
     rank: int = 0
     needs_labels: bool = True
+    has_metric: bool = True
     wording: Wording = field(
         default=Wording(
             figures={"top1": percentage("Top-1"), "top5": percentage("Top-5")},
@@ -108,14 +58,16 @@ class Classify:
         if labels is None:
             return None
         try:
-            dtype = torch.as_tensor(labels).dtype
+            given = torch.as_tensor(labels)
         except (TypeError, ValueError, RuntimeError) as error:
             return f"the labels are no class indices: {error}"
-        return None if dtype in INTEGERS else f"the labels are {dtype}: give class indices"
+        if given.dtype in INTEGERS or (outputs[0][1] == 1 and are_decisions(given)):
+            return None
+        return f"the labels are {given.dtype}: give class indices"
 
     def labels(self, dataset: Dataset, outputs: Shapes) -> Sequence[int | None]:
         """Return the class indices; raise DataError where one is none of the network's."""
-        check_labels(dataset, outputs[0][1])
+        check_labels(dataset, class_count(outputs[0]))
         return [item.label for item in dataset.items]
 
     def batches(self, data: Any, sample_shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -141,7 +93,7 @@ class Classify:
             )
         if labels is None:
             raise DataError("the images to evaluate on have no labels: give (images, labels)")
-        classes = scores.shape[1]
+        classes = class_count(tuple(scores.shape))
         wrong = labels[(labels < 0) | (labels >= classes)]
         if len(wrong):
             raise DataError(
@@ -153,16 +105,14 @@ class Classify:
         """Return a new meter of accuracy."""
         return Accuracy()
 
-    def beside(self, names: Sequence[str]) -> SameClass:
+    def beside(self, names: Sequence[str], *, is_told: bool) -> SameClass:
         """Return a new comparison of two networks."""
-        return SameClass(names[0])
-
-    def told(self, agreement: Agreement) -> dict[str, float]:
-        """Return nothing: a report states the agreement itself, and the output's SQNR."""
-        return {}
+        return SameClass(names[0], is_told)
 
     def loss(self, outputs: Outputs, labels: Labels) -> Tensor:
-        """Return the cross entropy of the labels, in nats, []."""
+        """Return the cross entropy of the labels, in nats, []; a single score is a logit."""
+        if outputs[0].shape[1] == 1:
+            return F.binary_cross_entropy_with_logits(outputs[0][:, 0], labels.float())
         return F.cross_entropy(outputs[0], labels)
 
 
@@ -192,5 +142,6 @@ def without_background(
     return scores
 
 
-def _best(scores: Tensor) -> Tensor:
-    return scores.argsort(dim=1, descending=True, stable=True)[:, 0]
+def class_count(shape: tuple[int, ...]) -> int:
+    """Return how many classes an output of shape [N, scores] tells apart."""
+    return max(2, shape[1])

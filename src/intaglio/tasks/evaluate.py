@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from intaglio.errors import DataError, RequestError
-from intaglio.tasks.task import Agreement, Labels, Outputs, Task, task_for
+from intaglio.report.figures import FLOAT
+from intaglio.tasks.judgement import Judgement, Loss, paired_loss, unpaired_loss
+from intaglio.tasks.task import Agreement, Labels, Meter, Outputs, Task, task_for
 
 Network = Callable[[Tensor], Tensor | Sequence[Tensor]]
 """Images [N, C, H, W] -> one output, or several."""
@@ -58,18 +60,80 @@ def evaluate(
     return {**figures, "n": n}
 
 
+class SideBySide:
+    """A float network and its integer network, output by output of the same images."""
+
+    def __init__(self, task: Task, names: Sequence[str], *, is_told: bool) -> None:
+        """Begin.
+
+        Args:
+            names: Of the outputs.
+            is_told: Whether the user, or labels, said what the network is for.
+        """
+        self.task, self.is_told, self.n = task, is_told, 0
+        self.meters = task.meter(names), task.meter(names)
+        self._beside = task.beside(names, is_told=is_told)
+        self._is_labelled = False
+
+    def add(self, real: Outputs, found: Outputs, labels: Labels) -> None:
+        """Take in what both give for a batch that the task's `check` has passed."""
+        self._beside.add(real, found)
+        self.n += len(real[0])
+        if labels is not None:
+            self._is_labelled = True
+            for outputs, meter in zip((real, found), self.meters, strict=True):
+                meter.add(outputs, labels)
+
+    def figures(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the figures of the float network and of the other; empty without labels."""
+        if not self._is_labelled:
+            return {}, {}
+        real, found = (meter.figures() for meter in self.meters)
+        return real, found
+
+    def judgement(self) -> Judgement:
+        """Return what is known over all batches."""
+        agreement = self._beside.agreement() if self.n else Agreement(0, None, {})
+        is_labelled = self._is_labelled and self.task.has_metric
+        return Judgement(
+            n=self.n,
+            agreement=agreement,
+            disagreements_a_point=self.task.disagreements_a_point,
+            is_told=self.is_told,
+            labelled=_loss(*self.meters, self.n) if is_labelled else None,
+            figures=_wished(*self.figures()) if is_labelled else {},
+            by_image=self.meters[1].by_image() if is_labelled else None,
+        )
+
+
+def _loss(real: Meter, found: Meter, n: int) -> Loss | None:
+    """Return the points lost; None where the float network shows none that could be lost."""
+    figure = next(iter(real.figures().values()))
+    if figure <= real.chance():
+        return None
+    images = real.by_image(), found.by_image()
+    if images[0] is None or images[1] is None:
+        return unpaired_loss(found.lost(real), n)
+    return paired_loss(images[0], images[1])
+
+
+def _wished(real: Mapping[str, float], found: Mapping[str, float]) -> dict[str, float]:
+    name, value = next(iter(found.items()))
+    return {name: value, f"{FLOAT}{name}": real[name]}
+
+
 @dataclass(frozen=True)
 class Compared:
     """A float network and its integer network on the same images.
 
     Attributes:
-        float_figures, figures: Of each, by their names in report.json.
-        agreement: Of the two; `agreement.n` images.
+        float_figures, figures: Of each, by their names in report.json; empty without labels.
+        judgement: Of the two.
     """
 
     float_figures: dict[str, float]
     figures: dict[str, float]
-    agreement: Agreement
+    judgement: Judgement
 
 
 def compare(
@@ -91,23 +155,17 @@ def compare(
     Raises:
         RequestError: As `evaluate`.
     """
-    meters = task.meter(names), task.meter(names)
-    beside = task.beside(names)
-    n = 0
+    both = SideBySide(task, names, is_told=True)
     for images, labels in batches:
         with torch.no_grad():
-            both = listed(real(images)), listed(integer(images))
-        for outputs, meter in zip(both, meters, strict=True):
+            pair = listed(real(images)), listed(integer(images))
+        for outputs in pair:
             task.check(outputs, labels)
-            meter.add(outputs, labels)
-        beside.add(*both)
-        n += len(images)
+        both.add(*pair, labels)
         seen(len(images))
-    if not n:
+    if not both.n:
         raise DataError(NOTHING)
-    agreement = beside.agreement()
-    float_figures, figures = (meter.figures() for meter in meters)
-    return Compared(float_figures, {**figures, **task.told(agreement)}, agreement)
+    return Compared(*both.figures(), both.judgement())
 
 
 def listed(made: Tensor | Sequence[Tensor]) -> Outputs:

@@ -32,7 +32,7 @@ USUAL = "classify"
 """The task of a report.json that states none: the first ones knew no other."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Agreement:
     """Two networks on the same images.
 
@@ -41,11 +41,17 @@ class Agreement:
         same: Those for which both say the same, in the task's sense; None where it has none.
         sqnr_db: Of each output by its name, each by itself; the float network is the signal. An
             output that is no signal to the task is not among them.
+        by_image: Whether both say the same, [n] bool, in the order of the images; None where that
+            was not kept.
+        is_sure: Whether the outputs can be nothing but what the task takes them for. Else, and
+            where nobody said so either, their SQNR has to be right as well.
     """
 
     n: int
     same: int | None
     sqnr_db: Mapping[str, float]
+    by_image: Tensor | None = None
+    is_sure: bool = True
 
     @property
     def percent(self) -> float | None:
@@ -68,8 +74,21 @@ class Meter(Protocol):
         In the figure's unit (points of a percentage), over the same images; below 0: better.
         """
 
+    def by_image(self) -> Tensor | None:
+        """Return what each image adds to that figure, [N] float64, of which the figure is the mean.
 
-class SideBySide(Protocol):
+        None where the figure is no mean over images; how sure a loss is is then guessed.
+        """
+
+    def chance(self) -> float:
+        """Return the figure that a network reaches which gives every image the same answer.
+
+        A float network that is no better has labels that say nothing of it. 0 where there is no
+        such answer.
+        """
+
+
+class Beside(Protocol):
     """Compares two networks batch by batch."""
 
     def add(self, float_outputs: Outputs, outputs: Outputs) -> None:
@@ -138,11 +157,17 @@ class Task(Protocol):
     def meter(self, names: Sequence[str]) -> Meter:
         """Return a new meter; `names` are those of the outputs."""
 
-    def beside(self, names: Sequence[str]) -> SideBySide:
-        """Return a new comparison of two networks; `names` are those of the outputs."""
+    def beside(self, names: Sequence[str], *, is_told: bool) -> Beside:
+        """Return a new comparison of two networks.
 
-    def told(self, agreement: Agreement) -> dict[str, float]:
-        """Return the figures of the integer network that its agreement gives, without labels."""
+        Args:
+            names: Of the outputs.
+            is_told: Whether the user, or labels, said that the network is for this task.
+        """
+
+    @property
+    def has_metric(self) -> bool:
+        """Whether a wish is about points of its figure; else about the SQNR of each output."""
 
     def loss(self, outputs: Outputs, labels: Labels) -> Tensor:
         """Return what training makes small: a mean over the batch, []."""

@@ -13,54 +13,9 @@ from torch import Tensor
 from intaglio.data.batches import target_batches
 from intaglio.data.dataset import Dataset
 from intaglio.errors import DataError, NonFiniteError
-from intaglio.numerics.metrics import sqnr_db
-from intaglio.report.figures import DECIBEL, Figure, Wording
+from intaglio.report.figures import Figure, Wording
+from intaglio.tasks.deviation import Deviation
 from intaglio.tasks.task import TASKS, Agreement, Labels, Outputs, Shapes
-
-
-@dataclass
-class Deviation:
-    """Sums over batches of one output: how far it is from its mean, and two networks apart.
-
-    The mean is that of each channel (axis 1) over all images and positions: what every image gets
-    alike, such as a bias, is no signal, however large it is.
-
-    Source: the merging of sums of Chan, Golub, LeVeque 1979 (STAN-CS-79-773): no
-    difference of two large numbers, as there would be with the sum of squares.
-
-    Attributes:
-        count: Values a channel.
-        mean: [C] float64.
-        signal: Sum of squared deviations from the mean, of all channels.
-        noise: Sum of squared differences of the two networks.
-    """
-
-    count: int = 0
-    mean: Tensor = field(default_factory=lambda: torch.zeros(()))
-    signal: float = 0.0
-    noise: float = 0.0
-
-    def add(self, real: Tensor, found: Tensor) -> None:
-        """Take in one batch, [N, C, ...] each, or [N]."""
-        real, found = real.double(), found.double()
-        self.noise += float((found - real).square().sum())
-        channels = real.reshape(len(real), real.shape[1] if real.ndim > 1 else 1, -1)  # [N, C, P]
-        count = channels.shape[0] * channels.shape[2]
-        if not count:
-            return
-        mean = channels.mean((0, 2))  # [C]
-        apart = mean - self.mean if self.count else torch.zeros_like(mean)
-        between = self.count * count / (self.count + count)
-        self.signal += float((channels - mean[:, None]).square().sum())
-        self.signal += between * float(apart.square().sum())
-        self.mean = (self.mean if self.count else mean) + apart * (count / (self.count + count))
-        self.count += count
-
-    @property
-    def sqnr_db(self) -> float | None:
-        """SQNR in dB; None where the float network gives a constant, and the other one not that."""
-        found = sqnr_db(self.signal, self.noise)
-        return None if found == -math.inf else found
 
 
 @dataclass
@@ -86,7 +41,7 @@ class Deviations:
     def agreement(self) -> Agreement:
         """Return the agreement over all batches; there is no `same`."""
         pairs = zip(self.names, self._outputs, strict=False)
-        found = {name: sums.sqnr_db for name, sums in pairs}
+        found = {name: sums.lowest_db for name, sums in pairs}
         return Agreement(self.n, None, {name: db for name, db in found.items() if db is not None})
 
 
@@ -122,6 +77,13 @@ class Errors:
         own, other = self.figures(), real.figures()
         return next((own[name] - other[name] for name in own), 0.0)
 
+    def by_image(self) -> None:
+        """Return None: no wish is about these errors, which have the outputs' units."""
+
+    def chance(self) -> float:
+        """Return 0: no answer is the same for all."""
+        return 0.0
+
 
 @dataclass(frozen=True)
 class Values:
@@ -133,11 +95,8 @@ class Values:
     name: str = "values"
     rank: int = 100
     needs_labels: bool = False
-    wording: Wording = field(
-        default=Wording(
-            figures={"rmse": Figure("RMS error"), "sqnr_db": Figure("SQNR", DECIBEL, digits=2)}
-        )
-    )
+    has_metric: bool = False
+    wording: Wording = field(default=Wording(figures={"rmse": Figure("RMS error")}))
     disagreements_a_point: float = math.inf
 
     def misfit(self, outputs: Shapes, labels: Labels) -> str | None:
@@ -181,13 +140,9 @@ class Values:
         """Return a new meter of errors."""
         return Errors(names)
 
-    def beside(self, names: Sequence[str]) -> Deviations:
+    def beside(self, names: Sequence[str], *, is_told: bool) -> Deviations:
         """Return a new comparison of two networks."""
         return Deviations(names)
-
-    def told(self, agreement: Agreement) -> dict[str, float]:
-        """Return the SQNR of each output in dB, under "sqnr_db.OUTPUT"."""
-        return {f"sqnr_db.{name}": value for name, value in agreement.sqnr_db.items()}
 
     def loss(self, outputs: Outputs, labels: Labels) -> Tensor:
         """Return the mean over outputs of squared error over squared deviation of the targets, [].

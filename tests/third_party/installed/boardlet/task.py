@@ -49,6 +49,13 @@ class NearPoints:
         """Return percent of points lost."""
         return 100.0 * (real.near - self.near) / self.points
 
+    def by_image(self) -> None:
+        """Return None: what each image adds was not kept."""
+
+    def chance(self) -> float:
+        """Return 0: no two points are near to all."""
+        return 0.0
+
 
 @dataclass
 class SamePoints:
@@ -81,6 +88,7 @@ class Points:
     name: str = "points"
     rank: int = 50
     needs_labels: bool = True
+    has_metric: bool = True
     wording: Wording = field(
         default_factory=lambda: Wording(
             {"near": percentage("Points within a tenth")}, percentage("Same points"), told_points
@@ -114,13 +122,9 @@ class Points:
         """Return a new meter."""
         return NearPoints()
 
-    def beside(self, names: Sequence[str]) -> SamePoints:
+    def beside(self, names: Sequence[str], *, is_told: bool) -> SamePoints:
         """Return a new comparison."""
         return SamePoints(names)
-
-    def told(self, agreement: Agreement) -> dict[str, float]:
-        """Return nothing beside the agreement."""
-        return {}
 
     def loss(self, outputs: Outputs, labels: Tensor) -> Tensor:
         """Return the mean squared distance."""

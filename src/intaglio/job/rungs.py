@@ -1,0 +1,164 @@
+"""What a search tries, in which order, and when each is worth its time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from intaglio.doctor.finding import Finding, Treatment
+from intaglio.recipe.recipe import RECIPES, Recipe
+from intaglio.recipe.settings import Settings
+
+When = Literal["unproven", "unmet", "missed"]
+"""A rung is climbed while the best so far does not prove that the wish is met; while it does not
+look met; or only while it is surely missed, on enough images, since it is dear."""
+
+Change = Callable[[Settings], Settings]
+
+REMEDIES_TRIED = 2
+CLIPPING = "percentile-99.99"
+LOW_BITS = 8
+RAISED = (0.2, 0.4, 0.7)
+"""How much of the way from the scheme's size to that of 8 bits everywhere a file may grow."""
+DECIDES_BITS, ROUNDS = "allocate-bits", "round-second-order"
+STRUCTURES = {
+    "accurate": ("fold-dead-channels", "equalize-activations"),
+    "accurate-per-tensor": ("fold-dead-channels", "equalize"),
+}
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One thing to try.
+
+    Attributes:
+        name: As the report calls it.
+        when: Until when it is worth trying.
+        change: Makes of the best settings so far those that are tried.
+    """
+
+    name: str
+    when: When
+    change: Change
+
+
+def plain_settings(settings: Settings) -> Settings:
+    """Return the first rung: nothing but ranges, and bits where the scheme leaves them open.
+
+    Its recipe searches no more: it is what `recipe.toml` then says.
+    """
+    recipe = settings.recipe.model_copy(
+        update={
+            "search": False,
+            "minutes": None,
+            "calibrator": settings.calibrator,
+            "steps": _deciding(settings),
+        }
+    )
+    return replace(settings, recipe=recipe)
+
+
+def rungs_above(plain: Settings, findings: Sequence[Finding]) -> Iterator[Rung]:
+    """Yield the rungs above the first, in order, but those that raise bits or keep layers in float.
+
+    Args:
+        plain: The first rung.
+        findings: What the doctor says of it: its remedies are tried first.
+    """
+    for treatment in _treatments(findings):
+        name = " + ".join([*treatment.steps, *filter(None, [treatment.calibrator])])
+        yield Rung(f"{name} (the doctor's remedy)", "unproven", _to(plain, treatment))
+    own, other = "accurate", "accurate-per-tensor"
+    if not plain.scheme.per_channel:
+        own, other = other, own
+    for recipe, when in ((own, "unproven"), (other, "unmet")):
+        yield Rung(recipe, when, _as_recipe(plain, RECIPES[recipe]))  # type: ignore[arg-type]
+    yield Rung(CLIPPING, "unmet", _with_calibrator(CLIPPING))
+
+
+def dear_rungs() -> Iterator[Rung]:
+    """Yield what takes minutes."""
+    yield Rung("brecq", "missed", _with_step("brecq"))
+
+
+def raising(size_bytes: int, share: float, bits: Sequence[int]) -> Rung:
+    """Return the rung that gives some layers more bits, within a size of the whole file.
+
+    Args:
+        share: Of the way to 8 bits everywhere, for the name.
+        bits: To choose from.
+    """
+    step = {"name": DECIDES_BITS, "max_size_bytes": size_bytes, "bits": list(bits)}
+
+    def change(settings: Settings) -> Settings:
+        """Return the settings with bits allocated anew, behind the steps on structure."""
+        others = [one for one in settings.recipe.steps if one["name"] != DECIDES_BITS]
+        first = next(
+            (index for index, one in enumerate(others) if one["name"] == ROUNDS), len(others)
+        )
+        steps = [*others[:first], step, *others[first:]]
+        if first == len(others):
+            steps.append({"name": ROUNDS})
+        return _with_steps(settings, steps)
+
+    return Rung(f"bits raised, {share:.0%} of the way to 8 bits", "unmet", change)
+
+
+def keeping(layers: Sequence[str]) -> Rung:
+    """Return the rung that leaves layers in float."""
+
+    def change(settings: Settings) -> Settings:
+        """Return the settings with these layers in float too."""
+        return replace(settings, keep_float=tuple(dict.fromkeys((*settings.keep_float, *layers))))
+
+    return Rung(f"{', '.join(layers)} in float", "missed", change)
+
+
+def _treatments(findings: Sequence[Finding]) -> list[Treatment]:
+    """Return different remedies that a recipe can hold, those of the worst findings first."""
+    found = [finding.treatment for finding in findings]
+    usable = [
+        Treatment(one.steps, one.calibrator)
+        for one in found
+        if one is not None and one.images is None and (one.steps or one.calibrator)
+    ]
+    return list(dict.fromkeys(usable))[:REMEDIES_TRIED]
+
+
+def _to(plain: Settings, treatment: Treatment) -> Change:
+    steps = [{"name": name} for name in treatment.steps]
+    calibrator = treatment.calibrator or plain.calibrator
+    return lambda _: _made(plain, steps, calibrator)
+
+
+def _as_recipe(plain: Settings, recipe: Recipe) -> Change:
+    return lambda _: _made(plain, recipe.steps, recipe.calibrator)
+
+
+def _made(plain: Settings, steps: list[dict[str, Any]], calibrator: str) -> Settings:
+    deciding = _deciding(plain)
+    first = next((i for i, one in enumerate(steps) if one["name"] == ROUNDS), len(steps))
+    found = _with_steps(plain, [*steps[:first], *deciding, *steps[first:]])
+    return _with_calibrator(calibrator)(found)
+
+
+def _deciding(settings: Settings) -> list[dict[str, Any]]:
+    return [{"name": DECIDES_BITS}] if settings.scheme.mixed else []
+
+
+def _with_calibrator(name: str) -> Change:
+    def change(settings: Settings) -> Settings:
+        """Return the settings with the calibrator, in their recipe too."""
+        recipe = settings.recipe.model_copy(update={"calibrator": name})
+        return replace(settings, calibrator=name, recipe=recipe)
+
+    return change
+
+
+def _with_step(name: str) -> Change:
+    return lambda settings: _with_steps(settings, [*settings.recipe.steps, {"name": name}])
+
+
+def _with_steps(settings: Settings, steps: list[dict[str, Any]]) -> Settings:
+    return replace(settings, recipe=settings.recipe.model_copy(update={"steps": steps}))

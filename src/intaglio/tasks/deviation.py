@@ -1,0 +1,117 @@
+"""How far two networks are apart in one output, beside how far the float one is from its mean.
+
+The mean is that of each channel over all images and positions: what every image gets alike, such as
+a bias, is no signal, however large it is. Channels that differ by orders of magnitude (boxes in
+pixels beside scores in 0..1) are judged in groups: pooled, the large ones would hide that nothing
+is left of the small ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from intaglio.numerics.metrics import sqnr_db
+
+APART = 10.0
+"""Channels are of two groups where, in order of their standard deviation, the next is that many
+times larger. Within a group they go on without such a gap, as the classes of a detector do, of
+which many are rarely seen."""
+CONSTANT = 1e-6
+"""A group that moves less, relative to the largest, is below what float32 resolves there."""
+
+
+def by_channel(value: Tensor) -> Tensor:
+    """Return an output [N, ...] as [C, M]: all numbers of each channel.
+
+    Channels are axis 1 of maps [N, C, H, W], or the last where it is the shortest ([N, H, W, C]);
+    of [N, A, B] the shorter of both, since detectors give [N, channels, boxes] and [N, boxes,
+    channels]; with more axes all but the two of the map, such as [N, anchors, H, W, channels].
+    """
+    axes = _channel_axes(tuple(value.shape))
+    others = [axis for axis in range(value.ndim) if axis not in axes]
+    count = math.prod(value.shape[axis] for axis in axes)
+    return value.permute(*axes, *others).reshape(count, -1)
+
+
+def _channel_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if len(shape) <= 2:
+        return tuple(range(1, len(shape)))
+    if len(shape) == 3:
+        return (1,) if shape[1] <= shape[2] else (2,)
+    if len(shape) == 4:
+        return (3,) if shape[3] < min(shape[1:3]) else (1,)
+    maps = (2, 3) if shape[2] == shape[3] else (len(shape) - 2, len(shape) - 1)
+    return tuple(axis for axis in range(1, len(shape)) if axis not in maps)
+
+
+@dataclass
+class Deviation:
+    """Sums over batches of one output, channel by channel; memory for the channels alone.
+
+    Source: the merging of sums of Chan, Golub, LeVeque 1979 (STAN-CS-79-773): no
+    difference of two large numbers, as there would be with the sum of squares.
+
+    Attributes:
+        count: Values a channel.
+        mean, signal, noise: [C] float64: the mean, the sum of squared deviations from it, and the
+            sum of squared differences of the two networks.
+    """
+
+    count: int = 0
+    mean: Tensor = field(default_factory=lambda: torch.zeros(()))
+    signal: Tensor = field(default_factory=lambda: torch.zeros(()))
+    noise: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+    def add(self, real: Tensor, found: Tensor) -> None:
+        """Take in one batch, [N, C, ...] each, or [N]."""
+        channels = by_channel(real.double())
+        count = channels.shape[1]
+        if not count:
+            return
+        mean = channels.mean(1)
+        apart = mean - self.mean if self.count else torch.zeros_like(mean)
+        between = self.count * count / (self.count + count)
+        signal = (channels - mean[:, None]).square().sum(1) + between * apart.square()
+        noise = by_channel(found.double() - real.double()).square().sum(1)
+        self.signal, self.noise = self.signal + signal, self.noise + noise
+        self.mean = (self.mean if self.count else mean) + apart * (count / (self.count + count))
+        self.count += count
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """SQNR in dB of all channels together.
+
+        None where the float network gives a constant, and the other one not that.
+        """
+        return _decibels(float(self.signal.sum()), float(self.noise.sum()))
+
+    @property
+    def lowest_db(self) -> float | None:
+        """SQNR in dB of the group of channels that has the lowest; None as above."""
+        found = [
+            _decibels(float(self.signal[group].sum()), float(self.noise[group].sum()))
+            for group in self.groups()
+        ]
+        known = [db for db in found if db is not None]
+        return min(known, default=self.sqnr_db)
+
+    def groups(self) -> list[Tensor]:
+        """Return the channels of each group, the one that moves least first."""
+        if self.signal.numel() < 2:
+            return [torch.zeros(1, dtype=torch.int64)] if self.count else []
+        order = self.signal.reshape(-1).argsort()
+        size = self.signal.reshape(-1)[order].sqrt()
+        order, size = order[size > CONSTANT * size[-1]], size[size > CONSTANT * size[-1]]
+        if not len(order):
+            return []
+        edges = (1 + (size[1:] > APART * size[:-1]).nonzero().reshape(-1)).tolist()
+        return list(torch.tensor_split(order, edges))
+
+
+def _decibels(signal: float, noise: float) -> float | None:
+    found = sqnr_db(signal, noise)
+    return None if found == -math.inf else found
