@@ -9,7 +9,8 @@ labels where its tasks take such labels. `points_lost` (float minus integer, of 
 measure) and `worst_db` (SQNR of the deviation from the mean, of the worst output or group of its
 channels) are counted by benchmarks/judged alone, on 400 pictures that nothing of this has seen. A
 row is honest unless it is told green and more than 2 points are lost, or, where no labels could be
-given, an output is below 20 dB; it is a false alarm where it is told red and nothing is lost.
+given, a group of channels is below 10 dB; it is a false alarm where it is told red and nothing is
+lost.
 
 Rows are saved one by one. Another run goes on behind them; with names of kinds it measures these
 again. Delete benchmarks/results/judging.json to begin anew.
@@ -32,14 +33,15 @@ from benchmarks.judged.kinds import KINDS, Kind, Outputs
 from benchmarks.judged.networks import plant, trained
 from benchmarks.judged.scenes import Scenes, draw_scenes
 from benchmarks.places import earlier_rows, print_row, save_result
+from intaglio.errors import RequestError
 
 NAME, COMMAND = "judging", "python -m benchmarks.judging"
 RECIPES = ("plain", "accurate", "auto")
 TRAINING, DATA, EVALUATED, FRESH = 1600, 200, 200, 400
 MINUTES = 0.2
 """Of the search, a network."""
-POINTS, WORST_DB = 2.0, 20.0
-"""What a green network may lose; below what an output is no longer one."""
+POINTS, LOST_DB = 2.0, 10.0
+"""What a green network may lose; below what a group of channels is lost."""
 SOUND_POINTS, SOUND_DB = 1.0, 25.0
 """What a network that is told red must have lost, or the worst output must be below."""
 
@@ -106,26 +108,37 @@ def learned(kind: Kind) -> nn.Module:
 def judged(network: nn.Module, kind: Kind, recipe: str) -> Row:
     """Return what is told of a network, and what is true of it."""
     given, asked = scenes().part(TRAINING, DATA), scenes().part(TRAINING + DATA, EVALUATED)
-    began = time.perf_counter()
-    result = intaglio.compress(
-        network,
-        given.images[:1],
-        data=_data(kind, given),
-        evaluate=_labelled(kind, asked),
-        recipe=recipe,
-        options=intaglio.Options(minutes=MINUTES if recipe == "auto" else None),
-    )
+    example, options = given.images[:1], intaglio.Options()
+    if recipe == "auto":
+        options = intaglio.Options(minutes=MINUTES)
+
+    def compressed(data: Any, evaluate: Any) -> intaglio.Result:
+        """Return the integer network."""
+        return intaglio.compress(
+            network, example, data=data, evaluate=evaluate, recipe=recipe, options=options
+        )
+
+    began, labels = time.perf_counter(), "none" if kind.labels is None else "given"
+    try:
+        result = compressed(_data(kind, given), _labelled(kind, asked))
+    except RequestError as error:
+        labels = f"refused: {error}"
+        result = compressed(given.images, asked.images)
     seconds = time.perf_counter() - began
-    row = {**told(result), **truth(network, result, kind)}
-    is_green, is_red = row["told"] == "green", row["told"] == "red"
-    is_lost = row["points_lost"] > POINTS or (kind.labels is None and row["worst_db"] < WORST_DB)
+    row = {"labels": labels, **told(result), **truth(network, result, kind)}
+    row |= {"bytes": len(result.content), "seconds": round(seconds, 1)}
+    return {**row, **held_against_truth(row)}
+
+
+def held_against_truth(row: Row) -> Row:
+    """Return whether what a row was told is honest, and whether it is a false alarm."""
+    is_lost = row["points_lost"] > POINTS or (
+        row["labels"] != "given" and row["worst_db"] < LOST_DB
+    )
     is_sound = row["points_lost"] <= SOUND_POINTS and row["worst_db"] >= SOUND_DB
     return {
-        **row,
-        "is_honest": not (is_green and is_lost),
-        "is_false_alarm": is_red and is_sound,
-        "bytes": len(result.content),
-        "seconds": round(seconds, 1),
+        "is_honest": not (row["told"] == "green" and is_lost),
+        "is_false_alarm": row["told"] == "red" and is_sound,
     }
 
 
@@ -143,13 +156,12 @@ def _labelled(kind: Kind, asked: Scenes) -> Any:
 def told(result: intaglio.Result) -> Row:
     """Return what the report says: the verdict's colour and why, and figures of both networks."""
     report = result.report
-    verdict = getattr(report, "verdict", None)
     integer = report.to_dict()["integer"]
     real = report.to_dict()["float"]
     both = {key: [real[key], integer[key]] for key in integer if key in real and key != "n"}
     return {
-        "told": getattr(verdict, "accuracy", "no verdict"),
-        "why": str(getattr(verdict, "why", "")),
+        "told": report.verdict.accuracy,
+        "why": report.verdict.why,
         "figures": {key: value for key, value in both.items() if key != "size_bytes"},
         "told_db": integer.get("logits_sqnr_db"),
         "agreement": integer.get("agreement"),
@@ -194,10 +206,12 @@ def summary(rows: list[Row]) -> Iterator[str]:
     for recipe in RECIPES:
         own = [row for row in rows if row["recipe"] == recipe]
         lost = sum(row["points_lost"] > POINTS for row in own)
+        unsure = sum(row["told"] == "amber" and row["points_lost"] > POINTS for row in own)
         colours = [str(row["told"]) for row in own]
         counts = ", ".join(f"{colours.count(name)} {name}" for name in dict.fromkeys(colours))
         yield (
-            f"{recipe}: {len(own)} rows, {counts}; {lost} lose more than {POINTS:g} points;"
+            f"{recipe}: {len(own)} rows, {counts}; {lost} lose more than {POINTS:g} points,"
+            f" {unsure} of them amber;"
             f" {sum(not row['is_honest'] for row in own)} dishonest,"
             f" {sum(row['is_false_alarm'] for row in own)} false alarms;"
             f" {sum(row['seconds'] for row in own):.0f} s"

@@ -101,15 +101,18 @@ class Maps(Network):
 
 
 class Larger(nn.Module):
-    """A picture of twice the size, by a pixel shuffle."""
+    """A picture of twice the size: each place makes its 2x2 pixels, as a pixel shuffle does.
+
+    It is written as a transposed convolution, the same function: `compress` has no pixel shuffle.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = block(3, 16), block(16, 16)
-        self.head = nn.Conv2d(16, 12, 3, padding=1)
+        self.head = nn.ConvTranspose2d(16, 3, 2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.pixel_shuffle(self.head(self.second(self.first(x))), 2)
+        return self.head(self.second(self.first(x)))
 
     def soft_spot(self) -> Planted:
         """Return a batch norm and the layer that alone reads its ReLU."""
