@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -34,6 +35,13 @@ from intaglio.targets.target import Target, known_scheme
 
 IMAGES_IN_REPORT = 2
 """Images on which a report's diagnosis measures harm: it must not take long beside compressing."""
+
+VALUES_IN_REPORT = 8
+"""Images that go through the whole network for a report's diagnosis; all others only through the
+first layer, which knows the images of training."""
+
+FEWEST_FOR_VALUES = 4
+"""Images below which nothing is said of values: what one shows is that image's own."""
 
 IN_WEIGHTS = (find_dead_channels, find_unequal_ranges)
 """What needs no image; with images it knows more."""
@@ -93,7 +101,7 @@ def diagnose(
 def findings_for_report(
     captured: Graph,
     state: Quantized,
-    images: Tensor,
+    images: Iterable[Tensor],
     *,
     target: Target,
     total: int,
@@ -101,16 +109,19 @@ def findings_for_report(
 ) -> list[Finding]:
     """Return what ails a network that is being compressed, from what compressing has at hand.
 
+    The images are judged by all of them, values by the first VALUES_IN_REPORT, harm by the first
+    IMAGES_IN_REPORT.
+
     Args:
         captured: As `capture` made it.
         state: The network, whatever steps were done.
-        images: A few of the calibration images, [N, C, H, W], N >= 1.
+        images: All calibration images that are at hand, [N, C, H, W] batch by batch; at least one.
         target: The runtime.
         total: How many calibration images there were.
         preprocess: What was done to the images.
     """
     graph = state.reference
-    evidence = observe(captured, graph, [images])
+    evidence = observe(captured, graph, images, most=VALUES_IN_REPORT)
     judged = evidence.kept[:IMAGES_IN_REPORT]
     case = Case(
         captured,
@@ -133,14 +144,23 @@ def _findings(
     found = wrong + list(find_unrepresentative_data(case, total))
     for find in IN_WEIGHTS:
         found += find(case)
-    if case.evidence is not None and not wrong and not spoilt:
-        for find_in_values in IN_VALUES:
-            found += find_in_values(case)
+    if not wrong and not spoilt:
+        found += _in_values(case)
     seen: set[tuple[str, str]] = set()
     for finding in ranked(without_consequences(case, found)):
         if (finding.cause, finding.layer) not in seen:
             seen.add((finding.cause, finding.layer))
             yield finding
+
+
+def _in_values(case: Case) -> Iterator[Finding]:
+    """Yield what images show of values, with how many images showed it and how many it takes."""
+    through = 0 if case.evidence is None else case.evidence.through
+    if through >= FEWEST_FOR_VALUES:
+        for find in IN_VALUES:
+            for finding in find(case):
+                enough = {"images": through, "images_needed": FEWEST_FOR_VALUES}
+                yield replace(finding, evidence={**finding.evidence, **enough})
 
 
 def _planned(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from intaglio.calibrate.float_islands import is_float_tail
@@ -187,14 +186,13 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
 
 
 def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> Report:
-    """Return the report with what the doctor finds on the images that were checked."""
-    images = torch.cat(list(outcome.checked))
+    """Return the report with what the doctor finds on the images that were tuned on."""
     found = run.recorder.step(
         "diagnose",
         lambda: findings_for_report(
             captured,
             outcome.state,
-            images,
+            outcome.seen,
             target=outcome.settings.target,
             total=outcome.images,
             preprocess=run.options.provenance.preprocess,
@@ -202,7 +200,7 @@ def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> R
         changed=lambda made: {"findings": len(made)},
     )
     ailments = [finding.as_ailment() for finding in found]
-    return replace(report, doctor=ailments, doctor_images=len(images))
+    return replace(report, doctor=ailments, doctor_images=sum(map(len, outcome.seen)))
 
 
 def _quantized(prepared: Prepared, run: _Run) -> Outcome:
@@ -214,7 +212,7 @@ def _quantized(prepared: Prepared, run: _Run) -> Outcome:
         first = FirstImages(CHECK_IMAGES)
         batches, total = first.of(image_batches(data, shape)), run.options.provenance.images
         state = calibrated(prepared, settings, batches, recorder, total=total, device=device)
-        return Outcome(state, settings, first.kept, first.seen)
+        return Outcome(state, settings, first.kept, first.seen, seen=first.kept)
     held = recorder.step(
         "read images",
         lambda: hold_images(

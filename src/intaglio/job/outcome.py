@@ -41,6 +41,7 @@ class Outcome:
         settings: What made it; behind a search, its recipe spelled out.
         checked: Batches on which file and twin are to be compared.
         images: How many images were used.
+        seen: Batches of those that it was tuned on, as far as they are held: what the doctor sees.
         attempts: What a search tried.
         warnings: What the user should know of it.
     """
@@ -49,14 +50,15 @@ class Outcome:
     settings: Settings
     checked: Sequence[Tensor]
     images: int
+    seen: Sequence[Tensor]
     attempts: list[Attempt] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def outcome_of(state: Quantized, settings: Settings, held: HeldImages) -> Outcome:
     """Return what a run on held images ends with."""
-    seen = len(held.tuning) + len(held.judged)
-    return Outcome(state, settings, [held.tuning[:CHECK_IMAGES]], seen)
+    images = len(held.tuning) + len(held.judged)
+    return Outcome(state, settings, [held.tuning[:CHECK_IMAGES]], images, [held.tuning])
 
 
 def first_report(
