@@ -11,6 +11,7 @@ from torch import Tensor
 from intaglio.calibrate import choose_encodings, make_plan
 from intaglio.data.preprocess import Preprocess
 from intaglio.doctor.biases import find_coarse_bias, find_overflow
+from intaglio.doctor.built_in import built_in_recipe
 from intaglio.doctor.case import Case
 from intaglio.doctor.consequences import without_consequences
 from intaglio.doctor.data import find_unrepresentative_data, spoils_measurements
@@ -21,7 +22,7 @@ from intaglio.doctor.operands import find_unbalanced_operands
 from intaglio.doctor.outliers import find_outliers
 from intaglio.doctor.preprocessing import find_wrong_preprocessing
 from intaglio.doctor.saturation import find_saturation
-from intaglio.doctor.unequal_ranges import find_unequal_ranges
+from intaglio.doctor.unequal_ranges import find_unequal_ranges, find_unequal_values
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
 from intaglio.methods.steps.state import Quantized
@@ -49,6 +50,7 @@ IN_WEIGHTS = (find_dead_channels, find_unequal_ranges)
 IN_VALUES = (
     find_overflow,
     find_outliers,
+    find_unequal_values,
     find_saturation,
     find_unbalanced_operands,
     find_coarse_bias,
@@ -150,7 +152,17 @@ def _findings(
     for finding in ranked(without_consequences(case, found)):
         if (finding.cause, finding.layer) not in seen:
             seen.add((finding.cause, finding.layer))
-            yield finding
+            yield _with_recipe(case, finding)
+
+
+def _with_recipe(case: Case, finding: Finding) -> Finding:
+    """Return the finding, its remedy with the built-in recipe that holds it, where one does."""
+    per_channel = any(spec.axis is not None for spec in case.plan.weights.values())
+    treatment = finding.treatment
+    name = None if treatment is None else built_in_recipe(treatment, per_channel=per_channel)
+    if name is None:
+        return finding
+    return replace(finding, remedy=f"{finding.remedy}; or the whole recipe: --recipe {name}")
 
 
 def _in_values(case: Case) -> Iterator[Finding]:

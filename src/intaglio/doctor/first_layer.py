@@ -139,7 +139,7 @@ class FirstLayerSeen:
     def _moments(self, row: Tensor) -> Moments:
         outputs, inputs = self.layer.kernel_sums.shape
         mean, square, image_mean, image_square, product = torch.split(
-            row, (outputs, outputs, inputs, inputs, 1)
+            row, [outputs, outputs, inputs, inputs, 1]
         )
         image_std = _deviation(image_mean, image_square)
         covariance = product[0] - image_mean[0] * image_mean[-1]
