@@ -1,17 +1,20 @@
 """What the doctor finds: causes planted in small networks, and its verdict on trained ones.
 
-    python -m benchmarks.doctor
+    python -m benchmarks.doctor [PART ...]
 
-Planted: one row a cause and seed; `rank` is the place of that cause in that layer among all
-findings (0: not found), `others` how many findings accuse another layer; sound networks and images
-have the cause "none", and `found` says that nothing was found. Verdicts: a network of the data pack
-under a scheme, with 128 images of calib.csv; `points` is what a remedy regains of top-1 against
-plain quantization, on JUDGED images drawn from judge.csv by seed 0, with 128 images to tune on;
-`cpu_seconds` is what the diagnosis took of one core, reading images and trying remedies left out.
+Parts: planted and verdicts (benchmarks/results/doctor.json, written together), and sound, the false
+alarms (doctor_sound.py). Planted: one row a cause and seed; `rank` is the place of that cause in
+that layer among all findings (0: not found), `others` how many findings accuse another layer; sound
+networks and images have the cause "none", and `found` says that nothing was found. Verdicts: a
+network of the data pack under a scheme, with 128 images of calib.csv; `points` is what a remedy
+regains of top-1 against plain quantization, on JUDGED images drawn from judge.csv by seed 0, with
+128 images to tune on; `cpu_seconds` is what the diagnosis took of one core, reading images and
+trying remedies left out.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,6 +23,7 @@ import torch
 from tests.doctor import patients
 from torch import Tensor
 
+from benchmarks import doctor_sound
 from benchmarks.networks import V1_025, V1_075, V2, Subject
 from benchmarks.places import IMAGENET, write_result
 from intaglio.data.held import HeldImages
@@ -54,13 +58,16 @@ WRONG: list[tuple[str, str, Change]] = [
 ]
 
 
-def main() -> None:
-    """Measure all, write benchmarks/results/doctor.json."""
-    rows = list(planted())
-    write_result("doctor", "python -m benchmarks.doctor", rows)
-    for subject in (V1_025, V1_075, V2):
-        rows += verdicts(subject)
+def main(*parts: str) -> None:
+    """Measure the parts, or all; write benchmarks/results/doctor.json and doctor-sound.json."""
+    if not parts or "planted" in parts or "verdicts" in parts:
+        rows = list(planted())
         write_result("doctor", "python -m benchmarks.doctor", rows)
+        for subject in (V1_025, V1_075, V2) if not parts or "verdicts" in parts else ():
+            rows += verdicts(subject)
+            write_result("doctor", "python -m benchmarks.doctor", rows)
+    if not parts or "sound" in parts:
+        doctor_sound.main()
 
 
 def planted() -> Iterator[dict[str, Any]]:
@@ -140,4 +147,4 @@ def _verdict(subject: Subject, scheme: str, found: Diagnosis, seconds: float, tr
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

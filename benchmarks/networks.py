@@ -13,6 +13,7 @@ from intaglio.data.images import batches, draw, open_dataset
 from intaglio.data.preprocess import Preprocess, parse_preprocess
 from intaglio.read.named import build_model, parse_model
 from intaglio.store.weights import load_weights
+from intaglio.zoo.resnet_cifar import ResNetCifar
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ CIFAR = DATA / "cifar10_jpeg"
 V2 = imagenet("mobilenet_v2_tf", "mobilenet_v2_1.0_224_tf")
 V1_075 = imagenet("mobilenet_v1_tf(width=0.75)", "mobilenet_v1_0.75_224_tf")
 V1_025 = imagenet("mobilenet_v1_tf(width=0.25)", "mobilenet_v1_0.25_224_tf")
+V2_SYMMETRIC = imagenet("mobilenet_v2", "mobilenet_v2_1.0_224_tv_dequant")
 V3_LARGE = imagenet("mobilenet_v3_large", None)
 V3_SMALL = imagenet("mobilenet_v3_small", None)
 RESNET20 = Subject(
@@ -68,5 +70,29 @@ RESNET20 = Subject(
     CIFAR / "train.parquet",
     CIFAR / "test.parquet",
     "resize=none",
+)
+
+
+@dataclass(frozen=True)
+class Deeper(Subject):
+    """The same with 9 blocks a stage, which the zoo has no name for."""
+
+    def build(self) -> tuple[nn.Module, Preprocess, tuple[int, ...]]:
+        """Return ResNet-56 in eval mode, what is done to images, and its input shape."""
+        built = build_model(parse_model(RESNET20.model))
+        module = ResNetCifar(blocks_per_stage=9, num_classes=10)
+        assert self.weights is not None
+        assert built.preprocess is not None
+        assert built.input_shape is not None
+        load_weights(module, self.weights)
+        return module.eval(), built.preprocess, built.input_shape
+
+
+RESNET56 = Deeper(
+    "resnet56_cifar10",
+    WEIGHTS / "resnet56_cifar10.safetensors",
+    RESNET20.calibration,
+    RESNET20.judged,
+    RESNET20.preprocess,
 )
 ALL = (V1_075, V1_025, V2, V3_LARGE, V3_SMALL, RESNET20)

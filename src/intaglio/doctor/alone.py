@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from intaglio.ir.graph import Graph
+from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.ops import OPS
 from intaglio.run.float import channels_last, in_layout, run_float, run_node
@@ -94,6 +94,29 @@ def _values(graph: Graph, images: Tensor) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
     run_float(graph, in_layout(images), tap=lambda node, value: values.update({node.name: value}))
     return values
+
+
+def sqnr_together(baseline: Baseline, changes: Sequence[Change]) -> float:
+    """Return the SQNR of the outputs in dB under all changes at once; the lowest of several."""
+    graph, by_node = baseline.graph, {change.node: change for change in changes}
+    outputs = graph.outputs
+    signal, noise = [0.0] * len(outputs), [0.0] * len(outputs)
+
+    def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
+        """Return the node's value, changed where it is to be."""
+        change = by_node.get(node.name, Change(node.name))
+        params = {**graph.params_of(node), **change.params}
+        value = OPS[node.op].function(node, inputs, params)
+        return value if change.value is None else change.value(value)
+
+    for values in baseline.pieces():
+        given = {name: values[name] for name in graph.inputs}
+        with torch.inference_mode():
+            changed = run_partial(graph, given, outputs, step)
+        for number, name in enumerate(outputs):
+            signal[number] += _power(values[name])
+            noise[number] += _power(changed[name] - values[name])
+    return min(sqnr_db(power, lost) for power, lost in zip(signal, noise, strict=True))
 
 
 def _changed_outputs(

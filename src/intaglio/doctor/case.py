@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from intaglio.doctor.alone import Baseline, Change, sqnr_alone
+from intaglio.doctor.alone import Baseline, Change, sqnr_alone, sqnr_together
 from intaglio.doctor.evidence import Evidence
 from intaglio.ir.graph import Graph, Node
 from intaglio.methods.structure.fold_dead_channels import fold_dead_channels
@@ -27,6 +27,9 @@ AUDIBLE_DB = 40.0
 Noises add: fifty layers at 40 dB leave 23 dB, at which MobileNetV2 keeps 97.7 % agreement with
 float; at 30 dB each they leave 13 dB and 93 %.
 """
+
+PART_DB = 13.0
+"""SQNR above that of all values together at which one makes a twentieth of the noise."""
 
 REFERENCES = 16
 """Values of a network that say what its sound values cost."""
@@ -122,6 +125,24 @@ class Case:
                 change = Change(layer, change.params, value=rounding_to(grid))
             self._known[layer] = self.alone(change)[0]
         return self._known[layer]
+
+    @cached_property
+    def together_db(self) -> float:
+        """SQNR of the outputs in dB where all values are quantized, and no weight.
+
+        Weights are left out: behind a value that is far out their rounding is amplified, which is
+        a harm of that value.
+        """
+        grids = self.encodings.activations if self.encodings else {}
+        changes = [Change(name, value=rounding_to(grid)) for name, grid in grids.items()]
+        return sqnr_together(self.baseline, changes)
+
+    def matters(self, harm_db: float) -> bool:
+        """Whether one value alone makes a part of all noise that is worth to be spared.
+
+        A network that amplifies all rounding hides what is wrong in one of its values.
+        """
+        return harm_db <= self.together_db + PART_DB
 
     @cached_property
     def audible_db(self) -> float:

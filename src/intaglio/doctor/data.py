@@ -11,11 +11,11 @@ from intaglio.doctor.case import Case
 from intaglio.doctor.evidence import Evidence as Seen
 from intaglio.doctor.evidence import ValueSeen, ends_of
 from intaglio.doctor.finding import DATA, Figures, Finding
-from intaglio.doctor.preprocessing import FOREIGN, fit, is_usable, mistake_of
+from intaglio.doctor.preprocessing import FEWEST, fit, is_foreign, is_usable, mistake_of
 from intaglio.ops.traits import WEIGHTED
 
-FEWEST = 8
-"""Images below which two halves of them have little to say about each other."""
+FEWEST_FOR_HALVES = 32
+"""Images below which two halves of them have little to say about each other's ranges."""
 
 ALIKE = 0.2
 """Difference between images over all variation below which they are called alike.
@@ -40,7 +40,7 @@ smooth of them 0.74; noise 0.
 UNLIKE_HALVES = 0.33
 """How much wider the range of one half is than that of the other, the median over values.
 
-Measured: 0.04 to 0.15 on 2 to 128 right images; 0.43 where every second image is ten times darker.
+Measured: 0.04 to 0.15 on 32 to 128 right images; 0.43 where every second image is ten times darker.
 """
 
 REMEDY = "calibrate with images like those that the network will see (--data DIR): {}"
@@ -55,10 +55,12 @@ def find_unrepresentative_data(case: Case, total: int | None = None) -> Iterator
     if case.evidence is None:
         return
     images, reasons = case.evidence.images, list(_reasons(case))
+    needed = FEWEST_FOR_HALVES if reasons == [HALVES] else FEWEST
     count = images.count if total is None else total
     growth, layer = _growth(case, case.evidence)
     evidence: Figures = {
         "images": count,
+        "images_needed": needed,
         "different_images": images.different,
         "variety": images.variety,
         "contrast": images.own_contrast,
@@ -67,7 +69,7 @@ def find_unrepresentative_data(case: Case, total: int | None = None) -> Iterator
     }
     seen = case.evidence.first
     if seen is not None and is_usable(seen.layer):
-        evidence["std_spread_against_batch_norm"] = fit(seen).spread
+        evidence["std_spread_against_batch_norm"] = fit(seen.layer, seen.moments()).spread
     harm = -float("inf")
     if not reasons:
         if count >= FEWEST:
@@ -102,10 +104,10 @@ def _reasons(case: Case) -> Iterator[str]:
     if images.pixel_total.numel() > len(images.mean) and images.own_contrast <= FLAT * overall:
         yield FLAT_ONES
     elif seen is not None and images.count >= FEWEST and is_usable(seen.layer):
-        foreign = fit(seen).spread > FOREIGN
-        noise = images.smoothness < NOISE and mistake_of(images, seen).any
-        yield from [OTHER_KIND] if foreign or noise else []
-    if images.count >= FEWEST and _growth(case, case.evidence)[0] > UNLIKE_HALVES:
+        noise = images.smoothness < NOISE and mistake_of(seen).any
+        yield from [OTHER_KIND] if noise or is_foreign(seen) else []
+    enough = case.evidence.through >= FEWEST_FOR_HALVES
+    if enough and _growth(case, case.evidence)[0] > UNLIKE_HALVES:
         yield HALVES
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from intaglio.calibrate import choose_encodings, make_plan, unequal_tails
 from intaglio.data.preprocess import Preprocess
 from intaglio.doctor.biases import find_coarse_bias, find_overflow
+from intaglio.doctor.built_in import built_in_recipe
 from intaglio.doctor.case import Case
 from intaglio.doctor.consequences import without_consequences
 from intaglio.doctor.data import find_unrepresentative_data, spoils_measurements
@@ -20,7 +22,7 @@ from intaglio.doctor.operands import find_unbalanced_operands
 from intaglio.doctor.outliers import find_outliers
 from intaglio.doctor.preprocessing import find_wrong_preprocessing
 from intaglio.doctor.saturation import find_saturation
-from intaglio.doctor.unequal_ranges import find_unequal_ranges
+from intaglio.doctor.unequal_ranges import find_unequal_ranges, find_unequal_values
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
 from intaglio.methods.steps.state import Quantized
@@ -35,12 +37,20 @@ from intaglio.targets.target import Target, known_scheme
 IMAGES_IN_REPORT = 2
 """Images on which a report's diagnosis measures harm: it must not take long beside compressing."""
 
+VALUES_IN_REPORT = 8
+"""Images that go through the whole network for a report's diagnosis; all others only through the
+first layer, which knows the images of training."""
+
+FEWEST_FOR_VALUES = 4
+"""Images below which nothing is said of values: what one shows is that image's own."""
+
 IN_WEIGHTS = (find_dead_channels, find_unequal_ranges)
 """What needs no image; with images it knows more."""
 
 IN_VALUES = (
     find_overflow,
     find_outliers,
+    find_unequal_values,
     find_saturation,
     find_unbalanced_operands,
     find_coarse_bias,
@@ -93,7 +103,7 @@ def diagnose(
 def findings_for_report(
     captured: Graph,
     state: Quantized,
-    images: Tensor,
+    images: Iterable[Tensor],
     *,
     target: Target,
     total: int,
@@ -101,16 +111,19 @@ def findings_for_report(
 ) -> list[Finding]:
     """Return what ails a network that is being compressed, from what compressing has at hand.
 
+    The images are judged by all of them, values by the first VALUES_IN_REPORT, harm by the first
+    IMAGES_IN_REPORT.
+
     Args:
         captured: As `capture` made it.
         state: The network, whatever steps were done.
-        images: A few of the calibration images, [N, C, H, W], N >= 1.
+        images: All calibration images that are at hand, [N, C, H, W] batch by batch; at least one.
         target: The runtime.
         total: How many calibration images there were.
         preprocess: What was done to the images.
     """
     graph = state.reference
-    evidence = observe(captured, graph, [images])
+    evidence = observe(captured, graph, images, most=VALUES_IN_REPORT)
     judged = evidence.kept[:IMAGES_IN_REPORT]
     case = Case(
         captured,
@@ -133,14 +146,33 @@ def _findings(
     found = wrong + list(find_unrepresentative_data(case, total))
     for find in IN_WEIGHTS:
         found += find(case)
-    if case.evidence is not None and not wrong and not spoilt:
-        for find_in_values in IN_VALUES:
-            found += find_in_values(case)
+    if not wrong and not spoilt:
+        found += _in_values(case)
     seen: set[tuple[str, str]] = set()
     for finding in ranked(without_consequences(case, found)):
         if (finding.cause, finding.layer) not in seen:
             seen.add((finding.cause, finding.layer))
-            yield finding
+            yield _with_recipe(case, finding)
+
+
+def _with_recipe(case: Case, finding: Finding) -> Finding:
+    """Return the finding, its remedy with the built-in recipe that holds it, where one does."""
+    per_channel = any(spec.axis is not None for spec in case.plan.weights.values())
+    treatment = finding.treatment
+    name = None if treatment is None else built_in_recipe(treatment, per_channel=per_channel)
+    if name is None:
+        return finding
+    return replace(finding, remedy=f"{finding.remedy}; or the whole recipe: --recipe {name}")
+
+
+def _in_values(case: Case) -> Iterator[Finding]:
+    """Yield what images show of values, with how many images showed it and how many it takes."""
+    through = 0 if case.evidence is None else case.evidence.through
+    if through >= FEWEST_FOR_VALUES:
+        for find in IN_VALUES:
+            for finding in find(case):
+                enough = {"images": through, "images_needed": FEWEST_FOR_VALUES}
+                yield replace(finding, evidence={**finding.evidence, **enough})
 
 
 def _planned(

@@ -120,12 +120,14 @@ class Evidence:
         images: Of the images themselves.
         first: Of the first layer; None where it has no batch norm to compare with.
         kept: The first few images, [n, C, H, W].
+        through: How many images went through the whole network: on these `values` rest.
     """
 
     values: dict[str, ValueSeen]
     images: InputSeen
     first: FirstLayerSeen | None
     kept: Tensor
+    through: int
 
     def ranges(self, graph: Graph, plan: Plan) -> Ranges:
         """Return the range of every value that the plan wants seen, nothing clipped."""
@@ -137,41 +139,60 @@ class Evidence:
         return found
 
 
-def observe(captured: Graph, graph: Graph, batches: Iterable[Tensor]) -> Evidence:
+def observe(
+    captured: Graph, graph: Graph, batches: Iterable[Tensor], *, most: int | None = None
+) -> Evidence:
     """Return what the images show.
 
     Args:
         captured: The network as captured, whose first batch norm knows the training images.
         graph: The same network lowered.
         batches: [N, C, H, W] float32 each.
+        most: How many images go through the whole network, the first ones; the others are only
+            looked at and go through the first layer. None: all.
 
     Raises:
         NonFiniteError: If an activation is NaN or infinite; names the layer.
     """
-    fast = channels_last(graph)
     first_layer = FirstLayer.of(captured)
     first = first_layer.seen() if first_layer is not None else None
-    images, values = InputSeen(), dict[str, ValueSeen]()
+    images, network = InputSeen(), _NetworkSeen(channels_last(graph))
     kept: list[Tensor] = []
-
-    def tap(node: Node, value: Tensor) -> None:
-        """Take in a node's value on one piece of images; constants need not be seen."""
-        if node.op != "constant":
-            channels = value.shape[1] if value.ndim > 1 else 1
-            values.setdefault(node.name, ValueSeen.of(channels)).add(node, value, images.count)
-
     for batch in batches:
         for piece in torch.split(batch, IMAGES_AT_ONCE):
             if not len(piece):
                 continue
             if images.count < KEPT_IMAGES:
                 kept.append(piece.clone())
-            run_float(fast, piece.contiguous(memory_format=torch.channels_last), tap=tap)
+            network.add(piece if most is None else piece[: max(0, most - network.through)])
             if first is not None:
                 first.add(piece)
             images.add(piece)
-    _refuse_non_finite(graph, values)
-    return Evidence(values, images, first, torch.cat(kept) if kept else torch.zeros(0))
+    _refuse_non_finite(graph, network.values)
+    together = torch.cat(kept) if kept else torch.zeros(0)
+    return Evidence(network.values, images, first, together, network.through)
+
+
+@dataclass
+class _NetworkSeen:
+    """What was seen of every value of a lowered graph; constants need not be seen."""
+
+    fast: Graph
+    values: dict[str, ValueSeen] = field(default_factory=dict)
+    through: int = 0
+
+    def add(self, images: Tensor) -> None:
+        """Run images [n, C, H, W] through the network; none where n is 0."""
+        if len(images):
+            in_order = images.contiguous(memory_format=torch.channels_last)
+            run_float(self.fast, in_order, tap=self._look)
+            self.through += len(images)
+
+    def _look(self, node: Node, value: Tensor) -> None:
+        if node.op != "constant":
+            channels = value.shape[1] if value.ndim > 1 else 1
+            seen = self.values.setdefault(node.name, ValueSeen.of(channels))
+            seen.add(node, value, self.through)
 
 
 def ends_of(node: Node) -> tuple[float, float]:

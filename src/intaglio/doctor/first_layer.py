@@ -11,11 +11,13 @@ weights at all: those of an untrained network do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from intaglio.doctor.chance import GROUPS, Estimate, estimate
 from intaglio.ir.graph import Graph, Node
 from intaglio.run.float import run_float
 
@@ -55,42 +57,98 @@ class FirstLayer:
 
     def seen(self) -> FirstLayerSeen:
         """Return what collects the layer's values."""
-        zeros = torch.zeros(2, len(self.mean), dtype=torch.float64)
-        return FirstLayerSeen(self, zeros, zeros.clone())
+        columns = 2 * sum(self.kernel_sums.shape) + 1
+        sums = torch.zeros(GROUPS, columns, dtype=torch.float64)
+        return FirstLayerSeen(self, sums, torch.zeros(GROUPS, dtype=torch.float64))
 
     def live(self) -> Tensor:
         """Return which channels tell something, [C_out] bool."""
         return self.std.square() > LIVE * self.std.square().median()
 
 
-@dataclass
-class FirstLayerSeen:
-    """Moments of the first layer's values, for the images as they are and with swapped channels.
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What some images are, and what the first layer makes of them.
 
     Attributes:
-        totals, squares: [2, C_out] float64: as they are, swapped.
+        mean, std: Of the layer's values, [C_out] float64.
+        image_mean, image_std: Of the images' channels, [C_in] float64.
+        likeness: Correlation of the first and the last channel over images and positions.
+    """
+
+    mean: Tensor
+    std: Tensor
+    image_mean: Tensor
+    image_std: Tensor
+    likeness: float
+
+    def swapped(self, layer: FirstLayer) -> Moments:
+        """Return the moments for the first and the last channel swapped.
+
+        The mean is exact but for the padding at the border; the standard deviations, which depend
+        little on the order of channels as like as those of photographs, are kept.
+        """
+        other = self.image_mean.flip(0)
+        mean = self.mean + layer.kernel_sums @ (other - self.image_mean)
+        return Moments(mean, self.std, other, self.image_std.flip(0), self.likeness)
+
+
+@dataclass
+class FirstLayerSeen:
+    """Means of the images and of the first layer's values, by group of images.
+
+    Attributes:
+        sums: [GROUPS, 2 C_out + 2 C_in + 1] float64: sums over images of each one's means, of the
+            layer's values and their squares, of its channels and their squares, and of the product
+            of its first and last channel.
+        counts: [GROUPS] float64, images in each group.
     """
 
     layer: FirstLayer
-    totals: Tensor
-    squares: Tensor
-    count: int = field(default=0)
+    sums: Tensor
+    counts: Tensor
+
+    @property
+    def count(self) -> int:
+        """How many images."""
+        return int(self.counts.sum())
 
     def add(self, images: Tensor) -> None:
         """Take in images [n, C, H, W]."""
-        rows = torch.zeros(0)
-        for index, given in enumerate((images, images.flip(1))):
-            value = run_float(self.layer.upto, given)[0]
-            rows = value.movedim(1, -1).reshape(-1, value.shape[1])
-            self.totals[index] += rows.sum(0, dtype=torch.float64)
-            self.squares[index] += rows.square().sum(0, dtype=torch.float64)
-        self.count += len(rows)
+        value = run_float(self.layer.upto, images)[0].flatten(2)
+        flat = images.flatten(2)
+        products = (flat[:, :1] * flat[:, -1:]).mean(2)
+        squares = [part.square().mean(2) for part in (value, flat)]
+        means = (value.mean(2), squares[0], flat.mean(2), squares[1], products)
+        groups = torch.arange(self.count, self.count + len(images)) % GROUPS
+        self.sums.index_add_(0, groups, torch.cat(means, 1).double())
+        self.counts += torch.bincount(groups, minlength=GROUPS)
 
-    def moments(self, *, swapped: bool = False) -> tuple[Tensor, Tensor]:
-        """Return (mean, std), [C_out] float64 each."""
-        mean = self.totals[int(swapped)] / max(self.count, 1)
-        square = self.squares[int(swapped)] / max(self.count, 1)
-        return mean, (square - mean.square()).clamp(min=0.0).sqrt()
+    def moments(self) -> Moments:
+        """Return what all images are."""
+        return self._moments(self.sums.sum(0) / self.counts.sum().clamp(min=1.0))
+
+    def estimate(self, figures: Callable[[Moments], Tensor]) -> Estimate:
+        """Return figures of the images, [...] float64, with what chance adds or takes."""
+        total, count = self.sums.sum(0), self.counts.sum()
+        filled = [group for group in range(GROUPS) if self.counts[group] > 0]
+        left = [(total - self.sums[g]) / (count - self.counts[g]) for g in filled]
+        without_each = [figures(self._moments(row)) for row in left] if len(left) > 1 else []
+        return estimate(figures(self.moments()), without_each)
+
+    def _moments(self, row: Tensor) -> Moments:
+        outputs, inputs = self.layer.kernel_sums.shape
+        mean, square, image_mean, image_square, product = torch.split(
+            row, [outputs, outputs, inputs, inputs, 1]
+        )
+        image_std = _deviation(image_mean, image_square)
+        covariance = product[0] - image_mean[0] * image_mean[-1]
+        likeness = covariance / (image_std[0] * image_std[-1]).clamp(min=1e-12)
+        return Moments(mean, _deviation(mean, square), image_mean, image_std, float(likeness))
+
+
+def _deviation(mean: Tensor, square: Tensor) -> Tensor:
+    return (square - mean.square()).clamp(min=0.0).sqrt()
 
 
 def _first_layer(captured: Graph, layer: Node, norm: Node) -> FirstLayer:

@@ -12,8 +12,8 @@ from intaglio.calibrate.mse import least_error_range
 from intaglio.doctor.alone import Change
 from intaglio.doctor.case import AUDIBLE_DB, WORTH_DB, Case, add_db, middle_of, rounding_to
 from intaglio.doctor.evidence import ValueSeen
-from intaglio.doctor.finding import OUTLIERS, UNEQUAL, Figures, Finding, Treatment
-from intaglio.doctor.unequal_ranges import UNEQUAL_ROWS, unequal_evidence
+from intaglio.doctor.finding import OUTLIERS, Figures, Finding, Treatment
+from intaglio.doctor.unequal_ranges import UNEQUAL_ROWS, unequal_evidence, unequal_values
 from intaglio.ir.graph import Node
 from intaglio.numerics.affine import fake_quantize, params_from_range
 from intaglio.numerics.spec import QuantParams
@@ -40,10 +40,6 @@ SURE_DB = 2 * WORTH_DB
 
 CLIPPED = "run with --calibrator mse: the few numbers are clipped and the others get finer steps"
 KEPT = "keep the layer in float (--keep-float {layer}): what is far out carries signal"
-EQUALIZED = (
-    "run with a recipe that has the steps fold-dead-channels and equalize ([[steps]] name ="
-    ' "equalize"): the channel is scaled down here and up in the next layer'
-)
 
 
 def find_outliers(case: Case) -> Iterator[Finding]:
@@ -67,7 +63,8 @@ def find_outliers(case: Case) -> Iterator[Finding]:
         gain, needed = without - now, HEARD_DB if wide else WORTH_DB
         exceptional = few or _is_rare(seen.extent[_live(case, node, seen)])
         heard = case.is_heard(now) if exceptional else now < AUDIBLE_DB
-        if (gain >= SURE_DB and exceptional) or (gain >= needed and heard):
+        proven = (gain >= SURE_DB and exceptional) or (gain >= needed and heard)
+        if proven and case.matters(now):
             yield _finding(case, node, seen, now)
 
 
@@ -137,12 +134,11 @@ def _finding(case: Case, node: Node, seen: ValueSeen, now: float) -> Finding:
         evidence = add_db(
             {**unequal_evidence(case, node.name, rows), **evidence}, sqnr_alone_db=now
         )
-        treatment = Treatment(steps=("fold-dead-channels", "equalize"))
-        return Finding(UNEQUAL, layer, evidence, EQUALIZED, None, now, treatment, node.name)
+        return unequal_values(case, node.name, evidence, now)
     clipped = case.alone(Change(node.name, value=rounding_to(_clipping_grid(case, node, seen))))[0]
     evidence = add_db(evidence, sqnr_alone_db=now, sqnr_clipped_db=clipped)
     remedy, treatment = CLIPPED, Treatment(calibrator="mse")
-    if clipped <= now:
+    if clipped - now < HEARD_DB:
         remedy, treatment = KEPT.format(layer=layer), Treatment(keep_float=(node.name,))
     return Finding(OUTLIERS, layer, evidence, remedy, None, now, treatment, node.name)
 

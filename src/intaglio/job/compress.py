@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from intaglio.calibrate.float_islands import ASKED, CHOSEN, is_float_tail, layers_called
@@ -234,14 +233,13 @@ def _kept_float(outcome: Outcome) -> list[KeptFloat]:
 
 
 def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> Report:
-    """Return the report with what the doctor finds on the images that were checked."""
-    images = torch.cat(list(outcome.seen.checked))
+    """Return the report with what the doctor finds on the images that were tuned on."""
     found = run.recorder.step(
         "diagnose",
         lambda: findings_for_report(
             captured,
             outcome.state,
-            images,
+            [outcome.seen.images],
             target=outcome.settings.target,
             total=outcome.seen.count,
             preprocess=run.options.provenance.preprocess,
@@ -249,7 +247,7 @@ def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> R
         changed=lambda made: {"findings": len(made)},
     )
     ailments = [finding.as_ailment() for finding in found]
-    return replace(report, doctor=ailments, doctor_images=len(images))
+    return replace(report, doctor=ailments, doctor_images=len(outcome.seen.images))
 
 
 def _quantized(captured: Graph, prepared: Prepared, run: _Run) -> Outcome:

@@ -179,14 +179,7 @@ def search(
     )
     wish = wish_of(settings)
     work = _Search(prepared, settings, held, judge, recorder, device, ends, wish)
-    plain = plain_settings(settings)
-    work.try_rung("plain", plain)
-    if len(held.judged):
-        work.climb(rungs_above(plain, _findings(captured, work)))
-        _raise_bits(work)
-        work.climb(dear_rungs())
-        if settings.allow_float:
-            _keep_worst_in_float(work)
+    _climb_all(work, captured)
     assert work.best is not None
     state, chosen, judgement = work.best
     seen = Seen(held.tuning, len(held.tuning) + len(judge.images), len(judge.images))
@@ -201,17 +194,30 @@ def search(
     )
 
 
+def _climb_all(work: _Search, captured: Graph) -> None:
+    """Try all rungs that are worth it, in order."""
+    plain = plain_settings(work.settings)
+    work.try_rung("plain", plain)
+    if not len(work.judge.images):
+        return
+    work.climb(rungs_above(plain, _findings(captured, work)))
+    _raise_bits(work)
+    work.climb(dear_rungs())
+    if work.settings.allow_float:
+        _keep_worst_in_float(work)
+
+
 def _findings(captured: Graph, work: _Search) -> list[Finding]:
     """Return what the doctor says of the first rung, unless that is good enough."""
     assert work.best is not None
     state, settings, judgement = work.best
     if judgement.proves(work.wish):
         return []
-    images, held = Seen(work.held.tuning, 0).checked[0], work.held
+    images = work.held.tuning
     return work.recorder.step(
         "ask the doctor",
         lambda: findings_for_report(
-            captured, state, images, target=settings.target, total=len(held.tuning)
+            captured, state, [images], target=settings.target, total=len(images)
         ),
         changed=lambda made: {"findings": len(made)},
     )

@@ -123,8 +123,20 @@ def quantize_network(
     shaped = run_steps(prepared, context, settings, recorder)
     batches = torch.split(images, BATCH)
     state = calibrated(shaped, settings, batches, recorder, total=len(images), device=device)
+    return _numbered(state, prepared, context, settings, recorder)
+
+
+def _numbered(
+    state: Quantized,
+    prepared: Prepared,
+    context: Context,
+    settings: Settings,
+    recorder: Recorder,
+) -> Quantization:
+    """Return the state after the steps on numbers, judged on images that these did not see."""
     if not any(_kind(wish).phase == NUMBERS for wish in settings.recipe.steps):
         return Quantization(state)
+    images, labels = context.tuning_images, context.labels
     apart = held_out(len(images))
     if not len(apart):
         return Quantization(run_steps(state, context, settings, recorder))
