@@ -140,6 +140,12 @@ def test_nothing_is_better_than_itself():
     assert not judged(same=950).is_better_than(judged(same=950))
 
 
+def test_agreement_with_a_network_that_always_says_the_same_proves_nothing():
+    stubborn = Agreement(1000, 1000, {"out": -8.0}, flags(1000, 1000), is_varied=False)
+
+    assert Judgement(1000, stubborn, 3.0, is_told=True).colour(WISH)[0] == "red"
+
+
 def test_without_labels_or_answers_there_is_no_loss():
     assert judged().loss is None
     assert judged(right=(800, 800)).loss == Loss(0.0, pytest.approx(0.1))

@@ -99,7 +99,7 @@ class Judgement:
         return Loss(points, 1.0 / math.sqrt(total))
 
     def _by_disagreement(self) -> Loss | None:
-        if self.agreement.same is None or not self.n:
+        if self.agreement.same is None or not self.agreement.is_varied or not self.n:
             return None
         changed, usual = self.n - self.agreement.same, 1.5 * self.disagreements_a_point
         points = 100.0 * changed / self.n / usual

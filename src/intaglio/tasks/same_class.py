@@ -45,8 +45,8 @@ class SameClass:
         """Return the agreement over all batches.
 
         Of probabilities that each stand for themselves (several labels at once) all have to be on
-        the same side of 0.5. There is no `same` where the float network has one answer for all
-        images: any other network that is as stubborn would agree.
+        the same side of 0.5. Where nobody said that these are classes, there is no `same` where the
+        float network has one answer for all images.
         """
         if not self._reals.best:
             return Agreement(0, None, {})
@@ -58,10 +58,10 @@ class SameClass:
         noise = {} if db is None else {self.name: db}
         is_grouped = not is_sure and len(self._noise.groups()) > 1
         grouped = (self.name,) if is_grouped and noise else ()
-        if named < 2:
+        if named < 2 and not self.is_told:
             return Agreement(len(real), None, noise, grouped=grouped)
         same = (real == found).all(1)
-        return Agreement(len(real), int(same.sum()), noise, same, is_sure, grouped)
+        return Agreement(len(real), int(same.sum()), noise, same, is_sure, named > 1, grouped)
 
 
 @dataclass

@@ -45,6 +45,8 @@ class Agreement:
             was not kept.
         is_sure: Whether the outputs can be nothing but what the task takes them for. Else, and
             where nobody said so either, their SQNR has to be right as well.
+        is_varied: Whether the float network says different things of different images. Else any
+            network that is as stubborn agrees, and `same` says nothing.
         grouped: Outputs whose channels are of several sizes; their SQNR is the lowest group's.
     """
 
@@ -53,6 +55,7 @@ class Agreement:
     sqnr_db: Mapping[str, float]
     by_image: Tensor | None = None
     is_sure: bool = True
+    is_varied: bool = True
     grouped: tuple[str, ...] = ()
 
     @property
