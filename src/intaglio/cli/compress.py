@@ -32,6 +32,7 @@ from intaglio.host.memory import peak_mb
 from intaglio.host.progress import Progress
 from intaglio.ir.graph import Graph
 from intaglio.job.compress import compress_graph
+from intaglio.job.quantize import most_used
 from intaglio.job.result import Result
 from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
@@ -143,25 +144,28 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
         evaluation = job.images(job.evaluation, network)
         evaluation.try_first()
     graph, step = _captured(network, progress)
-    judged = None
+    wishes, judged = job.wishes, None
     if evaluation is not None:  # what is wrong with the labels is told before the work
-        outputs = output_shapes(graph)
-        judged = evaluation.for_task(task_for(outputs, name=settled.task), outputs)
+        task = task_for(output_shapes(graph), name=settled.task)
+        judged = evaluation.for_task(task, output_shapes(graph))
+        wishes = replace(wishes, task=task.name)
+    used = calibration.drawn(most_used(settled, graph), settled.seed)
     provenance = Provenance(
         model=network.name,
         data=str(job.calibration.path),
-        images=len(calibration),
+        images=len(used),
+        offered=len(calibration),
         preprocess=network.preprocess,
         labels=job.labels,
-        skipped=calibration.skipped,
+        skipped=used.skipped,
     )
     result = compress_graph(
         graph,
-        data=calibration.batches(),
+        data=used.batches(),
         target=settled.target.name,
         evaluate=judged,
         recipe=settled.recipe,
-        options=replace(job.wishes, provenance=provenance, progress=progress),
+        options=replace(wishes, provenance=provenance, progress=progress),
         steps=(step,),
     )
     missed = [] if evaluation is None else evaluation.skipped

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
 from intaglio.data.batches import BATCH_SIZE
-from intaglio.data.dataset import Dataset
+from intaglio.data.dataset import Dataset, draw
 from intaglio.data.images import Batch, batches, require_labels
 from intaglio.data.preprocess import Preprocess
 from intaglio.errors import DataError
@@ -36,6 +36,10 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def drawn(self, most: int | None, seed: int) -> Images:
+        """Return at most so many of them, drawn over the whole data set; None: all."""
+        return replace(self, dataset=draw(self.dataset, most, seed), skipped=[])
 
     def try_first(self) -> None:
         """Prepare one image, so that what is wrong with all of them is found before long work.

@@ -26,7 +26,7 @@ from intaglio.job.outcome import (
     task_of,
     used_recipe,
 )
-from intaglio.job.quantize import prepare_network, share_of
+from intaglio.job.quantize import is_streamed, prepare_network, share_of
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
 from intaglio.job.verdict import missed_wish, verdict_of, wish_of
@@ -43,7 +43,7 @@ from intaglio.report.parts import LayerRow
 from intaglio.report.record import IntegerSide, KeptFloat, Report, StepRow
 from intaglio.run.twin import Twin, build_twin
 from intaglio.targets.runtime import About, require_match
-from intaglio.tasks import Judgement, output_shapes
+from intaglio.tasks import Judgement
 
 
 def compress(
@@ -254,11 +254,11 @@ def _quantized(captured: Graph, prepared: Prepared, run: _Run) -> Outcome:
     """Return the network in integers: streaming where the recipe has no steps, else held images."""
     settings, data, recorder = run.settings, run.data, run.recorder
     recipe, device = settings.recipe, run.options.device
-    if not recipe.search and not recipe.steps and not recipe.judged_share:
+    if is_streamed(settings):
         total = run.options.provenance.images
         return run_stream(prepared, settings, data, recorder, device=device, total=total)
     shape = prepared.graph[prepared.graph.inputs[0]].shape[1:]
-    share = share_of(settings, shape, output_shapes(prepared.graph))
+    share = share_of(settings, prepared.graph)
     held = recorder.step(
         "read images",
         lambda: hold_images(data, shape, share, seed=settings.seed),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -147,19 +147,24 @@ def _numbered(
     return _judged_steps(state, tuning, settings, recorder, judge)
 
 
-def share_of(
-    settings: Settings, sample_shape: Sequence[int], outputs: Sequence[Sequence[int]]
-) -> Share:
-    """Return how the images of a run are shared out between tuning and judging.
+def is_streamed(settings: Settings) -> bool:
+    """Whether all images go by once, and none is looked at again."""
+    recipe = settings.recipe
+    return not recipe.search and not recipe.steps and not recipe.judged_share
 
-    Args:
-        sample_shape: Of an image, [C, H, W].
-        outputs: Shapes of the network's outputs, the batch first.
-    """
-    numbers = sum(math.prod(shape[1:]) for shape in outputs)
+
+def share_of(settings: Settings, graph: Graph) -> Share:
+    """Return how the images of a run are shared out between tuning and judging."""
+    numbers = sum(math.prod(shape[1:]) for shape in output_shapes(graph))
+    sample_shape = graph[graph.inputs[0]].shape[1:]
     share = settings.recipe.judged_share
     judging = judged_within(sample_shape, numbers, JUDGED_BYTES) if share else 0
     return Share(settings.tuning_images, share, judging)
+
+
+def most_used(settings: Settings, graph: Graph) -> int | None:
+    """Return how many images a run can use; None: all that there are."""
+    return None if is_streamed(settings) else share_of(settings, graph).most
 
 
 def chosen_task(graph: Graph, settings: Settings) -> Task:
