@@ -44,8 +44,9 @@ from intaglio.tasks import Judge, Judgement, Wish
 JUDGING_SHARE = 1 / 15
 """Of the minutes, what the float network's answers may take: all rungs together take four to five
 times that to be judged, a third of the minutes."""
-FEWEST_FOR_DEAR = 48
-"""Images that judge, below which nothing dear is tried: it would be chosen by luck."""
+FEWEST, FEWEST_FOR_DEAR = 8, 48
+"""Images that judge, below which nothing but the doctor's remedies is tried, and nothing dear: what
+is chosen by fewer is chosen by luck."""
 FLOAT_LAYERS_TRIED = (1, 2, 4, 8)
 
 
@@ -80,6 +81,8 @@ class _Search:
 
     def _is_worth(self, rung: Rung) -> bool:
         judged, wish = self.judgement, self.wish
+        if judged.n < FEWEST and not rung.is_remedy:
+            return False
         if rung.when == "unproven":
             return not judged.proves(wish)
         if rung.when == "unmet":
@@ -262,6 +265,9 @@ def _warnings(work: _Search) -> list[str]:
     if work.judgement.meets(work.wish):
         return []
     said = work.judgement.against(work.wish)
+    if work.judgement.n < FEWEST:
+        few = f"{work.judgement.n} images to judge on are too few for a search: give 50 or more"
+        return [f"the wish was not shown to be met: {said}; {few}"]
     ended = (
         f"the {work.settings.minutes:g} minutes were spent before everything was tried: give more"
         " with --minutes"

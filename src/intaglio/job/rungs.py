@@ -36,11 +36,13 @@ class Rung:
         name: As the report calls it.
         when: Until when it is worth trying.
         change: Makes of the best settings so far those that are tried.
+        is_remedy: Whether the doctor names it.
     """
 
     name: str
     when: When
     change: Change
+    is_remedy: bool = False
 
 
 def plain_settings(settings: Settings) -> Settings:
@@ -68,7 +70,8 @@ def rungs_above(plain: Settings, findings: Sequence[Finding]) -> Iterator[Rung]:
     """
     for treatment in _treatments(findings):
         name = " + ".join([*treatment.steps, *filter(None, [treatment.calibrator])])
-        yield Rung(f"{name} (the doctor's remedy)", "unproven", _to(plain, treatment))
+        title = f"{name} (the doctor's remedy)"
+        yield Rung(title, "unproven", _to(plain, treatment), is_remedy=True)
     own, other = "accurate", "accurate-per-tensor"
     if not plain.scheme.per_channel:
         own, other = other, own
