@@ -15,11 +15,13 @@ from benchmarks import (
     calibrators,
     cost,
     doctor,
+    judging,
     ladder,
     memory,
     mixed,
     reconstruction,
     remaining,
+    search,
     tables,
 )
 
@@ -29,4 +31,7 @@ PARTS += (ladder, mixed, reconstruction, remaining, doctor)
 for part in PARTS:
     print(f"== {part.__name__}", flush=True)
     part.main()
+for named in (judging, search):
+    print(f"== {named.__name__}", flush=True)
+    named.main([])
 tables.main()

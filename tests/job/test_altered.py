@@ -128,7 +128,7 @@ def test_values_that_are_not_asked_for_are_not_measured():
 def test_the_judge_of_a_search_sees_what_it_costs():
     recipe = Recipe(name="mine", steps=STEPS)
     settings = settle(recipe, None, Options())
-    prepared = prepare_network(capture(clipped(), X[:1]), settings, Recorder())
+    prepared, _ = prepare_network(capture(clipped(), X[:1]), settings, Recorder())
 
     state = quantize_network(prepared, settings, X, Recorder(), device="cpu").state
 

@@ -10,7 +10,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from intaglio.calibrate.float_islands import ASKED, CHOSEN, is_float_tail, layers_called
+from intaglio.calibrate.float_islands import (
+    ASKED,
+    CHOSEN,
+    NO_FORM,
+    is_float_tail,
+    layers_called,
+)
 from intaglio.data.batches import Data
 from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
@@ -164,7 +170,9 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
     task, is_told = task_of(captured, evaluate, run.settings.task)
     if is_told:
         run = replace(run, settings=replace(run.settings, task=task.name))
-    prepared = prepare_network(captured, run.settings, run.recorder)
+    asked = run.settings.keep_float
+    prepared, settings = prepare_network(captured, run.settings, run.recorder)
+    run = replace(run, settings=settings)
     outcome = _quantized(captured, prepared, run)
     state, settings, recorder = outcome.state, outcome.settings, run.recorder
     graph, encodings = state.graph, state.encodings
@@ -182,7 +190,7 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
             sqnr_db=_by_output(captured, outcome),
         ),
         layers=layers,
-        kept_float=_kept_float(outcome),
+        kept_float=_kept_float(outcome, asked),
     )
     report = _examined(report, captured, outcome, run)
     found = None
@@ -222,12 +230,16 @@ def _lowest_db(outcome: Outcome, layers: list[LayerRow], outputs: list[str]) -> 
     return min(lowest, *(found.sqnr_db[name] for name in found.grouped), math.inf)
 
 
-def _kept_float(outcome: Outcome) -> list[KeptFloat]:
-    """Return what stayed in float, each with the true reason."""
+def _kept_float(outcome: Outcome, asked: Sequence[str]) -> list[KeptFloat]:
+    """Return what stayed in float, each with the true reason; `asked` are the user's layers."""
     graph, kept = outcome.state.graph, outcome.state.plan.kept_float
-    chosen = {node.name for name in outcome.in_float for node in layers_called(graph, name)}
+    reasons: dict[str, str] = {}
+    for layer in outcome.settings.keep_float:
+        if layer not in asked:
+            why = CHOSEN if layer in outcome.in_float else NO_FORM
+            reasons |= {node.name: why for node in layers_called(graph, layer)}
     return [
-        KeptFloat(name, CHOSEN if name in chosen and why == ASKED else why)
+        KeptFloat(name, reasons.get(name, why) if why == ASKED else why)
         for name, why in kept.items()
     ]
 

@@ -39,8 +39,12 @@ they say of each step whether it did any good. Fewer than a few would say nothin
 S = TypeVar("S", Prepared, Quantized)
 
 
-def prepare_network(captured: Graph, settings: Settings, recorder: Recorder) -> Prepared:
-    """Return the lowered network, once it is certain that the target holds it.
+def prepare_network(
+    captured: Graph, settings: Settings, recorder: Recorder
+) -> tuple[Prepared, Settings]:
+    """Return the lowered network, once it is certain that the target holds it, and its settings.
+
+    Where float is allowed, layers without an integer form are among those that they keep in float.
 
     Raises:
         UnsupportedByTarget: If it does not; names the layer. No image has been opened then.
@@ -52,10 +56,26 @@ def prepare_network(captured: Graph, settings: Settings, recorder: Recorder) -> 
         lambda: target.lower(canonical),
         changed=lambda made: {name: count for name, count in made.changes.items() if count},
     )
-    for refusal in target.refusals(*planned(lowered.graph, settings)):
-        raise refusal
+    settings = held_settings(lowered.graph, settings)
     statistics = channel_statistics(captured, canonical, lowered.graph)
-    return Prepared(lowered.graph, lowered.graph, statistics)
+    return Prepared(lowered.graph, lowered.graph, statistics), settings
+
+
+def held_settings(graph: Graph, settings: Settings) -> Settings:
+    """Return the settings with which the target holds a lowered graph.
+
+    Raises:
+        UnsupportedByTarget: If there are none; names the layer.
+    """
+    while True:
+        refusals = settings.target.refusals(*planned(graph, settings))
+        named = [found.layer for found in refusals if found.layer not in settings.keep_float]
+        if not refusals:
+            return settings
+        if not settings.allow_float or not named:
+            raise refusals[0]
+        kept = tuple(dict.fromkeys((*settings.keep_float, *named)))
+        settings = replace(settings, keep_float=kept)
 
 
 def planned(
