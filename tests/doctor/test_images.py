@@ -91,6 +91,16 @@ def test_what_ails_the_network_is_named_beside_too_few_images() -> None:
     ]
 
 
+def test_of_two_images_nothing_is_said_of_values() -> None:
+    found = examined(patients.with_outliers, sound_images(count=2))
+
+    assert named(found) == [("unrepresentative-data", "stem.0")]
+    assert (found.findings[0].evidence["images"], found.findings[0].evidence["images_needed"]) == (
+        2,
+        8,
+    )
+
+
 def test_a_network_whose_batch_norms_were_never_trained_is_not_judged_by_them() -> None:
     def untrained(seed: int) -> patients.Healthy:
         network = patients.healthy(seed)

@@ -70,6 +70,21 @@ def test_compressing_reports_what_ails_the_network(patient, expected) -> None:
     assert [step.name for step in report.steps].count("diagnose") == 1
 
 
+def test_all_held_images_are_looked_at_and_the_first_few_go_through_the_network() -> None:
+    images = patients.photographs(64, seed=70)
+    wrong = images.flip(1)
+
+    told = intaglio.compress(patients.healthy(), wrong[:1], data=wrong, recipe="corrected").report
+    sick = intaglio.compress(
+        patients.with_outliers(), images[:1], data=images, recipe="corrected"
+    ).report
+
+    (order,) = told.doctor
+    assert (order.cause, order.evidence["images"]) == ("wrong-preprocessing", 64)
+    assert told.doctor_images == 64
+    assert (sick.doctor[0].evidence["images"], sick.doctor_images) == (8, 64)
+
+
 def test_too_few_images_are_told() -> None:
     images = patients.photographs(4, seed=70)
 

@@ -43,24 +43,24 @@ class InputSeen:
 
     def add(self, images: Tensor) -> None:
         """Take in images [n, C, ...], n >= 1."""
-        reals = images.double()
         low, high = images.aminmax()
         self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
-        rows = reals.movedim(1, -1).reshape(-1, images.shape[1])
-        self.total = self.total + rows.sum(0)
-        self.squares = self.squares + rows.square().sum(0)
-        self.positions += len(rows)
-        self.pixel_total = self.pixel_total + reals.sum(0)
-        self.pixel_squares = self.pixel_squares + reals.square().sum(0)
-        variances = _own_variance(reals)
+        squares = images.square()
+        # few numbers are added in float32, which is fast; the many sums of them in float64
+        self.total = self.total + _by_channel(images)
+        self.squares = self.squares + _by_channel(squares)
+        self.positions += images[:, 0].numel()
+        self.pixel_total = self.pixel_total + images.sum(0).double()
+        self.pixel_squares = self.pixel_squares + squares.sum(0).double()
+        variances = _own_variance(images).double()
         self.contrast += float(variances.sqrt().sum())
         self.power += float(variances.sum())
         if images.ndim > 2:
-            self.steps += float(reals.diff(dim=-1).square().flatten(1).mean(1).sum())
+            self.steps += float(images.diff(dim=-1).square().flatten(1).mean(1).double().sum())
         self.count += len(images)
         if len(self.hashes) < MOST_HASHES:
             for image in images:
-                content = image.contiguous().numpy().tobytes()
+                content = image.contiguous().numpy()
                 self.hashes.add(hashlib.blake2b(content, digest_size=8).digest())
 
     @property
@@ -95,6 +95,11 @@ class InputSeen:
         between = (self.pixel_squares / max(self.count, 1) - mean.square()).clamp(min=0.0).mean()
         overall = self.std.square().mean()
         return float((between / overall).sqrt()) if overall > 0 else 0.0
+
+
+def _by_channel(images: Tensor) -> Tensor:
+    """Return the sum of each channel, [n, C, ...] to [C] float64."""
+    return images.reshape(*images.shape[:2], -1).sum(2).double().sum(0)
 
 
 def _own_variance(images: Tensor) -> Tensor:
