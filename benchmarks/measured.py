@@ -87,7 +87,7 @@ def measured(row: Row, seed: int, place: Place) -> dict[str, Any]:
         "scheme": row.scheme,
         "bits": row.weight_bits,
         "calibrator": row.calibrator,
-        "steps": " + ".join(_named(step) for step in row.steps) or "none",
+        "steps": named_steps(row.steps),
         "images": len(images),
         "seed": seed,
         **judged(twin, place),
@@ -104,6 +104,11 @@ def lowered(captured: Graph) -> Prepared:
     canonicalize(canonical)
     graph = LITERT.lower(canonical).graph
     return Prepared(graph, graph, channel_statistics(captured, canonical, graph))
+
+
+def named_steps(steps: tuple[dict[str, Any], ...]) -> str:
+    """Return the steps as a table states them."""
+    return " + ".join(_named(step) for step in steps) or "none"
 
 
 def _named(step: dict[str, Any]) -> str:

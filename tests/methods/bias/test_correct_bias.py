@@ -8,14 +8,17 @@ import pytest
 import torch
 
 from intaglio.calibrate.encodings import Encodings
+from intaglio.ir.graph import Node
 from intaglio.methods.bias.channel_means import mean_image, result_means
-from intaglio.methods.bias.correct_bias import CorrectBias, corrected_bias
+from intaglio.methods.bias.correct_bias import PRIOR, CorrectBias, corrected_bias
 from intaglio.methods.bias.correct_bias_analytic import CorrectBiasAnalytic
 from intaglio.methods.steps.paired_walk import Layer, tune_layers
 from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.normal import Normal
+from intaglio.numerics.spec import INT8_WEIGHT, QuantParams
 from intaglio.ops import OPS
 from intaglio.run.twin import build_twin
+from intaglio.runtimes import LITERT
 from methods.quantized import calibrated, random_images, separable
 
 
@@ -37,22 +40,74 @@ def test_the_mean_of_results_is_the_result_of_the_mean_image():
     assert len(checked) == 5
 
 
-def test_means_before_the_activation_are_those_of_the_float_network():
-    state, context = calibrated("w4a4")
+def one_input(floats, integers, *, op="conv2d", activation=None) -> Layer:
+    """Return a layer with the weight 1 whose inputs, [n, 1, 1, W] each, are given on both sides."""
+    place = {"stride": (1, 1), "dilation": (1, 1), "groups": 1, "activation": activation}
+    padding = {"padding": (0, 0, 0, 0)}
+    if op == "conv_transpose2d":
+        padding = {"padding": (0, 0), "output_padding": (0, 0)}
+    shape = tuple(floats.shape)
+    return Layer(
+        node=Node("layer", op, ["x"], attrs={**place, **padding}, shape=shape),
+        weight=torch.ones(1, 1, 1, 1),
+        bias=torch.zeros(1),
+        floats=list(floats.float().split(4)),
+        integers=list(integers.to(torch.int8).split(4)),
+        zero=0,
+        input_scale=torch.ones(()),
+        params=QuantParams(torch.ones(1), torch.zeros(1, dtype=torch.int32), INT8_WEIGHT),
+        target=LITERT,
+    )
 
-    after = CorrectBias()(state, context)
 
-    def look(layer: Layer) -> None:
-        graph = after.graph
-        weight = fake_quantize(graph.param(graph[layer.node.name], "weight"), layer.params)
-        bias = graph.param(graph[layer.node.name], "bias")
-        integers = mean_image(layer.quantized(i) for i in range(len(layer.integers)))
-        wanted = result_means(layer.node, mean_image(layer.floats), layer.weight, layer.bias)
-        found = result_means(layer.node, integers, weight, bias)
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+def shift_of(layer: Layer) -> float:
+    return float(corrected_bias(layer, layer.weight, torch.Generator().manual_seed(0)))
 
-    # the walk builds each layer's twin from the corrected state, as it is
-    tune_layers(after, context, look)
+
+RELU = (0.0, float("inf"))
+
+
+@pytest.mark.parametrize("op", ["conv2d", "conv_transpose2d"])
+def test_a_shift_of_values_that_are_cut_is_not_corrected_and_one_without_a_clamp_is(op):
+    # a tenth passes, and is right; the rest is cut on both sides, and lies 4 too low
+    floats = torch.tensor([3] + [-5] * 9).repeat(16).reshape(16, 1, 1, 10)
+    integers = torch.tensor([3] + [-9] * 9).repeat(16).reshape(16, 1, 1, 10)
+
+    assert shift_of(one_input(floats, integers, op=op, activation=RELU)) == 0.0
+    assert shift_of(one_input(floats, integers, op=op)) == pytest.approx(3.6)
+
+
+@pytest.mark.parametrize("activation", [None, RELU, (0.0, 6.0)])
+def test_a_shift_of_values_that_are_read_is_undone(activation):
+    floats = torch.arange(2, 6).repeat(16).reshape(16, 1, 1, 4)
+
+    assert shift_of(one_input(floats, floats - 4, activation=activation)) == pytest.approx(4.0)
+
+
+def test_what_passes_decides_where_both_are_shifted():
+    # what is read lies 2 too high, what is cut 8 too low
+    floats = torch.tensor([3, 4] + [-5] * 8).repeat(60).reshape(60, 1, 1, 10)
+    integers = torch.tensor([5, 6] + [-13] * 8).repeat(60).reshape(60, 1, 1, 10)
+
+    found = shift_of(one_input(floats, integers, activation=RELU))
+
+    assert found == pytest.approx(-2.0 * 120 / (120 + PRIOR))
+
+
+@pytest.mark.parametrize("activation", [None, (-100.0, 100.0)])
+def test_a_correction_that_images_apart_do_not_support_is_not_kept(activation):
+    floats = torch.zeros(32, 1, 1, 8)
+    chance = torch.tensor([2, -2, 2, -2, 2, -2, 2, -1]).repeat_interleave(4)  # by pieces of images
+    integers = chance.reshape(32, 1, 1, 1).expand(32, 1, 1, 8)
+
+    assert float(integers.float().mean()) != 0.0
+    assert shift_of(one_input(floats, integers, activation=activation)) == 0.0
+
+
+def test_one_piece_of_images_is_believed():
+    floats = torch.zeros(4, 1, 1, 8)
+
+    assert shift_of(one_input(floats, floats - 2.0)) == pytest.approx(2.0)
 
 
 def test_it_brings_outputs_nearer_on_images_that_it_never_saw():
@@ -80,7 +135,7 @@ def test_a_bias_that_would_leave_int32_stays():
     found = []
 
     def look(seen: Layer) -> None:
-        found.append(corrected_bias(seen, torch.zeros_like(seen.weight)))
+        found.append(corrected_bias(seen, torch.zeros_like(seen.weight), torch.Generator()))
 
     with pytest.raises(Exception, match=r"accumulator|int32|bias"):
         tune_layers(state, context, look)  # the twin refuses such a grid later

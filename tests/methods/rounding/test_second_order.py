@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intaglio.methods.rounding.input_moments import InputMoments, Moments, input_moments
+from intaglio.methods.rounding.input_moments import (
+    HeldRows,
+    InputMoments,
+    Moments,
+    input_moments,
+)
 from intaglio.methods.rounding.round_columns import (
     best_scales,
     descended,
@@ -24,10 +30,11 @@ from intaglio.methods.rounding.second_order import (
     chosen_damping,
     chosen_ridge,
     corrected_target,
-    result_error,
 )
 from intaglio.methods.steps.paired_walk import Layer, tune_layers
-from intaglio.numerics.spec import QuantSpec
+from intaglio.methods.steps.state import Prepared
+from intaglio.numerics.affine import fake_quantize
+from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.run.twin import build_twin
 from intaglio.run.weights import integer_weight
 from methods.quantized import calibrated, random_images, separable
@@ -155,50 +162,96 @@ def test_a_prefix_that_halves_its_values_doubles_the_target():
     torch.testing.assert_close(found, 2.0 * target)
 
 
-def test_the_error_of_a_result_is_that_of_its_rows():
-    generator = torch.Generator().manual_seed(3)
-    real = torch.randn(1, 50, 6, generator=generator, dtype=torch.float64)
-    given = real + 0.3 * torch.randn(1, 50, 6, generator=generator, dtype=torch.float64)
-    real, given = (rows - rows.mean(1, keepdim=True) for rows in (real, given))
-    moments = Moments(given.mT @ given / 50, (real - given).mT @ given / 50)
-    rows, first = (torch.randn(1, 3, 6, generator=generator, dtype=torch.float64) for _ in "ab")
-
-    found = result_error(first, rows, moments) - result_error(rows, rows, moments)
-
-    errors = [(given @ w.mT - real @ rows.mT).square().sum() / 50 for w in (first, rows)]
-    assert found == pytest.approx(float(errors[0] - errors[1]))
-
-
-def drawn_moments(count: int, columns: int, seed: int) -> Moments:
-    """Return what `count` rows of a fixed distribution show, with an exact prefix."""
+def drawn_rows(count: int, columns: int, seed: int) -> torch.Tensor:
+    """Return rows [1, count, columns] of a fixed distribution."""
     mixing = torch.randn(columns, columns, generator=torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(seed)
-    rows = (torch.randn(count, columns, generator=generator) @ mixing).double()
-    covariance = (rows.T @ rows / count).unsqueeze(0)
+    return (torch.randn(count, columns, generator=generator) @ mixing).unsqueeze(0)
+
+
+def moments_of(rows: torch.Tensor) -> Moments:
+    """Return what rows show, with an exact prefix."""
+    covariance = rows.double().mT @ rows.double() / rows.shape[1]
     return Moments(covariance, torch.zeros_like(covariance))
+
+
+def held(floats: torch.Tensor, integers: torch.Tensor, activation=None, count=8) -> HeldRows:
+    return HeldRows(lambda: [(floats, integers)], torch.zeros(1, count), activation)
+
+
+def test_the_error_on_rows_held_apart_is_taken_behind_the_activation_at_the_best_bias():
+    inputs = torch.arange(-3.0, 4.0).reshape(1, 7, 1)
+    one = torch.ones(1, 1, 1)
+    relu = held(inputs, inputs - 5.0, (0.0, float("inf")), 1)
+    cut = held(inputs.clamp(max=0.0), 2.0 * inputs.clamp(max=0.0), (0.0, float("inf")), 1)
+
+    assert relu.errors(one.unsqueeze(0), one, torch.tensor([0])) == [0.0]  # a shift is the bias's
+    assert cut.errors(one.unsqueeze(0), one, torch.tensor([0])) == [0.0]  # nobody reads it
+    plain = held(inputs, inputs, None, 1)
+    both = torch.stack([one, 2.0 * one])
+    assert plain.errors(both, one, torch.tensor([0])) == pytest.approx([0.0, 28.0])
+
+
+def some_rows(columns: int) -> tuple[torch.Tensor, QuantParams]:
+    rows = torch.randn(1, 8, columns, generator=torch.Generator().manual_seed(4)).double()
+    scale = (rows.abs().amax(2) / SPEC.qmax).float().reshape(-1)
+    return rows, QuantParams(scale, torch.zeros(8, dtype=torch.int32), SPEC)
 
 
 @pytest.mark.parametrize(("count", "least", "most"), [(20_000, 0.01, 0.1), (12, 0.3, 10.0)])
 def test_the_fewer_rows_there_are_the_more_damping_is_chosen(count, least, most):
     columns = 24
-    fitted, held = drawn_moments(count, columns, 1), drawn_moments(20_000, columns, 2)
-    rows = torch.randn(1, 8, columns, generator=torch.Generator().manual_seed(4)).double()
-    scales = (rows.abs().amax(2) / SPEC.qmax).float()
+    fitted, apart = moments_of(drawn_rows(count, columns, 1)), drawn_rows(20_000, columns, 2)
+    rows, params = some_rows(columns)
+    moments = InputMoments(fitted, fitted, held(apart, apart))
 
-    found = chosen_damping(rows, scales, SPEC, InputMoments(fitted, fitted, held), 1.0)
+    found = chosen_damping(rows, params.scale.reshape(1, -1), params, moments, 1.0)
 
+    assert found is not None
     assert least <= found <= most
 
 
-def test_a_true_shift_of_the_prefix_is_followed_and_a_chance_one_is_not():
-    held = drawn_moments(20_000, 24, 2)
-    followed = Moments(held.covariance, 0.2 * held.covariance)
-    noise = torch.randn(1, 24, 24, generator=torch.Generator().manual_seed(5)).double()
-    chance = Moments(held.covariance, noise * held.covariance.abs().mean())
-    rows = torch.randn(1, 8, 24, generator=torch.Generator().manual_seed(4)).double()
+def test_nearest_rounding_stays_where_what_was_fitted_says_nothing_of_images_apart():
+    columns = 24
+    misleading = Moments(*(torch.ones(1, columns, columns).double() * one for one in (1.0, 0.0)))
+    apart = torch.randn(1, 5000, columns, generator=torch.Generator().manual_seed(6))
+    rows, params = some_rows(columns)
+    moments = InputMoments(misleading, misleading, held(apart, apart))
+    whole = replace(params, spec=replace(SPEC, axis=None))  # no scale is searched
 
-    assert chosen_ridge(rows, InputMoments(held, followed, followed)) == min(RIDGES)
-    assert chosen_ridge(rows, InputMoments(held, chance, held)) == max(RIDGES)
+    assert chosen_damping(rows, params.scale.reshape(1, -1), whole, moments, 100.0) is None
+
+
+def test_a_true_shift_of_the_prefix_is_followed_and_a_chance_one_is_not():
+    integers = drawn_rows(20_000, 24, 2)
+    covariance = moments_of(integers).covariance
+    noise = torch.randn(1, 24, 24, generator=torch.Generator().manual_seed(5)).double()
+    rows, _ = some_rows(24)
+
+    def ridge(difference: torch.Tensor, floats: torch.Tensor) -> float:
+        fitted = Moments(covariance, difference)
+        return chosen_ridge(rows, InputMoments(fitted, fitted, held(floats, integers)))
+
+    assert ridge(0.2 * covariance, 1.2 * integers) == min(RIDGES)
+    assert ridge(noise * covariance.abs().mean(), integers) == max(RIDGES)
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "w8a8-per-tensor", "w4a4"])
+def test_weights_that_lie_on_their_grids_are_left_alone(scheme):
+    state, context = calibrated(scheme)
+    graph = state.graph.copy()
+    for name, params in state.encodings.weights.items():
+        graph.set_param(
+            graph[name], "weight", fake_quantize(graph.param(graph[name], "weight"), params)
+        )
+    state = replace(state, prepared=Prepared(graph, graph))
+
+    after = RoundSecondOrder()(state, context)
+
+    for name, params in state.encodings.weights.items():
+        weight = graph.param(graph[name], "weight")
+        assert torch.equal(after.graph.param(after.graph[name], "weight"), weight)
+        assert torch.equal(after.encodings.weights[name].scale, params.scale)
 
 
 def test_one_piece_of_images_is_not_parted():

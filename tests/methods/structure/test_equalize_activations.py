@@ -7,7 +7,11 @@ import torch
 
 from architectures.sketch import Sketch
 from intaglio.ir.graph import Graph
-from intaglio.methods.structure.equalize_activations import LEAST_SCALE, equalize_activations
+from intaglio.methods.structure.equalize_activations import (
+    LEAST_SCALE,
+    equalize_activations,
+    stream_scales,
+)
 from intaglio.numerics.normal import Normal
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
@@ -100,3 +104,26 @@ def test_statistics_go_with_their_channels():
     raised = (graph.params["narrow.weight"] / weight).flatten(1).mean(1).double()
     torch.testing.assert_close(found.mean, raised, rtol=1e-5, atol=0.0)
     torch.testing.assert_close(found.std, 2.0 * raised, rtol=1e-5, atol=0.0)
+
+
+def test_a_value_alone_is_equalized_by_its_channels():
+    sizes = torch.tensor([[8.0, 2.0, 0.5, 0.0]]).double()
+
+    torch.testing.assert_close(
+        stream_scales(sizes), torch.tensor([1.0, 0.25, 0.0625, 1.0]).double()
+    )
+
+
+def test_a_large_sum_does_not_make_the_small_values_before_it_coarse():
+    small, large = [1.0, 1.0, 1.0, 1.0], [1000.0, 1.0, 1.0, 1.0]
+    sizes = torch.tensor([small, large]).double()
+
+    def noise(scales):
+        return float((sizes / scales).amax(1).square().sum() * scales.square().sum())
+
+    found = stream_scales(sizes)
+
+    together = (sizes.amax(0) / sizes.max()).clamp(min=LEAST_SCALE)
+    assert noise(found) <= noise(torch.ones(4).double())
+    assert noise(found) <= noise(together)
+    assert float((sizes[0] / found).max()) < float((sizes[0] / together).max())

@@ -278,6 +278,7 @@ class _Alone:
             target=target,
         )
         is_rounded = node.op != "conv_transpose2d"
+        self.generator = generator
         self.moments = input_moments(self.layer, generator) if is_rounded else None
 
     def values(self, bits: int) -> Iterator[Tensor]:
@@ -297,4 +298,4 @@ class _Alone:
         else:
             weight, params = RoundSecondOrder().rounded(layer, self.moments)
         weight = in_layout(weight)
-        return weight, corrected_bias(replace(layer, params=params), weight)
+        return weight, corrected_bias(replace(layer, params=params), weight, self.generator)

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from intaglio.ir.graph import Node
 from intaglio.methods.bias.correct_bias import corrected_bias
-from intaglio.methods.rounding.input_moments import input_moments, row_drawer
+from intaglio.methods.rounding.input_moments import input_moments
 from intaglio.methods.rounding.second_order import RoundSecondOrder
 from intaglio.methods.rounding.soft_rounding import SoftWeight, soft_weight, spread_scale
 from intaglio.methods.rounding.train_rounding import Training, judged_count, train
+from intaglio.methods.steps.layer_rows import row_drawer, row_groups
 from intaglio.methods.steps.paired_walk import Layer, Tuned, tune_layers
 from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
@@ -113,7 +114,7 @@ class AdaRound:
             if is_learnable and not copies_values(state.reference, layer.node):
                 found = self.tuned(layer, held, context.memory_mb, generator)
             settled = replace(layer, params=found.params)
-            return replace(found, bias=corrected_bias(settled, found.weight))
+            return replace(found, bias=corrected_bias(settled, found.weight, generator))
 
         return tune_layers(state, context, tuner)
 
@@ -175,7 +176,7 @@ def layer_rows(
 ) -> Rows:
     """Return rows of a conv2d or linear layer, spread evenly over the images."""
     weight = layer.weight
-    groups = 1 if layer.node.op == "linear" else layer.node.attrs["groups"]
+    groups = row_groups(layer)
     columns = math.prod(weight.shape[1:])
     shaped = weight.reshape(groups, -1, columns)  # [G, R, K]
     numbers = groups * (2 * columns + shaped.shape[1])

@@ -12,15 +12,16 @@ G is the number of groups: 1 for an ordinary convolution, C for a depthwise one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from intaglio.ir.graph import Node
+from intaglio.methods.bias.passed import error_at_best_shift
+from intaglio.methods.steps.layer_rows import row_drawer, row_groups
 from intaglio.methods.steps.paired_walk import Layer
+from intaglio.ops.schema import Activation
 
 ROWS_PER_WEIGHT = 40
 LEAST_ROWS, MOST_ROWS = 8_192, 65_536
@@ -38,18 +39,57 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
+class HeldRows:
+    """Rows of images that nothing was fitted to, and what becomes of a layer's results there.
+
+    Attributes:
+        pieces: Gives the rows of both sides anew at each call, piece by piece: the float network's
+            and the twin's, [G, P, K] each.
+        bias: Of the float network, [G, R].
+        activation: What the layer's results pass before they are read, or None.
+    """
+
+    pieces: Callable[[], Iterable[tuple[Tensor, Tensor]]]
+    bias: Tensor
+    activation: Activation | None
+
+    def errors(self, weights: Tensor, rows: Tensor, chosen: Tensor) -> list[float]:
+        """Return each candidate's squared error behind the activation, at its best bias.
+
+        Args:
+            weights: Candidates for some rows of the weight, [N, G, r, K].
+            rows: Those rows in the float network, [G, r, K].
+            chosen: Which they are, [r].
+        """
+        bias = self.bias[:, chosen].unsqueeze(1).float()
+        count = len(weights)
+        originals = rows.float().mT
+        tried = weights.float().transpose(0, 1).flatten(1, 2).mT  # [G, K, N r]
+        sides = [
+            (torch.baddbmm(bias, first, originals), second @ tried + bias.repeat(1, 1, count))
+            for first, second in self.pieces()
+        ]
+        wanted, found = (torch.cat(parts, 1) for parts in zip(*sides, strict=True))
+        return [
+            float(error_at_best_shift(wanted, one, self.activation).sum())
+            for one in found.chunk(count, 2)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
 class InputMoments:
-    """Moments over all images, over most of them, and over the rest.
+    """Moments over all images, over most of them, and rows of the rest.
 
     Attributes:
         every: Over all images.
-        fitted, held: Over those that choices are fitted to, and judged on; None with one piece of
-            images, which cannot be parted.
+        fitted: Over those that choices are fitted to.
+        held: Of those that choices are judged on. Both None with one piece of images, which cannot
+            be parted.
     """
 
     every: Moments
     fitted: Moments | None
-    held: Moments | None
+    held: HeldRows | None
 
 
 def input_moments(layer: Layer, generator: torch.Generator) -> InputMoments:
@@ -60,14 +100,25 @@ def input_moments(layer: Layer, generator: torch.Generator) -> InputMoments:
     per_image = -(-rows // images)
     fitted, held = _Sums(), _Sums()
     last = len(layer.floats) - 1
+    drawers = {}
     for index, piece in enumerate(layer.floats):
         draw = row_drawer(layer, piece, per_image, generator)
         is_held = index % HELD_SHARE == HELD_SHARE - 1 or (0 < index == last < HELD_SHARE)
+        if is_held:
+            drawers[index] = draw
         sums = held if is_held else fitted
         sums.add(draw(piece), draw(layer.quantized(index)))
     if not held.count:
         return InputMoments(fitted.moments(), None, None)
-    return InputMoments((fitted + held).moments(), fitted.moments(), held.moments())
+
+    def held_pieces() -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the held rows of both sides."""
+        for index, draw in drawers.items():
+            yield draw(layer.floats[index]), draw(layer.quantized(index))
+
+    bias = layer.bias.reshape(row_groups(layer), -1)
+    apart = HeldRows(held_pieces, bias, layer.node.attrs.get("activation"))
+    return InputMoments((fitted + held).moments(), fitted.moments(), apart)
 
 
 class _Sums:
@@ -102,42 +153,3 @@ class _Sums:
         covariance = own - mean_q.unsqueeze(2) * mean_q.unsqueeze(1)
         across = cross - mean_f.unsqueeze(2) * mean_q.unsqueeze(1)
         return Moments(covariance, across - covariance)
-
-
-def row_drawer(
-    layer: Layer, piece: Tensor, per_image: int, generator: torch.Generator
-) -> Callable[[Tensor], Tensor]:
-    """Return a function that takes the same rows [G, P, K] from any input of this shape."""
-    node, kernel = layer.node, layer.weight.shape[2:]
-    if node.op == "linear":
-        return lambda values: values.reshape(1, -1, values.shape[-1])
-    height, width = node.shape[2:]
-    places = torch.arange(height * width)
-    if len(places) > per_image:
-        places = torch.randperm(len(places), generator=generator)[:per_image].sort().values
-    return lambda values: _rows(node, values, places, tuple(kernel))
-
-
-def _rows(node: Node, values: Tensor, places: Tensor, kernel: tuple[int, ...]) -> Tensor:
-    """Return rows [G, P, K] of [n, C, H, W]; K runs over channels of the group, then kH, kW.
-
-    Args:
-        places: Indices into the positions of the layer's result, row by row.
-    """
-    attrs = node.attrs
-    top, bottom, left, right = attrs["padding"]
-    if top or bottom or left or right:
-        values = F.pad(values, (left, right, top, bottom))
-    last = values.permute(0, 2, 3, 1)  # [n, H, W, C]
-    rows = places // node.shape[3] * attrs["stride"][0]
-    columns = places % node.shape[3] * attrs["stride"][1]
-    taps = [
-        last[:, rows + row * attrs["dilation"][0], columns + column * attrs["dilation"][1]]
-        for row in range(kernel[0])
-        for column in range(kernel[1])
-    ]  # [n, P, C] each
-    stacked = taps[0].unsqueeze(-1) if len(taps) == 1 else torch.stack(taps, dim=-1)
-    count, places_kept, channels, size = stacked.shape
-    groups = attrs["groups"]
-    grouped = stacked.reshape(count * places_kept, groups, channels // groups * size)
-    return grouped.transpose(0, 1)

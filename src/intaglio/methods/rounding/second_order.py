@@ -12,7 +12,10 @@ are left to the bias (correct_bias.py).
 Few images fit H too well: 256 of them leave the late layers of a MobileNetV2 with twice the error
 on other images (their results have 7 x 7 positions, much alike, for up to 1280 weights a row). So
 ridge and damping are chosen for each layer by the error on images apart from those that were
-fitted, and then all images are fitted with them.
+fitted, and then all images are fitted with them. That error is taken where the next layer reads,
+behind the activation, at the best bias of each candidate (bias/passed.py). Nearest rounding is a
+candidate too, so that a layer whose weights lie on a grid already, or whose few rows were fitted
+too well, keeps what it has.
 
 Source: GPTQ (Frantar et al. 2023, arXiv:2210.17323), which damps all layers by 0.01 and knows no
 target but w; the target and the choice are ours.
@@ -38,10 +41,13 @@ from intaglio.methods.rounding.round_columns import (
 from intaglio.methods.steps.paired_walk import Layer, Tuned, tune_layers
 from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
+from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.spec import QuantParams, QuantSpec
 
 BIAS_MARGIN = 1.01
 """Scales stay so far above those at which the bias would leave its integers."""
+EXACT = 1e-3
+"""Of a step: what float32 leaves of weights that were integers times a scale once."""
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 DAMPINGS = (0.01, 0.1, 0.5, 2.0, 10.0)
 """What is chosen from, relative to H's mean diagonal."""
@@ -84,21 +90,29 @@ class RoundSecondOrder:
                 moments = input_moments(layer, generator)
                 weight, params = self.rounded(layer, moments)
             tuned = replace(layer, params=params)
-            return Tuned(weight, corrected_bias(tuned, weight), params)
+            return Tuned(weight, corrected_bias(tuned, weight, generator), params)
 
         return tune_layers(state, context, tuner)
 
     def rounded(self, layer: Layer, moments: InputMoments) -> tuple[Tensor, QuantParams]:
-        """Return the weight on its grid, as real numbers, and the grid."""
+        """Return the weight on its grid, as real numbers, and the grid.
+
+        It is the nearest one, on the layer's grid, where that is exact, or where rounding fitted to
+        other images is no better on those held apart.
+        """
+        nearest = fake_quantize(layer.weight, layer.params)
+        if is_exact(nearest, layer.weight, layer.params):
+            return nearest, layer.params
         shape, spec = layer.weight.shape, layer.params.spec
         groups = moments.every.covariance.shape[0]
         rows = layer.weight.double().reshape(groups, -1, moments.every.covariance.shape[1])
         scale = layer.params.scale
         scales = scale.expand(groups * rows.shape[1]).reshape(groups, -1)  # [G, R]
         ridge = chosen_ridge(rows, moments) if self.ridge is None else self.ridge
-        damping = self.damping
+        damping = chosen_damping(rows, scales, layer.params, moments, ridge)
         if damping is None:
-            damping = chosen_damping(rows, scales, spec, moments, ridge)
+            return nearest, layer.params
+        damping = damping if self.damping is None else self.damping
         target = corrected_target(rows, moments.every, ridge).float()
         # means are exact; here ratios count
         hessian = damped(moments.every.covariance, damping).float()
@@ -135,20 +149,29 @@ def corrected_target(rows: Tensor, moments: Moments, ridge: float) -> Tensor:
     return rows + shift
 
 
+def is_exact(nearest: Tensor, weight: Tensor, params: QuantParams) -> bool:
+    """Whether every weight is its nearest point of the grid, to a thousandth of a step."""
+    step = params.scale.reshape(-1, *[1] * (weight.ndim - 1))
+    return bool(((nearest - weight).abs() <= EXACT * step).all())
+
+
 def chosen_ridge(rows: Tensor, moments: InputMoments) -> float:
     """Return the ridge whose target does best on the images held apart, for some of the rows."""
     if moments.fitted is None or moments.held is None:
         return UNKNOWN
-    fitted, held = moments.fitted, moments.held
-    rows = rows[:, _sampled(rows)]
-    errors = [result_error(corrected_target(rows, fitted, r), rows, held) for r in RIDGES]
+    fitted, chosen = moments.fitted, _sampled(rows)
+    rows = rows[:, chosen]
+    targets = torch.stack([corrected_target(rows, fitted, ridge) for ridge in RIDGES])
+    errors = moments.held.errors(targets, rows, chosen)
     return RIDGES[errors.index(min(errors))]
 
 
 def chosen_damping(
-    rows: Tensor, scales: Tensor, spec: QuantSpec, moments: InputMoments, ridge: float
-) -> float:
+    rows: Tensor, scales: Tensor, params: QuantParams, moments: InputMoments, ridge: float
+) -> float | None:
     """Return the damping whose integers do best on the images held apart, for some of the rows.
+
+    None where nearest rounding on the grid of `params` does as well.
 
     Args:
         rows: [G, R, K].
@@ -157,8 +180,10 @@ def chosen_damping(
     """
     if moments.fitted is None or moments.held is None:
         return UNKNOWN
-    chosen = _sampled(rows)
+    spec, chosen = params.spec, _sampled(rows)
     rows, scales = rows[:, chosen], scales[:, chosen]
+    spread = scales.unsqueeze(2)
+    nearest = (rows / spread).round().clamp(spec.qmin, spec.qmax) * spread
     target = corrected_target(rows, moments.fitted, ridge).float()
     # all candidates at once, as if they were more groups: columns cost calls, not arithmetic
     count = len(DAMPINGS)
@@ -167,18 +192,11 @@ def chosen_damping(
     if spec.axis is not None:
         scales = best_scales(target, hessian, scales, spec)
     integers = second_order(target, hessian, scales, spec)
-    weights = (integers * scales.unsqueeze(2)).double().chunk(count)
-    errors = [result_error(weight, rows, moments.held) for weight in weights]
-    return DAMPINGS[errors.index(min(errors))]
-
-
-def result_error(weight: Tensor, rows: Tensor, moments: Moments) -> float:
-    """Return E|weight x^q - rows x|^2 over centred inputs, less what no weight changes.
-
-    That is tr(W H W' - 2 W (H + D)' R'), by E[x x^q'] = H + D.
-    """
-    wanted = rows @ (moments.covariance + moments.difference)
-    return float((((weight @ moments.covariance) - 2.0 * wanted) * weight).sum())
+    weights = (integers * scales.unsqueeze(2)).reshape(count, *rows.shape)
+    candidates = torch.cat([nearest.unsqueeze(0).float(), weights])
+    errors = moments.held.errors(candidates, rows, chosen)
+    best = errors.index(min(errors))
+    return DAMPINGS[best - 1] if best else None
 
 
 def _sampled(rows: Tensor) -> Tensor:
