@@ -18,6 +18,7 @@ from benchmarks import (
     judging,
     ladder,
     memory,
+    minutes,
     mixed,
     reconstruction,
     remaining,
@@ -26,7 +27,7 @@ from benchmarks import (
 )
 
 PARTS = (bits, accuracy, memory, cost, calibrator_cost, calibrators)
-PARTS += (ladder, mixed, reconstruction, remaining, doctor)
+PARTS += (ladder, mixed, reconstruction, remaining, doctor, minutes)
 
 for part in PARTS:
     print(f"== {part.__name__}", flush=True)

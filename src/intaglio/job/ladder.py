@@ -44,6 +44,8 @@ from intaglio.tasks import Judge, Judgement, Wish
 JUDGING_SHARE = 1 / 15
 """Of the minutes, what the float network's answers may take: all rungs together take four to five
 times that to be judged, a third of the minutes."""
+SEARCHED = 0.95
+"""Of the minutes; the rest is for writing and checking what was found."""
 FEWEST, FEWEST_FOR_DEAR = 8, 48
 """Images that judge, below which nothing but the doctor's remedies is tried, and nothing dear: what
 is chosen by fewer is chosen by luck."""
@@ -175,7 +177,7 @@ def search(
     The first rung, plain quantization, always runs; with too few images to judge on, it alone.
     Minutes count from the beginning of the run, with what the recorder knows of it.
     """
-    seconds = settings.minutes * 60.0
+    seconds = settings.minutes * 60.0 * SEARCHED
     ends = time.perf_counter() + seconds - sum(step.seconds for step in recorder.steps)
     judge = judge_of(
         prepared.graph, settings, held.judged, held.labels, seconds=seconds * JUDGING_SHARE
