@@ -53,7 +53,7 @@ class Classify:
         if len(outputs) != 1 or len(outputs[0]) != 2:
             return (
                 "accuracy needs a classifier with one output [N, classes], this network gives"
-                f" {' and '.join(str(list(shape)) for shape in outputs)}: leave --eval out"
+                f" {' and '.join(str(list(shape)) for shape in outputs)}"
             )
         if labels is None:
             return None

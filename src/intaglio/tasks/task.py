@@ -220,7 +220,7 @@ def labelled_task_for(outputs: Shapes) -> Task:
             if reason is None:
                 return task
             reasons.append(reason)
-    raise RequestError("; ".join(reasons))
+    raise RequestError(f"{'; '.join(reasons)}: leave --eval out")
 
 
 def _by_rank() -> list[Task]:
