@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.networks import RESNET20, RESNET56, V1_025, V1_075, V2, V2_SYMMETRIC, Subject
+from benchmarks.networks import RESNET20, RESNET56, V1_025, V1_075, V2, V2_TV, Subject
 from benchmarks.places import earlier_rows, print_row, save_result
 from benchmarks.sound_networks import Sound, random_images, sound_networks
 from intaglio.doctor import Finding, diagnose
@@ -40,7 +40,7 @@ NAME, COMMAND = "doctor-sound", "python -m benchmarks.doctor sound"
 DRAWS = {8: range(2), 32: range(1), 128: range(1)}
 WORTH_DB = 1.0
 FRESH = 16
-SUBJECTS = (RESNET20, RESNET56, V1_025, V1_075, V2, V2_SYMMETRIC)
+SUBJECTS = (RESNET20, RESNET56, V1_025, V1_075, V2, V2_TV)
 
 
 def main() -> None:

@@ -62,7 +62,6 @@ V2 = imagenet("mobilenet_v2_tf", "mobilenet_v2_1.0_224_tf")
 V2_TV = imagenet("mobilenet_v2", "mobilenet_v2_1.0_224_tv_dequant")
 V1_075 = imagenet("mobilenet_v1_tf(width=0.75)", "mobilenet_v1_0.75_224_tf")
 V1_025 = imagenet("mobilenet_v1_tf(width=0.25)", "mobilenet_v1_0.25_224_tf")
-V2_SYMMETRIC = imagenet("mobilenet_v2", "mobilenet_v2_1.0_224_tv_dequant")
 V3_LARGE = imagenet("mobilenet_v3_large", None)
 V3_SMALL = imagenet("mobilenet_v3_small", None)
 RESNET20 = Subject(
