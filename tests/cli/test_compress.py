@@ -81,6 +81,19 @@ def test_a_network_that_is_no_classifier_is_evaluated_on_images_alone(
     assert report["task"] == "values"
 
 
+def test_the_task_that_is_named_goes_before_what_the_outputs_look_like(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    compressed("out", "--task", "values", "--eval", "images", "--min-sqnr", "3", "--json")
+
+    report = printed_json(capsys)
+    assert report["task"] == "values"
+    assert "top1" not in report["integer"]
+    assert report["verdict"]["accuracy"] != "not measured"
+    again = tomllib.loads((place / "out/recipe.toml").read_text(encoding="utf-8"))
+    assert (again["task"], again["min_sqnr"]) == ("values", 3.0)
+
+
 def test_labels_that_the_task_does_not_need_are_left_out_and_others_required(place: Path) -> None:
     outputs = [(-1, 4)]
 

@@ -26,6 +26,9 @@ from intaglio.tasks import Judgement
 
 TRIAL_IMAGES = 64
 """Images that show whether the calibrator alone does better; only then are all gone through."""
+JUDGED_OF_STREAM = 16
+"""Images of a stream that judge: enough to see that little is left, for the cost of calibrating
+with as many."""
 DECIDES_BITS = "allocate-bits"
 
 
@@ -50,8 +53,8 @@ def run_stream(
     batches = first.of(image_batches(data, shape))
     state = calibrated(prepared, settings, batches, recorder, total=total, device=device)
     kept = torch.cat(first.kept)
-    made = Quantization(state)
-    judgement = recorder.step("judge", lambda: _judged(prepared, settings, made, kept))
+    made, judging = Quantization(state), kept[:JUDGED_OF_STREAM]
+    judgement = recorder.step("judge", lambda: _judged(prepared, settings, made, judging))
     return Outcome(state, settings, Seen(kept, first.seen), judgement)
 
 
