@@ -75,8 +75,8 @@ def run_held(
     if judgement is None:
         judgement = recorder.step("judge", lambda: _judged(prepared, settings, made, apart))
     found = Outcome(made.state, settings, seen, judgement, warnings=list(made.undone))
-    if not _restructures(settings):
-        return found  # without its steps on numbers it was judged already
+    if not _restructures(settings) or settings.recipe.judged_share:
+        return found  # its calibrator alone was judged already, in it or by the search that found it
     alone = _alone(settings)
     few = images[:: max(1, len(images) // TRIAL_IMAGES)]
 
