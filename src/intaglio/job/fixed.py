@@ -76,7 +76,7 @@ def run_held(
         judgement = recorder.step("judge", lambda: _judged(prepared, settings, made, apart))
     found = Outcome(made.state, settings, seen, judgement, warnings=list(made.undone))
     if not _restructures(settings) or settings.recipe.judged_share:
-        return found  # its calibrator alone was judged already, in it or by the search that found it
+        return found  # its calibrator alone was judged already: within it, or by a search
     alone = _alone(settings)
     few = images[:: max(1, len(images) // TRIAL_IMAGES)]
 
