@@ -5,8 +5,8 @@ float network (one row for each output position),
 
     minimize  E[ (f(W^q (x^q - m^q) + c) - f(W x + b))^2 ] / e  +  regulariser * undecidedness(V)
 
-m^q is the mean row and c = W m + b the float network's mean result: the bias is corrected in closed
-form afterwards (correct_bias.py), and training sees the layer as it will be then. f is the layer's
+m^q is the mean row and c = W m + b the float network's mean result: the bias is corrected
+afterwards (correct_bias.py), and training sees the layer much as it will be then. f is the layer's
 fused clamp, or nothing. A step draws rows, not images.
 """
 
