@@ -66,7 +66,7 @@ PARTS: dict[str, list[Row]] = {
     ],
     "lineages": [
         Row(subject, "w8a8", steps, "mse", ALL)
-        for subject in (V2, V2_TV, V1_025, V1_075, RESNET20)
+        for subject in (V2_TV, V2, V1_025, V1_075, RESNET20)
         for steps in ((), ACCURATE)
     ],
 }
