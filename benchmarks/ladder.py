@@ -68,7 +68,8 @@ PARTS: dict[str, list[Row]] = {
         Row(subject, "w8a8", steps, "mse", ALL)
         for subject in (V2_TV, V2, V1_025, V1_075, RESNET20)
         for steps in ((), ACCURATE)
-    ],
+    ]
+    + [Row(V2, PER_TENSOR, (DEAD, EQUALIZE, ROUND), "mse", ALL)],
 }
 
 

@@ -3,9 +3,9 @@
     python -m benchmarks.search [SCHEME ...]
 
 MobileNetV2 (tf lineage), recipe `auto` with all 1000 labelled images of calib.csv; the seed draws
-which of them tune. Every network that the search made is judged once more, behind the search, on
-judge.csv (n = 1150), which it never sees: `said_...` is what the images apart told the search,
-`drop` and `agreement` are true. The last row of a search, `rung` "result", has the network that it
+which of them tune. The network that a search ended with, and for seed 0 every network that it
+made, is judged once more, behind the search, on judge.csv (n = 1150), which it never sees:
+`said_...` is what the images apart told the search, `drop` and `agreement` are true. The last row of a search, `rung` "result", has the network that it
 ended with: `seconds` is all of `compress` on the threads stated. What the recipes `accurate` and
 `accurate-per-tensor` reach alone stands in the tables `ladder-lineages` and `ladder-per-tensor`.
 
@@ -130,7 +130,7 @@ def _rungs(scheme: str, seed: int, result: Result, tried: list[Twin], place: Pla
                 "said_drop": round(said["float_top1"] - said["top1"], 2),
                 "said_agreement": round(attempt.agreement or 0.0, 2),
                 "said_sqnr_db": round(attempt.sqnr_db, 2),
-                **judged(next(twins), place),
+                **(judged(next(twins), place) if seed == 0 else {}),
                 "file_bytes": attempt.size_bytes,
             }
         )
