@@ -3,11 +3,12 @@
     python -m benchmarks.search [SCHEME ...]
 
 MobileNetV2 (tf lineage), recipe `auto` with all 1000 labelled images of calib.csv; the seed draws
-which of them tune. The network that a search ended with, and for seed 0 every network that it
-made, is judged once more, behind the search, on judge.csv (n = 1150), which it never sees:
-`said_...` is what the images apart told the search, `drop` and `agreement` are true. The last row of a search, `rung` "result", has the network that it
-ended with: `seconds` is all of `compress` on the threads stated. What the recipes `accurate` and
-`accurate-per-tensor` reach alone stands in the tables `ladder-lineages` and `ladder-per-tensor`.
+which of them tune. The network that a search ended with, and for seed 0 every network that it made,
+is judged once more, behind the search, on judge.csv (n = 1150), which it never sees: `said_...` is
+what the images apart told the search, `drop` and `agreement` are true. The last row of a search,
+`rung` "result", has the network that it ended with: `seconds` is all of `compress` on the threads
+stated. What `accurate` and `accurate-per-tensor` reach alone stands in the table
+`ladder-lineages`.
 
 Rows are saved search by search; another run goes on behind them. Delete
 benchmarks/results/search.json to begin anew.
