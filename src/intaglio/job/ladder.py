@@ -27,11 +27,11 @@ from intaglio.job.rungs import (
     LOW_BITS,
     RAISED,
     Rung,
-    dear_rungs,
+    first_rungs,
     keeping,
+    last_rungs,
     plain_settings,
     raising,
-    rungs_above,
 )
 from intaglio.job.verdict import wish_of
 from intaglio.methods.bits.sensitivity import worst_layers
@@ -205,9 +205,9 @@ def _climb_all(work: _Search, captured: Graph) -> None:
     work.try_rung("plain", plain)
     if not len(work.judge.images):
         return
-    work.climb(rungs_above(plain, _findings(captured, work)))
+    work.climb(first_rungs(plain, _findings(captured, work)))
     _raise_bits(work)
-    work.climb(dear_rungs())
+    work.climb(last_rungs(plain))
     if work.settings.allow_float:
         _keep_worst_in_float(work)
 

@@ -22,10 +22,9 @@ LOW_BITS = 8
 RAISED = (0.2, 0.4, 0.7)
 """How much of the way from the scheme's size to that of 8 bits everywhere a file may grow."""
 DECIDES_BITS, ROUNDS = "allocate-bits", "round-second-order"
-STRUCTURES = {
-    "accurate": ("fold-dead-channels", "equalize-activations"),
-    "accurate-per-tensor": ("fold-dead-channels", "equalize"),
-}
+RECIPE_OF = {True: "accurate", False: "accurate-per-tensor"}
+"""By whether weights have one scale a channel. Both are tried in every scheme: equalized
+activations serve the first, equalized weights the second, but networks differ."""
 
 
 @dataclass(frozen=True)
@@ -61,27 +60,30 @@ def plain_settings(settings: Settings) -> Settings:
     return replace(settings, recipe=recipe)
 
 
-def rungs_above(plain: Settings, findings: Sequence[Finding]) -> Iterator[Rung]:
-    """Yield the rungs above the first, in order, but those that raise bits or keep layers in float.
+def first_rungs(plain: Settings, findings: Sequence[Finding]) -> Iterator[Rung]:
+    """Yield what is tried as long as nothing proves the wish: remedies, and the scheme's recipe.
 
     Args:
-        plain: The first rung.
+        plain: The first rung of all.
         findings: What the doctor says of it: its remedies are tried first.
     """
     for treatment in _treatments(findings):
         name = " + ".join([*treatment.steps, *filter(None, [treatment.calibrator])])
         title = f"{name} (the doctor's remedy)"
         yield Rung(title, "unproven", _to(plain, treatment), is_remedy=True)
-    own, other = "accurate", "accurate-per-tensor"
-    if not plain.scheme.per_channel:
-        own, other = other, own
-    for recipe, when in ((own, "unproven"), (other, "unmet")):
-        yield Rung(recipe, when, _as_recipe(plain, RECIPES[recipe]))  # type: ignore[arg-type]
+    name = RECIPE_OF[plain.scheme.per_channel]
+    yield Rung(name, "unproven", _as_recipe(plain, RECIPES[name]))
+
+
+def last_rungs(plain: Settings) -> Iterator[Rung]:
+    """Yield what is tried where the wish is not met: other structure, clipping, learned rounding.
+
+    Args:
+        plain: The first rung of all.
+    """
+    name = RECIPE_OF[not plain.scheme.per_channel]
+    yield Rung(name, "unmet", _as_recipe(plain, RECIPES[name]))
     yield Rung(CLIPPING, "unmet", _with_calibrator(CLIPPING))
-
-
-def dear_rungs() -> Iterator[Rung]:
-    """Yield what takes minutes."""
     yield Rung("brecq", "missed", _with_step("brecq"))
 
 
