@@ -217,6 +217,39 @@ def test_every_image_that_is_not_tuned_on_judges():
     assert many.data.judged == many.attempts[0].n == 200
 
 
+def test_maps_that_are_near_enough_stop_at_plain_without_a_warning():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1), nn.ReLU(), nn.Conv2d(8, 5, 1)).eval()
+
+    report = searched(module, random_images(128)).report
+
+    assert [attempt.name for attempt in report.attempts] == ["plain"]
+    assert report.attempts[0].sqnr_db > 25.0
+    assert report.warnings == []
+
+
+class Late(intaglio.Options().progress.__class__):
+    """Progress by which the time is up as soon as a step named begins."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+        self.monkeypatch, self.step = monkeypatch, step
+
+    def begin(self, step: str, total: int | None) -> None:
+        if step == self.step:
+            self.monkeypatch.setattr("intaglio.job.deadline.time.perf_counter", lambda: 1e18)
+
+
+def test_a_rung_is_ended_where_the_minutes_are_spent_and_leaves_what_was_before(monkeypatch):
+    late = Late(monkeypatch, "round-second-order")
+
+    result = searched(damaged(), progress=late, **HARD)
+
+    ended = [attempt for attempt in result.report.attempts if "ended where" in (attempt.why or "")]
+    assert [attempt.name for attempt in ended] == ["accurate-per-tensor"]
+    assert "round-second-order" not in result.recipe.step_names
+    assert result.report.check.mismatches == 0
+
+
 def unequal(outputs: int) -> nn.Module:
     """Return a classifier whose first channels are 300 times as large as the others, within."""
     torch.manual_seed(0)
