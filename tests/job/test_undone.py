@@ -1,4 +1,4 @@
-"""Steps that harm are undone on images that they did not see, and recipes are never worse for it."""
+"""Steps that harm are undone on images that they did not see; recipes are never worse for it."""
 
 from __future__ import annotations
 
