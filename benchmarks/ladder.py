@@ -65,8 +65,14 @@ PARTS: dict[str, list[Row]] = {
         Row(V2, "w4a8", (DEAD, ROUND), "minmax", ALL, 1000, PROJECTIONS),
     ],
     "lineages": [
-        Row(subject, "w8a8", steps, "mse", ALL)
-        for subject in (V2_TV, V2, V1_025, V1_075, RESNET20)
+        Row(subject, "w8a8", steps, "mse", ALL if steps else seeds)
+        for subject, seeds in (
+            (V2_TV, ALL),
+            (V2, ALL),
+            (V1_025, (0,)),
+            (V1_075, (0,)),
+            (RESNET20, (0,)),
+        )
         for steps in ((), ACCURATE)
     ]
     + [Row(V2, PER_TENSOR, (DEAD, EQUALIZE, ROUND), "mse", ALL)],
