@@ -11,8 +11,8 @@ search.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from intaglio.data.held import HeldImages
 from intaglio.doctor import findings_for_report
@@ -39,6 +39,7 @@ from intaglio.methods.steps.state import Context, Prepared, Quantized
 from intaglio.recipe.settings import Settings
 from intaglio.report.parts import Attempt
 from intaglio.run.twin import build_twin
+from intaglio.targets.runtime import About
 from intaglio.tasks import Judge, Judgement, Wish
 
 JUDGING_SHARE = 1 / 15
@@ -49,6 +50,8 @@ SEARCHED = 0.95
 FEWEST, FEWEST_FOR_DEAR = 8, 48
 """Images that judge, below which nothing but the doctor's remedies is tried, and nothing dear: what
 is chosen by fewer is chosen by luck."""
+NOTHING_SAID = About()
+"""Files that are only weighed say nothing of themselves."""
 FLOAT_LAYERS_TRIED = (1, 2, 4, 8)
 
 
@@ -128,6 +131,7 @@ class _Search:
             )
             state = made.state
             twin = build_twin(state.graph, state.encodings, settings.target)
+            files = settings.target.write(state.graph, state.encodings, settings.io, NOTHING_SAID)
         except RequestError as error:  # such as: the target holds none of it, no layer is left
             if self.best is None:
                 raise
@@ -139,26 +143,19 @@ class _Search:
         better = self.best is None or judgement.is_better_than(self.judgement)
         if better:
             self.best, self.notes = (state, settings, judgement), made.undone
-        self._record(name, began, (state, settings, judgement), better)
-
-    def _record(
-        self, name: str, began: float, made: tuple[Quantized, Settings, Judgement], kept: bool
-    ) -> None:
-        state, settings, judgement = made
         seconds = time.perf_counter() - began
         self.first_seconds = self.first_seconds or seconds
-        bits = {name: grid.spec.bits for name, grid in state.encodings.weights.items()}
+        self._record(Attempt(name, seconds, better, judgement.n), judgement, files)
+
+    def _record(self, row: Attempt, judgement: Judgement, files: Mapping[str, bytes]) -> None:
         self.attempts.append(
-            Attempt(
-                name,
-                seconds,
-                kept,
-                judgement.n,
+            replace(
+                row,
                 agreement=judgement.percent,
                 figures=dict(judgement.figures),
                 sqnr_db=judgement.sqnr_db,
-                size_bytes=settings.target.size_bytes(state.graph, bits),
-                why=None if kept else "did not help",
+                size_bytes=sum(map(len, files.values())),
+                why=None if row.kept else "did not help",
             )
         )
 
