@@ -188,3 +188,17 @@ def test_a_file_of_integers_still_takes_float_images_where_the_first_layer_is_fl
 
     assert result.report.check.mismatches == 0
     assert "the file takes float32" in result.report.kept_float[0].why
+
+
+def test_a_layer_without_an_integer_form_stays_in_float_only_where_that_is_allowed():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Softmax(1), nn.Conv2d(8, 4, 1)).eval()
+
+    with pytest.raises(RequestError, match=r"cannot hold layer '1' \(softmax\)"):
+        compressed(module=module)
+    result = compressed(module=module, allow_float=True)
+
+    (kept,) = result.report.kept_float
+    assert kept.why.startswith("the target has no integer form of it")
+    assert result.report.check.mismatches == 0
+    assert result.recipe.keep_float == ["1"]
