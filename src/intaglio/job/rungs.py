@@ -90,6 +90,9 @@ def last_rungs(plain: Settings) -> Iterator[Rung]:
 def raising(size_bytes: int, share: float, bits: Sequence[int]) -> Rung:
     """Return the rung that gives some layers more bits, within a size of the whole file.
 
+    The first share is given where nothing proves the wish, since rounding to few bits overfits
+    what it is judged by more than anything else does; further ones only where it is not met.
+
     Args:
         share: Of the way to 8 bits everywhere, for the name.
         bits: To choose from.
@@ -107,7 +110,8 @@ def raising(size_bytes: int, share: float, bits: Sequence[int]) -> Rung:
             steps.append({"name": ROUNDS})
         return _with_steps(settings, steps)
 
-    return Rung(f"bits raised, {share:.0%} of the way to 8 bits", "unmet", change)
+    when: When = "unproven" if share == RAISED[0] else "unmet"
+    return Rung(f"bits raised, {share:.0%} of the way to 8 bits", when, change)
 
 
 def keeping(layers: Sequence[str]) -> Rung:
