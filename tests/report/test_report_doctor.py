@@ -66,7 +66,7 @@ def test_compressing_reports_what_ails_the_network(patient, expected) -> None:
     report = intaglio.compress(patient(), images[:1], data=images, recipe="plain").report
 
     assert [(row.cause, row.layer) for row in report.doctor] == expected
-    assert report.doctor_images == 8
+    assert report.doctor_images == 32
     assert [step.name for step in report.steps].count("diagnose") == 1
 
 
