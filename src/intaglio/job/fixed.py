@@ -11,17 +11,17 @@ from intaglio.data.held import HeldImages
 from intaglio.job.outcome import Outcome, Seen
 from intaglio.job.quantize import (
     HELD_OUT,
-    Quantization,
     calibrated,
     held_out,
     judge_of,
+    judged_by,
     quantize_network,
 )
 from intaglio.job.recorder import Recorder
+from intaglio.job.rungs import DECIDES_BITS
 from intaglio.methods.steps.state import Prepared
 from intaglio.methods.steps.steps import STEPS, STRUCTURE
 from intaglio.recipe.settings import Settings
-from intaglio.run.twin import build_twin
 from intaglio.tasks import Judgement
 
 TRIAL_IMAGES = 64
@@ -29,7 +29,6 @@ TRIAL_IMAGES = 64
 JUDGED_OF_STREAM = 16
 """Images of a stream that judge: enough to see that little is left, for the cost of calibrating
 with as many."""
-DECIDES_BITS = "allocate-bits"
 
 
 def run_stream(
@@ -53,8 +52,10 @@ def run_stream(
     batches = first.of(image_batches(data, shape))
     state = calibrated(prepared, settings, batches, recorder, total=total, device=device)
     kept = torch.cat(first.kept)
-    made, judging = Quantization(state), kept[:JUDGED_OF_STREAM]
-    judgement = recorder.step("judge", lambda: _judged(prepared, settings, made, judging))
+    judging = kept[:JUDGED_OF_STREAM]
+    judgement = recorder.step(
+        "judge", lambda: judged_by(judge_of(prepared.graph, settings, judging), state, settings)
+    )
     return Outcome(state, settings, Seen(kept, first.seen), judgement)
 
 
@@ -71,9 +72,10 @@ def run_held(
     apart = images[held_out(len(images))]
     if not len(apart):
         return Outcome(made.state, settings, seen, warnings=list(made.undone))
+    judge = made.judge or judge_of(prepared.graph, settings, apart)
     judgement = made.judgement
     if judgement is None:
-        judgement = recorder.step("judge", lambda: _judged(prepared, settings, made, apart))
+        judgement = recorder.step("judge", lambda: judged_by(judge, made.state, settings))
     found = Outcome(made.state, settings, seen, judgement, warnings=list(made.undone))
     if not _restructures(settings) or settings.recipe.judged_share:
         return found  # its calibrator alone was judged already: within it, or by a search
@@ -83,7 +85,7 @@ def run_held(
     def trial() -> Judgement:
         """Return the judgement of the calibrator alone, on a few of the images."""
         tried = quantize_network(prepared, alone, few, Recorder(), device=device)
-        return _judged(prepared, settings, tried, apart)
+        return judged_by(judge, tried.state, settings)
 
     other = recorder.step("judge the calibrator alone", trial, changed=lambda made: None)
     if not other.is_better_than(judgement):
@@ -95,14 +97,6 @@ def run_held(
         f" '{settings.calibrator}' alone leaves {other.sqnr_db:.1f} dB"
     )
     return Outcome(plain.state, settings, seen, other, warnings=[warning])
-
-
-def _judged(
-    prepared: Prepared, settings: Settings, made: Quantization, images: torch.Tensor
-) -> Judgement:
-    state = made.state
-    twin = build_twin(state.graph, state.encodings, settings.target)
-    return judge_of(prepared.graph, settings, images).of(twin)
 
 
 def _restructures(settings: Settings) -> bool:

@@ -100,11 +100,13 @@ class Quantization:
         state: The network in integers.
         judgement: Of it, on images that no step on numbers looked at; None where there were none,
             or nothing depended on it.
+        judge: Who judged it.
         undone: A sentence for each step that was undone.
     """
 
     state: Quantized
     judgement: Judgement | None = None
+    judge: Judge | None = None
     undone: tuple[str, ...] = ()
 
 
@@ -211,6 +213,11 @@ def judge_of(
     )
 
 
+def judged_by(judge: Judge, state: Quantized, settings: Settings) -> Judgement:
+    """Return the judgement of a network in integers."""
+    return judge.of(build_twin(state.graph, state.encodings, settings.target))
+
+
 def held_out(count: int) -> Tensor:
     """Return which of `count` tuning images steps on numbers do not see, evenly spread; [M]."""
     most = min(HELD_OUT, int(count * HELD_OUT_SHARE))
@@ -266,18 +273,18 @@ def _judged_steps(
 
     A step that changes how many bits weights have is not judged: it was asked for a smaller file.
     """
-    judgement = judge.of(build_twin(state.graph, state.encodings, settings.target))
+    judgement = judged_by(judge, state, settings)
     undone = []
     for wish in settings.recipe.steps:
         if _kind(wish).phase != NUMBERS:
             continue
         made = _stepped(state, wish, context, recorder)
-        found = judge.of(build_twin(made.graph, made.encodings, settings.target))
+        found = judged_by(judge, made, settings)
         if "weight_bits" not in changes(state, made) and judgement.is_better_than(found):
             undone.append(_undone(str(wish["name"]), found, judgement))
             continue
         state, judgement = made, found
-    return Quantization(state, judgement, tuple(undone))
+    return Quantization(state, judgement, judge, tuple(undone))
 
 
 def _undone(name: str, found: Judgement, before: Judgement) -> str:
