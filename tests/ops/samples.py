@@ -21,16 +21,21 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "clamp": {"activation": (-0.5, 0.5)},
     "concat": {"axis": 1},
     "conv2d": {"padding": (1, 1, 1, 1)},
+    "compare": {"relation": "less"},
     "depth_to_space": {"block": 2},
+    "function": {"chain": (("mul", 0.5), ("gelu",))},
     "leaky_relu": {"slope": 0.1},
+    "matmul": {"transposed": True},
     "max_pool2d": {"kernel": (3, 3), "padding": (1, 1, 1, 1)},
     "mean": {"axes": (2, 3), "keepdim": True},
     "pad": {"padding": (1, 2, 0, 1)},
+    "reduce_max": {"axes": (2, 3), "keepdim": True},
     "rescale": {"factor": 0.25},
     "reshape": {"shape": (-1, 4, 36)},
     "resize": {"size": (9, 12), "mode": "bilinear"},
     "slice": {"axis": 2, "start": 1, "stop": 5, "step": 2},
     "softmax": {"axis": 1},
+    "take": {"axis": 1, "indices": (2, 0, 2)},
     "transpose": {"order": (0, 3, 2, 1)},
 }
 WEIGHTS = {
@@ -40,6 +45,7 @@ WEIGHTS = {
     "conv2d": {"weight": (5, 4, 3, 3)},
     "conv_transpose2d": {"weight": (4, 5, 3, 3)},
     "linear": {"weight": (5, 4)},
+    "prelu": {"weight": (4,)},
 }
 SAMPLED = sorted(set(OPS) - {"input", "opaque"})
 """Ops with a float function of their own."""

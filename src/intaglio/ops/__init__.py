@@ -1,6 +1,15 @@
 """The ops of the graph. `OPS[name]` is an op's schema; importing this package fills the table."""
 
-from intaglio.ops import activation, convolution, elementwise, opaque, pool, shape
+from intaglio.ops import (
+    activation,
+    convolution,
+    elementwise,
+    function,
+    matmul,
+    opaque,
+    pool,
+    shape,
+)
 from intaglio.ops.schema import OPS, OpSchema, activate, check_node
 
 __all__ = [
@@ -11,6 +20,8 @@ __all__ = [
     "check_node",
     "convolution",
     "elementwise",
+    "function",
+    "matmul",
     "opaque",
     "pool",
     "shape",

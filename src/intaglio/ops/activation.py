@@ -24,6 +24,12 @@ def leaky_relu(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor
     return F.leaky_relu(inputs[0], node.attrs["slope"])
 
 
+@op("prelu", roles=("weight",))
+def prelu(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """x where x >= 0, weight * x below; weight [C], over axis 1."""
+    return F.prelu(inputs[0], params["weight"])
+
+
 @op("hard_swish")
 def hard_swish(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """x * relu6(x + 3) / 6."""

@@ -101,6 +101,10 @@ def _is_padding(value: Any) -> bool:
     return all(map(MARGIN.holds, value))
 
 
+def _are_indices(value: Any) -> bool:
+    return type(value) is tuple and 0 < len(value) <= LARGEST_STEP and all(map(INDEX.holds, value))
+
+
 STEP = whole(1, LARGEST_STEP)
 MARGIN = whole(0, LARGEST_STEP)
 STEP_PAIR = STEP.many(2)
@@ -114,6 +118,7 @@ COUNT = whole(1, LARGEST_SIZE)
 AXIS = whole(1, LARGEST_RANK - 1)
 """Of a value; never the batch."""
 AXES = Rule(f"different axes, each {AXIS.allowed}", _are_axes)
+INDICES = Rule(f"1 to {LARGEST_STEP} values, each {INDEX.allowed}", _are_indices)
 ORDER = Rule("every axis once, the batch first", _is_order)
 SHAPE = Rule(f"sizes from 0 to {LARGEST_SIZE}, the first of which may be -1", _is_shape)
 PADDING = Rule(f"an even number of values, each {MARGIN.allowed}", _is_padding)

@@ -82,3 +82,9 @@ def adaptive_avg_pool2d(
 def mean(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
     """Mean over `axes` (non-negative, never the batch)."""
     return inputs[0].mean(node.attrs["axes"], keepdim=node.attrs["keepdim"])
+
+
+@op("reduce_max", attributes={"axes": AXES, "keepdim": FLAG})
+def reduce_max(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """The largest value over `axes` (non-negative, never the batch)."""
+    return inputs[0].amax(node.attrs["axes"], keepdim=node.attrs["keepdim"])

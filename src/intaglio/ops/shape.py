@@ -14,6 +14,7 @@ from intaglio.ops.attributes import (
     COUNT,
     FLAG,
     INDEX,
+    INDICES,
     ORDER,
     PADDING,
     REAL,
@@ -105,3 +106,10 @@ def depth_to_space(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Te
     out = channels // (block * block)
     x = x.reshape(batch, block, block, out, height, width)  # [N, i, j, C, H, W]
     return x.permute(0, 3, 4, 1, 5, 2).reshape(batch, out, height * block, width * block)
+
+
+@op("take", attributes={"axis": AXIS, "indices": INDICES})
+def take(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
+    """The entries `indices` of one axis, in that order; one may be taken several times."""
+    index = torch.tensor(node.attrs["indices"], device=inputs[0].device)
+    return inputs[0].index_select(node.attrs["axis"], index)

@@ -44,6 +44,7 @@ class Weights:
 
 NONE = Weights((), "none")
 STORED = Weights(("value",), "none")
+SLOPE = Weights(("weight",), "none")
 NORM = Weights(("mean", "var"), "none")
 GAIN = Weights(("weight", "bias"), "none")
 MATRIX = Weights(("weight",), "result", rank=2, output_axis=0)
@@ -103,10 +104,18 @@ TRAITS: dict[str, Traits] = {
     "sigmoid":             Traits("computed", "own",    "apart",  "same", None, "plus", NONE),
     "tanh":                Traits("computed", "own",    "apart",  "same", None, "kept", NONE),
     "silu":                Traits("computed", "own",    "apart",  "same", None, "kept", NONE),
+    "prelu":               Traits("computed", "own",    "apart",  "same", 1,    "any",  SLOPE),
+    "function":            Traits("computed", "own",    "apart",  "same", None, "any",  NONE),
+    "maximum":             Traits("computed", "own",    "apart",  "same", 1,    "kept", NONE),
+    "minimum":             Traits("computed", "own",    "apart",  "same", 1,    "kept", NONE),
+    "compare":             Traits("computed", "own",    "apart",  "same", 0,    "plus", NONE),
+    "where":               Traits("computed", "own",    "apart",  "same", None, "any",  NONE),
+    "matmul":              Traits("computed", "own",    "mixed",  "all",  2,    "kept", NONE),
     "softmax":             Traits("computed", "own",    "mixed",  "all",  None, "plus", NONE),
     "max_pool2d":          Traits("moved",    "shared", "apart",  "near", 1,    "kept", NONE),
     "avg_pool2d":          Traits("mean",     "shared", "apart",  "near", 1,    "kept", NONE),
     "adaptive_avg_pool2d": Traits("mean",     "own",    "apart",  "near", 1,    "kept", NONE),
+    "reduce_max":          Traits("moved",    "shared", "axes",   "all",  1,    "kept", NONE),
     "mean":                Traits("mean",     "own",    "axes",   "all",  1,    "kept", NONE),
     "resize":              Traits("mean",     "shared", "apart",  "near", 1,    "kept", NONE),
     "concat":              Traits("moved",    "shared", "axes",   "near", 1,    "kept", NONE),
@@ -114,6 +123,7 @@ TRAITS: dict[str, Traits] = {
     "slice":               Traits("moved",    "shared", "axes",   "near", 1,    "kept", NONE),
     "reshape":             Traits("moved",    "shared", "axes",   "all",  1,    "kept", NONE),
     "transpose":           Traits("moved",    "shared", "mixed",  "all",  1,    "kept", NONE),
+    "take":                Traits("moved",    "shared", "axes",   "near", 1,    "kept", NONE),
     "depth_to_space":      Traits("moved",    "shared", "mixed",  "near", 1,    "kept", NONE),
     "opaque":              Traits("computed", "own",    "mixed",  "all",  None, "any",  NONE),
 }

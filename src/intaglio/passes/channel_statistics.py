@@ -247,10 +247,13 @@ REFUSED = dict.fromkeys(sorted(ELEMENTWISE - PROPAGATED), BENT) | {
     "depth_to_space": "a channel of it is a mixture of several, which is no normal distribution",
     "div": PRODUCT,
     "input": "no batch norm knows the images",
+    "matmul": PRODUCT,
     "mul": PRODUCT,
     "opaque": "a call that intaglio does not know may do anything",
     "quantize": "it is made from a plan, when moments have been read already",
+    "reduce_max": "the largest of several values is no mean of them, and no sum",
     "softmax": BENT,
+    "take": "whatever takes channels apart has no batch norm behind it in any known network",
     "transpose": "its channels may have been positions, whose moments nobody knows",
 }
 """Ops behind which nothing is known, and why."""

@@ -93,6 +93,8 @@ def _keeps_leading_axes(graph: Graph, node: Node) -> bool:
 BY_AXES: dict[str, Callable[[Graph, Node], bool]] = {
     "concat": lambda graph, node: bool(node.attrs["axis"] >= 2),
     "mean": lambda graph, node: set(node.attrs["axes"]) <= {2, 3},
+    "reduce_max": lambda graph, node: set(node.attrs["axes"]) <= {2, 3},
+    "take": lambda graph, node: bool(node.attrs["axis"] >= 2),
     "pad": lambda graph, node: not any(node.attrs["padding"][4:]),
     "reshape": _keeps_leading_axes,
     "slice": lambda graph, node: bool(node.attrs["axis"] >= 2),

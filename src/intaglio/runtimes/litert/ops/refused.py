@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 REWRITTEN = {
+    "where": "base of the work on vocabulary: its kernel is being made",
+    "take": "base of the work on vocabulary: its kernel is being made",
+    "reduce_max": "base of the work on vocabulary: its kernel is being made",
+    "prelu": "base of the work on vocabulary: its kernel is being made",
+    "minimum": "base of the work on vocabulary: its kernel is being made",
+    "maximum": "base of the work on vocabulary: its kernel is being made",
+    "matmul": "base of the work on vocabulary: its kernel is being made",
+    "function": "base of the work on vocabulary: its kernel is being made",
     "adaptive_avg_pool2d": "with equal windows it is an average pool by explicit_pool; an unequal"
     " one has no operator in the file",
     "affine": "lower_affine makes it a convolution or a linear layer",
@@ -19,11 +27,13 @@ KERNELS_REFUSED = {
     "div": "the file's DIV is float32 alone; by a constant it is a product (divide_by_constant)",
     "input": "its value is given, and made integers on the way in (run/twin.py)",
     "quantize": "what comes in from float is made integers in one place (run/twin.py)",
+    "compare": "yes and no are no numbers on a grid: what they choose from stays in float",
     "softmax": "its integer form is too coarse for scores: it stays in float",
 }
 """Ops without an entry in the table of integer kernels."""
 WRITERS_REFUSED = {
     **REWRITTEN,
+    "compare": "base of the work on vocabulary: its writer is being made",
     "input": "it is a tensor of the file and no operator: file/write.py adds it",
 }
 """Ops without an entry in the table of writers."""
