@@ -29,8 +29,10 @@ from intaglio.ops.schema import op
 
 @op("concat", arity=(1, None), attributes={"axis": AXIS})
 def concat(node: Node, inputs: Sequence[Tensor], params: Mapping[str, Tensor]) -> Tensor:
-    """Values side by side along `axis` (non-negative)."""
-    return torch.cat(list(inputs), node.attrs["axis"])
+    """Values side by side along `axis` (non-negative); a stored one is the same for every image."""
+    images = max(len(value) for value in inputs)
+    parts = [value.expand(images, *value.shape[1:]) for value in inputs]
+    return torch.cat(parts, node.attrs["axis"])
 
 
 @op("pad", attributes={"padding": PADDING, "value": REAL})

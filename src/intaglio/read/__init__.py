@@ -12,7 +12,8 @@ import sys
 from types import ModuleType
 
 from intaglio.read.module import aten_shape
-from intaglio.read.module.export import capture, graph_of_program
+from intaglio.read.module.export import capture
+from intaglio.read.module.program import graph_of_program
 from intaglio.read.source import read
 
 __all__ = ["aten_shape", "capture", "graph_of_program", "read"]

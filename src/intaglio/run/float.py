@@ -71,6 +71,8 @@ def _shapes_at(graph: Graph, batch: int) -> dict[str, tuple[int, ...]]:
 
     def step(node: Node, inputs: Sequence[Tensor]) -> Tensor:
         """Return what the node makes of inputs without storage: a shape."""
+        if node.op == "opaque" and node.shape[:1] == (BATCH,):  # its call may ask for storage
+            return torch.empty((batch, *node.shape[1:]), device="meta")
         params = {role: meta[key] for role, key in node.params.items()}
         value = OPS[node.op].function(node, inputs, params)
         return value.to("meta")  # a tensor that an opaque call makes from nothing names its device

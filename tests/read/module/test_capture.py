@@ -47,39 +47,28 @@ def ops(function, example: Tensor = EXAMPLE) -> list[str]:
         (lambda x: F.dropout(x, 0.0, training=False) + 0, ["add"]),
         (lambda x: 2 - x, ["sub"]),
         (lambda x: -x, ["mul"]),
-        (lambda x: torch.add(x, x, alpha=2), ["opaque"]),
+        (lambda x: torch.add(x, x, alpha=2), ["mul", "add"]),
         (lambda x: x.div(2, rounding_mode="floor"), ["opaque"]),
         (lambda x: x.clamp(min=-1), ["clamp"]),
         (lambda x: F.relu6(x.clone()), ["clamp"]),
         (lambda x: x.clamp(0.5, -0.5), ["clamp"]),  # bounds the wrong way round: all -0.5
-        (lambda x: x.mean(()) + x, ["opaque", "add"]),
         (lambda x: F.softmax(x, -3), ["softmax"]),
-        (lambda x: F.softmax(x, 0), ["opaque"]),
         (lambda x: x.argmax(1) + 1, ["opaque", "opaque"]),
         (lambda x: x.double() * 2, ["opaque", "opaque"]),
-        (lambda x: F.max_pool2d(x[:, 0], 2), ["slice", "reshape", "opaque"]),
-        (lambda x: F.pad(x, (-1, 0, 0, 2)), ["opaque"]),
+        (lambda x: F.max_pool2d(x[:, 0], 2), ["slice", "reshape", "reshape", "max_pool2d", "reshape"]),
+        (lambda x: F.pad(x, (-1, 0, 0, 2)), ["slice", "pad"]),
         (lambda x: F.pad(x, (1, 0), value=2.5), ["pad"]),
         (lambda x: F.interpolate(x, scale_factor=1.5), ["resize"]),
         (lambda x: F.interpolate(x, size=(5, 12), mode="bilinear"), ["resize"]),
-        (lambda x: F.interpolate(x, size=(5, 12), mode="bicubic"), ["opaque"]),
-        (lambda x: x.mean(), ["opaque"]),
-        (lambda x: x * x.shape[0], ["opaque"]),
-        (lambda x: x.mean(0), ["opaque"]),
         (lambda x: x.mean([2]), ["mean"]),
-        (lambda x: torch.cat([x, x[:1]], 0).sum(0), None),
-        (lambda x: x * torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1), ["reshape", "mul"]),
+        (lambda x: x * torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1), ["mul"]),
         (lambda x: x.view(x.size(0), -1), ["reshape"]),
         (lambda x: (x, x), []),
         (lambda x: tuple(x.split(2, 1)), ["slice", "slice"]),
     ],
 )
 def test_a_construct_becomes_these_ops_and_replays(function, expected):
-    if expected is None:  # the shape of what mixes images depends on the batch in another way
-        with pytest.raises(CaptureError, match="batch"):
-            ops(function)
-    else:
-        assert ops(function) == expected
+    assert ops(function) == expected
 
 
 def test_a_network_of_one_layer_names_it_after_its_op():
@@ -199,9 +188,9 @@ class Mask(nn.Module):
         (TwoInputs(), "one tensor as its input"),
         (Function(lambda x: x.relu() if x.sum() > 0 else x), "control flow"),
         (Mask(), "depends on values"),
-        (Function(lambda x: x.view(1, 3, 8, 8)), "itself fails on an input of shape"),
+        (Function(lambda x: x.view(1, 3, 8, 4)), "itself fails on an input of shape"),
         (Function(lambda x: x[: x.shape[0] // 2]), "batch"),
-        (Function(lambda x: x.view(x.shape[0] * 3, 8, 8)), "images of a batch must not mix"),
+        (Function(lambda x: x.view(x.shape[0] * 3, 8, 8)), "keep the batch as axis 0"),
         (Function(lambda x: x.transpose(0, 1)), "keep the batch as axis 0"),
         (Function(lambda x: None), "no tensor"),
         (nn.BatchNorm2d(3, track_running_stats=False), "statistics of the batch"),

@@ -1,265 +1,236 @@
-"""The second half of the ATen table: pooling, and ops that move values."""
+"""Calls that give values another shape or place: reshapes, orders of axes, padding, joining."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import fx
 
-from intaglio.ir.graph import Node
-from intaglio.read.module.aten import ATEN, arguments, aten, pair
-from intaglio.read.module.builder import Builder, Pieces
+from intaglio.ir.graph import BATCH
+from intaglio.read.module.aten import (
+    add_lifted,
+    arguments,
+    aten,
+    axis_of,
+    entry,
+    on_axes,
+    rank_of,
+)
+from intaglio.read.module.builder import Builder, count
 
 
-def _axis_of(value: fx.Node, axis: int) -> int:
-    return int(axis % value.meta["val"].ndim)
-
-
-def _rank(value: fx.Node) -> int:
-    return int(value.meta["val"].ndim)
-
-
-def _max_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    if x is None or _rank(a["self"]) != 4:
-        return None
-    height, width = pair(a["padding"])
-    return builder.add(
-        "max_pool2d",
-        fx_node,
-        [x],
-        kernel=pair(a["kernel_size"]),
-        stride=pair(a["stride"] or a["kernel_size"]),
-        padding=(height, height, width, width),
-        dilation=pair(a["dilation"]),
-        ceil_mode=a["ceil_mode"],
-        activation=None,
-    )
-
-
-def _avg_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    if x is None or _rank(a["self"]) != 4 or (a["divisor_override"] or 1) < 1:
-        return None
-    return builder.add(
-        "avg_pool2d",
-        fx_node,
-        [x],
-        kernel=pair(a["kernel_size"]),
-        stride=pair(a["stride"] or a["kernel_size"]),
-        padding=pair(a["padding"]),
-        ceil_mode=a["ceil_mode"],
-        count_include_pad=a["count_include_pad"],
-        divisor=a["divisor_override"],
-    )
-
-
-def _adaptive_avg_pool2d(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    if x is None or _rank(a["self"]) != 4:
-        return None
-    return builder.add("adaptive_avg_pool2d", fx_node, [x], size=pair(a["output_size"]))
-
-
-def _mean(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    if x is None or a["dim"] is None or a["dtype"] is not None:
-        return None
-    axes = tuple(_axis_of(a["self"], axis) for axis in a["dim"])
-    if 0 in axes or not axes:  # none means all
-        return None
-    return builder.add("mean", fx_node, [x], axes=axes, keepdim=bool(a["keepdim"]))
-
-
-def _concat(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    inputs = [builder.operand(value, fx_node) for value in a["tensors"]]
-    axis = _axis_of(a["tensors"][0], a["dim"])
-    if axis == 0 or None in inputs:
-        return None
-    return builder.add("concat", fx_node, [name for name in inputs if name], axis=axis)
-
-
-def _pad(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    if x is None or a.get("mode", "constant") != "constant" or min(a["pad"]) < 0:
-        return None
-    if not all(isinstance(size, int) for size in a["pad"]):
-        return None
-    return builder.add("pad", fx_node, [x], padding=tuple(a["pad"]), value=float(a["value"] or 0.0))
-
-
+@entry(
+    aten.view.default,
+    aten.view_as.default,
+    aten.reshape.default,
+    aten.reshape_as.default,
+    aten._unsafe_view.default,
+    aten.flatten.using_ints,
+    aten.squeeze.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.unsqueeze.default,
+    aten.unflatten.int,
+)
 def _reshape(fx_node: fx.Node, builder: Builder) -> str | None:
-    x = builder.operand(fx_node.args[0], fx_node)
-    shape = builder.shape(fx_node)
-    source = fx_node.args[0]
-    if x is None or not isinstance(source, fx.Node):
+    source = arguments(fx_node)["self"]
+    x = builder.operand(source, fx_node)
+    if x is None:
         return None
-    if shape == builder.shape(source):
+    shape = builder.shape(fx_node)
+    if builder.has_one_image and not _keeps_batch_apart(source, fx_node, builder):
+        builder.moves_batch = True
+    if builder.graph[x].shape == shape:
         return x
+    if count(builder.graph[x].shape) != count(shape):
+        return None
     return builder.add("reshape", fx_node, [x], shape=shape)
 
 
+def _keeps_batch_apart(source: fx.Node, fx_node: fx.Node, builder: Builder) -> bool:
+    return builder.starts_with_batch(source) and builder.starts_with_batch(fx_node)
+
+
+def _ordered(fx_node: fx.Node, builder: Builder, order: tuple[int, ...]) -> str | None:
+    source = arguments(fx_node)["self"]
+    if not isinstance(source, fx.Node):
+        return None
+    if order[:1] == (0,) and builder.starts_with_batch(source):
+        x = builder.operand(source, fx_node)
+        return None if x is None else builder.add("transpose", fx_node, [x], order=order)
+    x = builder.lifted(source, fx_node)
+    if x is None:
+        return None
+    lifted = (0, *(axis + 1 for axis in order))
+    return add_lifted("transpose", fx_node, builder, [x], order=lifted)
+
+
+@entry(aten.transpose.int, aten.t.default, aten.swapaxes.default, aten.swapdims.default)
 def _transpose(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    rank = a["self"].meta["val"].ndim
+    rank = rank_of(a["self"])
     order = list(range(rank))
-    first, second = (a["dim0"] % rank, a["dim1"] % rank) if "dim0" in a else (0, 1)
+    named = [a[name] for name in ("dim0", "dim1", "axis0", "axis1") if name in a] or [0, 1]
+    first, second = (axis % rank for axis in named)
     order[first], order[second] = order[second], order[first]
-    if x is None or order[0] != 0:
-        return None
-    return builder.add("transpose", fx_node, [x], order=tuple(order))
+    return _ordered(fx_node, builder, tuple(order))
 
 
+@entry(aten.permute.default)
 def _permute(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    order = tuple(_axis_of(a["self"], axis) for axis in a["dims"])
-    if x is None or order[0] != 0:
-        return None
-    return builder.add("transpose", fx_node, [x], order=order)
+    return _ordered(fx_node, builder, tuple(axis_of(a["self"], axis) for axis in a["dims"]))
 
 
-def _slice(fx_node: fx.Node, builder: Builder) -> str | None:
+@entry(aten.movedim.int, aten.movedim.intlist, aten.moveaxis.int, aten.moveaxis.intlist)
+def _moved(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    axis = _axis_of(a["self"], a["dim"])
-    if x is None:
-        return None
-    size = builder.shape(a["self"])[axis]
-    start, stop = a["start"], a["end"]
-    whole = (start in (None, 0)) and (stop is None or (isinstance(stop, int) and stop >= 2**62))
-    if whole and a["step"] == 1:
-        return x
-    if axis == 0 or isinstance(start, fx.Node) or isinstance(stop, fx.Node):
-        return None
-    first, last, step = slice(start, stop, a["step"]).indices(size)
-    if (first, last, step) == (0, size, 1):
-        return x
-    if last <= first:
-        return None
-    return builder.add("slice", fx_node, [x], axis=axis, start=first, stop=last, step=step)
-
-
-def _select(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    axis = _axis_of(a["self"], a["dim"])
-    if x is None or axis == 0 or not isinstance(a["index"], int):
-        return None
-    index = a["index"] % builder.shape(a["self"])[axis]
-    piece = _piece(fx_node, builder, x, (axis, index, index + 1))
-    return builder.add("reshape", fx_node, [piece], shape=builder.shape(fx_node))
-
-
-def _split(fx_node: fx.Node, builder: Builder) -> Pieces | None:
-    a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    axis = _axis_of(a["self"], a["dim"])
-    if x is None or axis == 0:
-        return None
-    sizes = [int(value.shape[axis]) for value in fx_node.meta["val"]]
-    names, start = [], 0
-    for size in sizes:
-        names.append(_piece(fx_node, builder, x, (axis, start, start + size)))
-        start += size
-    return Pieces(tuple(names))
-
-
-def _unbind(fx_node: fx.Node, builder: Builder) -> Pieces | None:
-    a = arguments(fx_node)
-    x = builder.operand(a["self"], fx_node)
-    axis = _axis_of(a["self"], a["dim"])
-    if x is None or axis == 0:
-        return None
-    shape = builder.shape(a["self"])
-    names = []
-    for index in range(shape[axis]):
-        piece = _piece(fx_node, builder, x, (axis, index, index + 1))
-        rest = shape[:axis] + shape[axis + 1 :]
-        names.append(_named(builder, "reshape", piece, {"shape": rest}))
-    return Pieces(tuple(names))
-
-
-def _piece(fx_node: fx.Node, builder: Builder, x: str, where: tuple[int, int, int]) -> str:
-    axis, start, stop = where
-    return _named(builder, "slice", x, {"axis": axis, "start": start, "stop": stop, "step": 1})
-
-
-def _named(builder: Builder, op: str, x: str, attrs: dict[str, Any]) -> str:
-    source = builder.graph[x].source
-    name = builder.graph.unique_name(f"{x}.{op}")
-    return builder.graph.add(Node(name, op, [x], {}, attrs, (), source)).name
-
-
-def _nearest(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    return _resize(fx_node, builder, a, "nearest", align_corners=False)
-
-
-def _bilinear(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    return _resize(fx_node, builder, a, "bilinear", align_corners=bool(a["align_corners"]))
-
-
-def _resize(
-    fx_node: fx.Node, builder: Builder, a: dict[str, Any], mode: str, *, align_corners: bool
-) -> str | None:
-    x = builder.operand(a["input"], fx_node)
-    shape = builder.shape(fx_node)
-    if x is None:
-        return None
-    scales = a["scale_factors"]
-    return builder.add(
-        "resize",
-        fx_node,
-        [x],
-        size=shape[2:],
-        mode=mode,
-        align_corners=align_corners,
-        scales=None if scales is None else tuple(float(scale) for scale in scales),
+    sources, places = (
+        [value] if isinstance(value, int) else list(value)
+        for value in (a["source"], a["destination"])
+    )
+    rank = rank_of(a["self"])
+    at = {place % rank: source % rank for source, place in zip(sources, places, strict=True)}
+    rest = iter(axis for axis in range(rank) if axis not in at.values())
+    return _ordered(
+        fx_node, builder, tuple(at[axis] if axis in at else next(rest) for axis in range(rank))
     )
 
 
-ATEN.update(
-    {
-        aten.max_pool2d.default: _max_pool2d,
-        aten.avg_pool2d.default: _avg_pool2d,
-        aten.adaptive_avg_pool2d.default: _adaptive_avg_pool2d,
-        aten.mean.dim: _mean,
-        aten.cat.default: _concat,
-        aten.pad.default: _pad,
-        aten.constant_pad_nd.default: _pad,
-        aten.transpose.int: _transpose,
-        aten.t.default: _transpose,
-        aten.permute.default: _permute,
-        aten.slice.Tensor: _slice,
-        aten.select.int: _select,
-        aten.split.Tensor: _split,
-        aten.split_with_sizes.default: _split,
-        aten.chunk.default: _split,
-        aten.unbind.int: _unbind,
-        aten.upsample_nearest2d.vec: _nearest,
-        aten.upsample_bilinear2d.vec: _bilinear,
-        **dict.fromkeys(
-            (
-                aten.view.default,
-                aten.reshape.default,
-                aten._unsafe_view.default,
-                aten.flatten.using_ints,
-                aten.squeeze.default,
-                aten.squeeze.dim,
-                aten.squeeze.dims,
-                aten.unsqueeze.default,
-                aten.unflatten.int,
-            ),
-            _reshape,
-        ),
-    }
-)
+@entry(aten.cat.default, aten.concat.default, aten.concatenate.default)
+def _concat(fx_node: fx.Node, builder: Builder) -> str | None:
+    a = arguments(fx_node)
+    # torch leaves out empty tensors of one axis
+    values = [value for value in a["tensors"] if tuple(value.meta["val"].shape) != (0,)]
+    axis = axis_of(values[0], a.get("dim", a.get("axis", 0)))
+    plain = axis != 0 and builder.starts_with_batch(fx_node)
+    names = [
+        builder.operand(value, fx_node) if plain else builder.lifted(value, fx_node)
+        for value in values
+    ]
+    if None in names:
+        return None
+    inputs = [name for name in names if name]
+    return _joined(fx_node, builder, inputs, axis, plain=plain)
+
+
+def _joined(
+    fx_node: fx.Node, builder: Builder, inputs: list[str], axis: int, *, plain: bool
+) -> str | None:
+    """Append the concatenation of values of the same form along an axis of the result."""
+    wanted = (BATCH, *builder.sizes(fx_node)[plain:])
+    for index, name in enumerate(inputs):
+        if builder.graph[name].op == "constant":
+            inputs[index] = _like(fx_node, builder, name, wanted, axis + (not plain))
+    if plain:
+        return builder.add("concat", fx_node, inputs, axis=axis)
+    return add_lifted("concat", fx_node, builder, inputs, axis=axis + 1)
+
+
+def _like(fx_node: fx.Node, builder: Builder, name: str, wanted: tuple[int, ...], axis: int) -> str:
+    """Return a constant with as many axes as the values beside it, the first of size 1."""
+    value = builder.graph.param(builder.graph[name], "value")
+    if value.ndim == len(wanted):
+        return name
+    value = value.reshape(1, *value.shape)
+    return builder.constant(fx_node, value)
+
+
+@entry(aten.stack.default)
+def _stack(fx_node: fx.Node, builder: Builder) -> str | None:
+    a = arguments(fx_node)
+    axis = a["dim"] % rank_of(fx_node)
+    values, sizes = a["tensors"], builder.sizes(fx_node)
+    plain = axis != 0 and builder.starts_with_batch(fx_node)
+    names = [
+        builder.operand(value, fx_node) if plain else builder.lifted(value, fx_node)
+        for value in values
+    ]
+    if None in names:
+        return None
+    whole = (BATCH, *(sizes[1:] if plain else sizes))
+    at = axis if plain else axis + 1
+    part = (*whole[:at], 1, *whole[at + 1 :])
+    inputs = [_part(fx_node, builder, name, part) for name in names if name]
+    return _joined(fx_node, builder, inputs, axis, plain=plain)
+
+
+def _part(fx_node: fx.Node, builder: Builder, name: str, shape: tuple[int, ...]) -> str:
+    if builder.graph[name].op != "constant":
+        return builder.reshaped(fx_node, name, shape)
+    value = builder.graph.param(builder.graph[name], "value")
+    return builder.constant(fx_node, value.reshape(1, *shape[1:]))
+
+
+@entry(aten.pad.default, aten.constant_pad_nd.default)
+def _pad(fx_node: fx.Node, builder: Builder) -> str | None:
+    a = arguments(fx_node)
+    mode, padding = a.get("mode", "constant"), tuple(a["pad"])
+    if not all(isinstance(size, int) for size in padding):
+        return None
+    if mode == "constant":
+        return _pad_constant(fx_node, builder, padding, float(a["value"] or 0.0))
+    axes = tuple(rank_of(a["self"]) - 1 - index for index in range(len(padding) // 2))
+    found = on_axes(a["self"], axes, fx_node, builder)
+    if found is None or mode not in ("reflect", "replicate", "circular"):
+        return None
+    name, axes, _ = found
+    for index, axis in enumerate(axes):
+        before, behind = padding[2 * index : 2 * index + 2]
+        name = _mirrored(
+            fx_node,
+            builder,
+            name,
+            axis,
+            places(before, behind, mode, builder.graph[name].shape[axis]),
+        )
+    return builder.settle(fx_node, name)
+
+
+def places(before: int, behind: int, mode: str, size: int) -> list[int]:
+    """Return which entry of an axis of `size` stands at each place of the padded one."""
+    found = []
+    for place in range(-before, size + behind):
+        if mode == "circular":
+            found.append(place % size)
+        elif mode == "replicate":
+            found.append(min(max(place, 0), size - 1))
+        else:
+            place = abs(place)
+            found.append(2 * (size - 1) - place if place >= size else place)
+    return found
+
+
+def _mirrored(fx_node: fx.Node, builder: Builder, name: str, axis: int, indices: list[int]) -> str:
+    shape = builder.graph[name].shape
+    if indices == list(range(shape[axis])):
+        return name
+    made = (*shape[:axis], len(indices), *shape[axis + 1 :])
+    return builder.insert("take", fx_node, [name], made, axis=axis, indices=tuple(indices))
+
+
+def _pad_constant(
+    fx_node: fx.Node, builder: Builder, padding: tuple[int, ...], value: float
+) -> str | None:
+    """Append a padding; where it is negative, a slice before it."""
+    source = arguments(fx_node)["self"]
+    axes = tuple(rank_of(source) - 1 - index for index in range(len(padding) // 2))
+    named = tuple(
+        axis for index, axis in enumerate(axes) if any(padding[2 * index : 2 * index + 2])
+    )
+    found = on_axes(source, named, fx_node, builder)
+    if found is None:
+        return None
+    name, _, lifted = found
+    shape = list(builder.graph[name].shape)
+    for index, axis in enumerate(axes):
+        at, size = axis + lifted, shape[axis + lifted]
+        start, stop = max(0, -padding[2 * index]), size - max(0, -padding[2 * index + 1])
+        if (start, stop) != (0, size):
+            shape[at] = stop - start
+            attrs = {"axis": at, "start": start, "stop": stop, "step": 1}
+            name = builder.insert("slice", fx_node, [name], tuple(shape), **attrs)
+    outside = tuple(max(0, size) for size in padding)
+    if not any(outside):
+        return builder.settle(fx_node, name)
+    if lifted:
+        return add_lifted("pad", fx_node, builder, [name], padding=outside, value=value)
+    return builder.add("pad", fx_node, [name], padding=outside, value=value)

@@ -9,7 +9,7 @@ from torch.export import ExportedProgram
 
 from intaglio.errors import CaptureError, IntaglioError, RequestError, WeightsError, cause
 from intaglio.ir.graph import Graph
-from intaglio.read.module.export import graph_of_program
+from intaglio.read.module.program import graph_of_program
 from intaglio.read.program.saved_program import load_program, program_input
 from intaglio.read.reader import Given, Source
 

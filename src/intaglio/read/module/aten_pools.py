@@ -1,0 +1,215 @@
+"""Pooling and resizing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import fx
+
+from intaglio.read.module.aten import arguments, aten, entry, pair, rank_of
+from intaglio.read.module.builder import Builder, Pieces, count
+
+
+def _on_image(op: str, fx_node: fx.Node, builder: Builder, **attrs: Any) -> str | None:
+    """Append an op on [N, C, H, W]; of an image or a line [C, H, W] that has lost an axis too."""
+    a = arguments(fx_node)
+    x = builder.operand(a["self"], fx_node)
+    if x is None:
+        return None
+    shape = builder.graph[x].shape
+    if len(shape) == 4:
+        return builder.add(op, fx_node, [x], **attrs)
+    made = builder.shape_or_none(fx_node)
+    if len(shape) != 3 or len(made) != 3:
+        return None
+    is_line = "1d" in str(fx_node.target)
+    image, result = (
+        (*size[:2], 1, size[2]) if is_line else (size[0], 1, *size[1:]) for size in (shape, made)
+    )
+    x = builder.reshaped(fx_node, x, image)
+    return builder.settle(fx_node, builder.add(op, fx_node, [x], made=result, **attrs))
+
+
+def _window(value: Any, fx_node: fx.Node, fill: int) -> tuple[int, int]:
+    """Return (height, width) of a pool's setting; a pool over lines says the width alone."""
+    return (fill, pair(value)[-1]) if "1d" in str(fx_node.target) else pair(value)
+
+
+@entry(aten.max_pool2d.default, aten.max_pool1d.default)
+def _max_pool(fx_node: fx.Node, builder: Builder) -> str | None:
+    a = arguments(fx_node)
+    height, width = _window(a["padding"], fx_node, 0)
+    return _on_image(
+        "max_pool2d",
+        fx_node,
+        builder,
+        kernel=_window(a["kernel_size"], fx_node, 1),
+        stride=_window(a["stride"] or a["kernel_size"], fx_node, 1),
+        padding=(height, height, width, width),
+        dilation=_window(a["dilation"], fx_node, 1),
+        ceil_mode=a["ceil_mode"],
+        activation=None,
+    )
+
+
+@entry(aten.max_pool2d_with_indices.default)
+def _max_pool_with_places(fx_node: fx.Node, builder: Builder) -> Pieces | None:
+    """The largest values alone: where only their places are read, nothing is held."""
+    if any(user.args[1:] != (0,) for user in fx_node.users):
+        return None
+    a = arguments(fx_node)
+    x = builder.operand(a["self"], fx_node)
+    if x is None or len(builder.graph[x].shape) != 4:
+        return None
+    height, width = pair(a["padding"])
+    value = fx_node.meta["val"][0]
+    shape = (builder.graph[x].shape[0], *(int(size) for size in value.shape[1:]))
+    name = builder.insert(
+        "max_pool2d",
+        fx_node,
+        [x],
+        shape,
+        kernel=pair(a["kernel_size"]),
+        stride=pair(a["stride"] or a["kernel_size"]),
+        padding=(height, height, width, width),
+        dilation=pair(a["dilation"]),
+        ceil_mode=a["ceil_mode"],
+        activation=None,
+    )
+    return Pieces((name,))
+
+
+@entry(aten.avg_pool2d.default, aten.avg_pool1d.default)
+def _avg_pool(fx_node: fx.Node, builder: Builder) -> str | None:
+    a = arguments(fx_node)
+    divisor = a.get("divisor_override")
+    if (divisor or 1) < 1:
+        return None
+    return _on_image(
+        "avg_pool2d",
+        fx_node,
+        builder,
+        kernel=_window(a["kernel_size"], fx_node, 1),
+        stride=_window(a["stride"] or a["kernel_size"], fx_node, 1),
+        padding=_window(a["padding"], fx_node, 0),
+        ceil_mode=a["ceil_mode"],
+        count_include_pad=a["count_include_pad"],
+        divisor=divisor,
+    )
+
+
+@entry(
+    aten.adaptive_avg_pool2d.default,
+    aten._adaptive_avg_pool2d.default,
+    aten.adaptive_avg_pool1d.default,
+)
+def _adaptive_avg_pool(fx_node: fx.Node, builder: Builder) -> str | None:
+    size = _window(arguments(fx_node)["output_size"], fx_node, 1)
+    return _on_image("adaptive_avg_pool2d", fx_node, builder, size=size)
+
+
+@entry(aten.adaptive_max_pool2d.default, aten.adaptive_max_pool1d.default)
+def _adaptive_max_pool(fx_node: fx.Node, builder: Builder) -> Pieces | None:
+    """Of windows that are all the same: a plain pool."""
+    a = arguments(fx_node)
+    x = builder.operand(a["self"], fx_node)
+    if x is None or rank_of(a["self"]) != 4 or any(user.args[1:] != (0,) for user in fx_node.users):
+        return None
+    shape, size = builder.graph[x].shape, pair(a["output_size"])
+    if shape[2] % size[0] or shape[3] % size[1]:
+        return None
+    kernel = (shape[2] // size[0], shape[3] // size[1])
+    name = builder.insert(
+        "max_pool2d",
+        fx_node,
+        [x],
+        (*shape[:2], *size),
+        kernel=kernel,
+        stride=kernel,
+        padding=(0, 0, 0, 0),
+        dilation=(1, 1),
+        ceil_mode=False,
+        activation=None,
+    )
+    return Pieces((name,))
+
+
+@entry(aten.upsample_nearest2d.vec)
+def _nearest(fx_node: fx.Node, builder: Builder) -> str | None:
+    return _resize(fx_node, builder, "nearest", align_corners=False)
+
+
+@entry(aten._upsample_nearest_exact2d.vec)
+def _nearest_exact(fx_node: fx.Node, builder: Builder) -> str | None:
+    """Where sizes are multiplied by whole numbers, both kinds of nearest pick the same pixels."""
+    before, after = builder.sizes(arguments(fx_node)["input"]), builder.sizes(fx_node)
+    if any(new % old for old, new in zip(before[2:], after[2:], strict=True)):
+        return None
+    return _resize(fx_node, builder, "nearest", align_corners=False)
+
+
+@entry(aten.upsample_bilinear2d.vec)
+def _bilinear(fx_node: fx.Node, builder: Builder) -> str | None:
+    corners = bool(arguments(fx_node)["align_corners"])
+    return _resize(fx_node, builder, "bilinear", align_corners=corners)
+
+
+def _resize(fx_node: fx.Node, builder: Builder, mode: str, *, align_corners: bool) -> str | None:
+    a = arguments(fx_node)
+    x = builder.operand(a["input"], fx_node)
+    if x is None or len(builder.graph[x].shape) != 4:
+        return None
+    scales = a["scale_factors"]
+    return builder.add(
+        "resize",
+        fx_node,
+        [x],
+        size=builder.shape(fx_node)[2:],
+        mode=mode,
+        align_corners=align_corners,
+        scales=None if scales is None else tuple(float(scale) for scale in scales),
+    )
+
+
+@entry(aten.pixel_shuffle.default)
+def _pixel_shuffle(fx_node: fx.Node, builder: Builder) -> str | None:
+    """Channels in the order of DEPTH_TO_SPACE, then that."""
+    a = arguments(fx_node)
+    x, block = builder.operand(a["self"], fx_node), int(a["upscale_factor"])
+    if x is None or len(builder.graph[x].shape) != 4:
+        return None
+    batch, channels, height, width = builder.graph[x].shape
+    apart = (batch, channels // block**2, block**2, height, width)
+    x = builder.reshaped(fx_node, x, apart)
+    turned = (batch, apart[2], apart[1], height, width)
+    x = builder.insert("transpose", fx_node, [x], turned, order=(0, 2, 1, 3, 4))
+    x = builder.reshaped(fx_node, x, (batch, channels, height, width))
+    return builder.add("depth_to_space", fx_node, [x], block=block)
+
+
+@entry(aten.pixel_unshuffle.default)
+def _pixel_unshuffle(fx_node: fx.Node, builder: Builder) -> str | None:
+    a = arguments(fx_node)
+    x, block = builder.operand(a["self"], fx_node), int(a["downscale_factor"])
+    if x is None or len(builder.graph[x].shape) != 4:
+        return None
+    batch, channels, height, width = builder.graph[x].shape
+    height, width = height // block, width // block
+    x = builder.reshaped(fx_node, x, (batch, channels, height, block, width, block))
+    turned = (batch, channels, block, block, height, width)
+    x = builder.insert("transpose", fx_node, [x], turned, order=(0, 1, 3, 5, 2, 4))
+    return builder.settle(fx_node, x)
+
+
+@entry(aten.channel_shuffle.default, aten.native_channel_shuffle.default)
+def _channel_shuffle(fx_node: fx.Node, builder: Builder) -> str | None:
+    a = arguments(fx_node)
+    x, groups = builder.operand(a["self"], fx_node), int(a["groups"])
+    if x is None or not builder.starts_with_batch(a["self"]):
+        return None
+    shape = builder.graph[x].shape
+    apart = (shape[0], groups, shape[1] // groups, count(shape[2:]))
+    x = builder.reshaped(fx_node, x, apart)
+    turned = (apart[0], apart[2], apart[1], apart[3])
+    x = builder.insert("transpose", fx_node, [x], turned, order=(0, 2, 1, 3))
+    return builder.settle(fx_node, x)

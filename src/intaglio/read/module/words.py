@@ -1,0 +1,68 @@
+"""Exported programs in the words that the table of calls knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import fx
+from torch.export import ExportedProgram
+from torch.export.exported_program import default_decompositions
+
+from intaglio.read.module.aliases import plain_of, writes_alone
+from intaglio.read.module.aten import ATEN, IDENTITY, SKIPPED
+from intaglio.read.module.quiet import quiet
+
+ROUNDS = 3
+
+
+def in_our_words(program: ExportedProgram) -> ExportedProgram:
+    """Return a program whose calls the table knows, as far as torch can write them with others.
+
+    It has no nested graphs, and no call that writes into memory which another value shows. That
+    traces the network once more, which costs more than all the rest of capture: a program that
+    needs none of it is returned as it is.
+    """
+    if not all(_is_plain(node) for node in program.graph.nodes):
+        with quiet():
+            program = program.run_decompositions({})
+    known = set(default_decompositions())
+    for _ in range(ROUNDS):
+        unknown = _unknown_calls(program) & known
+        if not unknown:
+            return program
+        table = default_decompositions()
+        with quiet():
+            program = program.run_decompositions(
+                {call: table[call] for call in unknown}  # type: ignore[index]
+            )
+        known -= unknown
+    return program
+
+
+def _is_plain(fx_node: fx.Node) -> bool:
+    """Whether a node needs no rewriting: no nested graph, no write into what others show."""
+    if fx_node.op != "call_function":
+        return fx_node.op in ("placeholder", "output")
+    target = fx_node.target
+    if isinstance(target, torch._ops.HigherOrderOperator):
+        return False
+    if isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable:
+        return plain_of(target) is not None and writes_alone(fx_node)
+    return True
+
+
+def _unknown_calls(program: ExportedProgram) -> set[Any]:
+    """Return the calls, on what is computed from the image, that the table has no entry for."""
+    given = set(program.graph_signature.user_inputs)
+    computed: set[fx.Node] = set()
+    found = set()
+    for node in program.graph.nodes:
+        if node.op == "placeholder" and node.name in given:
+            computed.add(node)
+        elif node.op == "call_function" and computed.intersection(node.all_input_nodes):
+            computed.add(node)
+            target = plain_of(node.target) or node.target
+            if target not in ATEN and target not in IDENTITY and target not in SKIPPED:
+                found.add(node.target)
+    return found
