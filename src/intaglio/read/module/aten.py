@@ -126,7 +126,7 @@ def build_opaque(fx_node: fx.Node, builder: Builder) -> str:
         if not isinstance(leaf, fx.Node):
             return leaf
         value = builder.values.get(leaf)
-        if isinstance(value, int):
+        if isinstance(value, int | float):
             return value
         if isinstance(value, BatchMarker):
             return BatchSize(slot(builder.graph.inputs[0]))

@@ -301,3 +301,27 @@ def _repeat_interleave(fx_node: fx.Node, builder: Builder) -> str | None:
     return taken(
         fx_node, builder, a["self"], axis, [index for index in range(size) for _ in range(times)]
     )
+
+
+@entry(aten.unfold.default)
+def _windows(fx_node: fx.Node, builder: Builder) -> str | None:
+    """Windows along one axis, which becomes their number; their entries are a new last axis."""
+    a = arguments(fx_node)
+    axis, size, step = axis_of(a["self"], a["dimension"]), int(a["size"]), int(a["step"])
+    found = on_axes(a["self"], (axis,), fx_node, builder)
+    if found is None:
+        return None
+    name, axes, _ = found
+    at, shape = axes[0], builder.graph[name].shape
+    windows = (shape[at] - size) // step + 1
+    indices = tuple(window * step + place for window in range(windows) for place in range(size))
+    if indices != tuple(range(shape[at])):
+        made = (*shape[:at], len(indices), *shape[at + 1 :])
+        name = builder.insert("take", fx_node, [name], made, axis=at, indices=indices)
+    split = (*shape[:at], windows, size, *shape[at + 1 :])
+    name = builder.reshaped(fx_node, name, split)
+    rank = len(split)
+    order = (*(axis for axis in range(rank) if axis != at + 1), at + 1)
+    turned = tuple(split[axis] for axis in order)
+    name = builder.insert("transpose", fx_node, [name], turned, order=order)
+    return builder.settle(fx_node, name)

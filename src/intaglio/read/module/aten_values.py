@@ -84,6 +84,8 @@ def _clamps(fx_node: fx.Node, builder: Builder) -> str | None:
 
 def _number(value: Any, builder: Builder) -> Any:
     """Return the number that an argument is, also as a stored tensor of one; else the argument."""
+    if isinstance(value, fx.Node) and isinstance(builder.values.get(value), int | float):
+        return builder.values[value]
     tensor = builder.tensor(value)
     return float(tensor) if tensor is not None and tensor.numel() == 1 else value
 
@@ -181,6 +183,16 @@ def _pow(fx_node: fx.Node, builder: Builder) -> str | None:
     if float(exponent) in named:
         return function_of(fx_node, builder, (named[float(exponent)],))
     return function_of(fx_node, builder, ("pow", float(exponent)))
+
+
+@entry(aten.pow.Scalar)
+def _exponential(fx_node: fx.Node, builder: Builder) -> str | None:
+    """c ** x = exp(x log c)."""
+    a = arguments(fx_node)
+    x, base = builder.operand(a["exponent"], fx_node), float(a["self"])
+    if x is None or base <= 0:
+        return None
+    return builder.add("function", fx_node, [x], chain=(("mul", math.log(base)), ("exp",)))
 
 
 def aligned(values: list[Any], fx_node: fx.Node, builder: Builder) -> tuple[list[str], bool] | None:

@@ -44,7 +44,7 @@ class NoValue:
     """What a call made that is no tensor and no size: results to pick from, or nothing of use."""
 
 
-Value = str | BatchMarker | int | Pieces | NoValue
+Value = str | BatchMarker | int | float | Pieces | NoValue
 
 
 @dataclass
@@ -56,6 +56,7 @@ class Builder:
         values: What an fx node became: a node's name, a size, or pieces.
         stored: Name of an fx node to the key of the parameter, buffer or constant that it is, or
             that was computed from such alone.
+        several: What made several tensors of stored ones alone, to their keys.
         broadcast: What stands for another tensor, repeated along axes of size 1, to that tensor.
         constants: Key of a stored tensor to the node that gives it to others.
         moves_batch: Whether anything named the axis of the batch: only then can images mix.
@@ -64,6 +65,7 @@ class Builder:
     graph: Graph
     values: dict[fx.Node, Value] = field(default_factory=dict)
     stored: dict[str, str] = field(default_factory=dict)
+    several: dict[fx.Node, tuple[str, ...]] = field(default_factory=dict)
     broadcast: dict[fx.Node, fx.Node] = field(default_factory=dict)
     constants: dict[str, str] = field(default_factory=dict)
     moves_batch: bool = False
@@ -170,6 +172,8 @@ class Builder:
         key = self.key(value)
         if key is not None:
             return self._constant(key)
+        if isinstance(value, fx.Node) and isinstance(self.values.get(value), int | float):
+            value = self.values[value]
         if isinstance(value, int | float) and not isinstance(value, bool):
             key = f"constant({value})"
             self.graph.params.setdefault(key, torch.tensor(float(value)))

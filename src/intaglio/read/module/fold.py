@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
@@ -24,6 +25,14 @@ FILLED = {
     aten.zero.default,
 }
 """Calls that read of their first argument its sizes and type alone."""
+LIKE = {
+    aten.type_as.default,
+    aten.to.other,
+    aten.expand_as.default,
+    aten.view_as.default,
+    aten.reshape_as.default,
+}
+"""Calls that read of their second argument its sizes and type alone."""
 LARGEST_BYTES = 2**30
 """Of one tensor that is computed; a larger one is left to be refused by name."""
 
@@ -33,6 +42,13 @@ def fold_stored(fx_node: fx.Node, builder: Builder) -> bool:
 
     A random call is left alone, and one that writes into its arguments.
     """
+    if fx_node.target in (aten.item.default, aten._local_scalar_dense.default):
+        stored = builder.tensor(fx_node.args[0])
+        if stored is not None:
+            builder.values[fx_node] = stored.item()
+        return stored is not None
+    if fx_node.target is operator.getitem:
+        return _pick(fx_node, builder)
     if not _is_fixed(fx_node, builder):
         return False
     args, kwargs = pytree.tree_map(
@@ -45,9 +61,19 @@ def fold_stored(fx_node: fx.Node, builder: Builder) -> bool:
     except Exception:  # what torch cannot compute now it could not at run time; refused by name
         return False
     if isinstance(made, Tensor):
-        _store(fx_node, builder, made)
-        return True
-    return False
+        builder.stored[fx_node.name] = _store(fx_node, builder, made)
+    else:
+        builder.several[fx_node] = tuple(_store(fx_node, builder, each) for each in made)
+    return True
+
+
+def _pick(fx_node: fx.Node, builder: Builder) -> bool:
+    """Take one of several results that are stored."""
+    source, index = fx_node.args
+    keys = builder.several.get(source)  # type: ignore[arg-type]
+    if keys is not None:
+        builder.stored[fx_node.name] = keys[index]  # type: ignore[index]
+    return keys is not None
 
 
 def _is_fixed(fx_node: fx.Node, builder: Builder) -> bool:
@@ -57,27 +83,45 @@ def _is_fixed(fx_node: fx.Node, builder: Builder) -> bool:
     if torch.Tag.nondeterministic_seeded in target.tags:
         return False
     value = fx_node.meta.get("val")
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    if not values or not all(map(_is_small, values)):
+        return False
+    return all(_is_stored(source, builder) for source in read_by(fx_node))
+
+
+def _is_small(value: Any) -> bool:
+    """Whether it is a tensor of known sizes that can be held."""
     if not isinstance(value, Tensor) or not all(isinstance(size, int) for size in value.shape):
         return False
-    if value.numel() * value.dtype.itemsize > LARGEST_BYTES:
-        return False
-    return target in FILLED or all(
-        builder.key(source) is not None or isinstance(builder.values.get(source), int)
-        for source in fx_node.all_input_nodes
-    )
+    return value.numel() * value.dtype.itemsize <= LARGEST_BYTES
+
+
+def _is_stored(fx_node: fx.Node, builder: Builder) -> bool:
+    return builder.key(fx_node) is not None or isinstance(builder.values.get(fx_node), int | float)
+
+
+def read_by(fx_node: fx.Node) -> list[fx.Node]:
+    """Return the arguments of a call of which it reads more than sizes and type."""
+    if fx_node.target in FILLED:
+        return []
+    sources = list(fx_node.all_input_nodes)
+    if fx_node.target in LIKE:
+        return [source for source in sources if source is fx_node.args[0]]
+    return sources
 
 
 def _value(leaf: Any, builder: Builder, fx_node: fx.Node) -> Any:
     if not isinstance(leaf, fx.Node):
         return leaf
-    if fx_node.target in FILLED and isinstance(leaf.meta.get("val"), Tensor):
-        value = leaf.meta["val"]
+    value = leaf.meta.get("val")
+    if leaf not in read_by(fx_node) and isinstance(value, Tensor):
         return torch.zeros([int(size) for size in value.shape], dtype=value.dtype)
     stored = builder.tensor(leaf)
     return builder.values[leaf] if stored is None else stored
 
 
-def _store(fx_node: fx.Node, builder: Builder, made: Tensor) -> None:
+def _store(fx_node: fx.Node, builder: Builder, made: Tensor) -> str:
+    """Store a tensor for a call; return its key."""
     path = module_path(fx_node)
     key = wish = f"{path}.{fx_node.name}" if path else fx_node.name
     number = 0
@@ -85,4 +129,4 @@ def _store(fx_node: fx.Node, builder: Builder, made: Tensor) -> None:
         number += 1
         key = f"{wish}:{number}"
     builder.graph.params[key] = made.detach().contiguous()
-    builder.stored[fx_node.name] = key
+    return key

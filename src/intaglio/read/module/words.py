@@ -11,6 +11,7 @@ from torch.export.exported_program import default_decompositions
 
 from intaglio.read.module.aliases import plain_of, writes_alone
 from intaglio.read.module.aten import ATEN, IDENTITY, SKIPPED
+from intaglio.read.module.fold import read_by
 from intaglio.read.module.quiet import quiet
 
 ROUNDS = 3
@@ -60,7 +61,7 @@ def _unknown_calls(program: ExportedProgram) -> set[Any]:
     for node in program.graph.nodes:
         if node.op == "placeholder" and node.name in given:
             computed.add(node)
-        elif node.op == "call_function" and computed.intersection(node.all_input_nodes):
+        elif node.op == "call_function" and computed.intersection(read_by(node)):
             computed.add(node)
             target = plain_of(node.target) or node.target
             if target not in ATEN and target not in IDENTITY and target not in SKIPPED:
