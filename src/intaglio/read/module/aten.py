@@ -89,6 +89,11 @@ def rank_of(value: fx.Node) -> int:
     return int(value.meta["val"].ndim)
 
 
+def more_than_first(fx_node: fx.Node) -> bool:
+    """Whether more is read than the first of several results: places of largest values, mostly."""
+    return any(user.args[1:] != (0,) and bool(user.users) for user in fx_node.users)
+
+
 def on_axes(
     value: Any, axes: tuple[int, ...], fx_node: fx.Node, builder: Builder
 ) -> tuple[str, tuple[int, ...], bool] | None:

@@ -142,7 +142,7 @@ def _index_grid(fx_node: fx.Node, builder: Builder, named: list[tuple[int, Any]]
     axis = named[0][0]
     if rows is None or columns is None or named[1][0] != axis + 1:
         return None
-    if (rows.ndim, columns.ndim) != (2, 2) or rows.shape[1] != 1 or columns.shape[0] != 1:
+    if rows.ndim < 2 or rows.numel() != rows.shape[-2] or columns.numel() != columns.shape[-1]:
         return None
     found = on_axes(source, (axis, axis + 1), fx_node, builder)
     if found is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import fx
 
-from intaglio.read.module.aten import arguments, aten, entry, pair, rank_of
+from intaglio.read.module.aten import arguments, aten, entry, more_than_first, pair, rank_of
 from intaglio.read.module.builder import Builder, Pieces, count
 
 
@@ -55,7 +55,7 @@ def _max_pool(fx_node: fx.Node, builder: Builder) -> str | None:
 @entry(aten.max_pool2d_with_indices.default)
 def _max_pool_with_places(fx_node: fx.Node, builder: Builder) -> Pieces | None:
     """The largest values alone: where only their places are read, nothing is held."""
-    if any(user.args[1:] != (0,) for user in fx_node.users):
+    if more_than_first(fx_node):
         return None
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
@@ -113,7 +113,7 @@ def _adaptive_max_pool(fx_node: fx.Node, builder: Builder) -> Pieces | None:
     """Of windows that are all the same: a plain pool."""
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
-    if x is None or rank_of(a["self"]) != 4 or any(user.args[1:] != (0,) for user in fx_node.users):
+    if x is None or rank_of(a["self"]) != 4 or more_than_first(fx_node):
         return None
     shape, size = builder.graph[x].shape, pair(a["output_size"])
     if shape[2] % size[0] or shape[3] % size[1]:

@@ -14,6 +14,7 @@ from intaglio.read.module.aten import (
     aten,
     axis_of,
     entry,
+    more_than_first,
     on_axes,
     rank_of,
 )
@@ -138,7 +139,7 @@ def _amin(fx_node: fx.Node, builder: Builder) -> str | None:
 def _max_with_place(fx_node: fx.Node, builder: Builder) -> Pieces | None:
     """The largest values alone: where their places are read too, nothing is held."""
     a = arguments(fx_node)
-    if any(user.args[1:] != (0,) for user in fx_node.users):
+    if more_than_first(fx_node):
         return None
     name = reduced("reduce_max", fx_node, builder, a["self"], _axes(a["self"], a["dim"]))
     if name is None:

@@ -47,7 +47,7 @@ def clamped(
 )
 def _dropout(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
-    return None if a["train"] else builder.operand(a["input"], fx_node)
+    return None if a["train"] else builder.operand(a["self"], fx_node)
 
 
 @entry(aten.relu.default)
