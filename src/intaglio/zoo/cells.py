@@ -95,27 +95,27 @@ class Cell(nn.Module):
 
 
 class FactorizedReduction(nn.Module):
-    """Half the height and width by 1x1 convolutions that lose no pixel's row and column at once.
+    """Half the height and width, by two 1x1 convolutions that look at different pixels.
 
     Half of the channels are made of every second pixel, the others of the pixels diagonally
-    between them; their norm is one. Keys: straight, shifted, norm.
+    between those. The authors' code has one norm over both halves; a norm each is the same
+    function, and folds. Keys: straight.{0,1}, shifted.{0,1}.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        strided = ConvNorm(1, stride=2, gain=LINEAR_GAIN)
         half = out_channels // 2
-        self.straight = strided.convolution(in_channels, half, convention=CONVENTION)
-        self.shifted = strided.convolution(in_channels, out_channels - half, convention=CONVENTION)
-        self.norm = norm(out_channels)
+        self.straight = projection(in_channels, half, stride=2)
+        self.shifted = projection(in_channels, out_channels - half, stride=2)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return [N, C_out, ceil(H / 2), ceil(W / 2)] of `features` [N, C_in, H, W]."""
         height, width = features.shape[-2:]
-        # zeros behind an axis are read only where its length is odd
-        padded = F.pad(features, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else features
+        padded = features
+        if height % 2 or width % 2:  # zeros behind an axis are read only where its length is odd
+            padded = F.pad(features, (0, width % 2, 0, height % 2))
         shifted = self.shifted(padded[:, :, 1:, 1:])
-        return self.norm(torch.cat([self.straight(features), shifted], 1))
+        return torch.cat([self.straight(features), shifted], 1)
 
 
 def branch_layer(

@@ -26,7 +26,9 @@ LARGEST_KERNEL = 31
 LONGEST_TEXT = 20_000
 
 _BRANCH = re.compile(r"(?:(?P<operation>[a-z]+)(?P<size>\d{1,3})\((?P<read>\w+)\)|(?P<bare>\w+))")
-_SECTIONS = re.compile(r"\s*normal\s*:(?P<normal>[^:]*?)(?:\s*\breduction\s*:(?P<reduction>[^:]*))?")
+_SECTIONS = re.compile(
+    r"\s*normal\s*:(?P<normal>[^:]*?)(?:\s*\breduction\s*:(?P<reduction>[^:]*))?"
+)
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,9 @@ class CellPlan:
             raise RequestError(
                 f"genotype: a cell ends with what it keeps, as in keep c0 c1; got {last!r}"
             )
-        return cls(tuple(_sum(index, statement) for index, statement in enumerate(sums)), tuple(kept))
+        return cls(
+            tuple(_sum(index, statement) for index, statement in enumerate(sums)), tuple(kept)
+        )
 
     def __str__(self) -> str:
         """Return the text that parses to this cell."""

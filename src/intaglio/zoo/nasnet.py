@@ -24,7 +24,7 @@ from intaglio.zoo.blocks import (
     initialize,
     linear,
 )
-from intaglio.zoo.cells import CONVENTION, Cell, Signal, norm, projection
+from intaglio.zoo.cells import Cell, Signal, norm, projection
 from intaglio.zoo.genotype import NASNET_A, PNASNET_5, CellPlan, Genotype
 
 STAGES = 3
@@ -202,14 +202,14 @@ def nasnet(
 
 
 def nasnet_mobile(
-    width: float = 1.0, repeats: int = 4, num_classes: int = 1000, *, auxiliary: bool = False
+    width: float = 1.0, num_classes: int = 1000, *, repeats: int = 4, auxiliary: bool = False
 ) -> CellNetwork:
     """Return a randomly initialized NASNet-A mobile; input RGB / 127.5 - 1.
 
     Args:
         width: What 44 filters and the first convolution's 32 are multiplied by, rounded down.
-        repeats: Cells of stride 1 in each of the three stages.
         num_classes: Width of the logits.
+        repeats: Cells of stride 1 in each of the three stages.
         auxiliary: Whether there is a second head, for training on images of 224 pixels.
 
     Raises:
@@ -222,14 +222,15 @@ def nasnet_mobile(
 
 
 def pnasnet5_mobile(
-    width: float = 1.0, repeats: int = 3, num_classes: int = 1000, *, auxiliary: bool = False
+    width: float = 1.0, num_classes: int = 1000, *, repeats: int = 3, auxiliary: bool = False
 ) -> CellNetwork:
     """Return a randomly initialized PNASNet-5 mobile; input RGB / 127.5 - 1.
 
     Args:
         width: What 54 filters and the first convolution's 32 are multiplied by, rounded down.
+        num_classes: Width of the logits.
         repeats: Cells in each of the three stages; the first of the later two has stride 2.
-        num_classes, auxiliary: As `nasnet_mobile`.
+        auxiliary: As `nasnet_mobile`.
 
     Raises:
         RequestError: As `nasnet_mobile`.

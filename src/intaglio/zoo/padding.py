@@ -48,9 +48,7 @@ class MaxPool2dSame(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return [N, C, ceil(H / stride), ceil(W / stride)] of `features` [N, C, H, W]."""
         padding, ceil_mode = _pool_padding(features, self.kernel_size, self.stride)
-        return F.max_pool2d(
-            features, self.kernel_size, self.stride, padding, ceil_mode=ceil_mode
-        )
+        return F.max_pool2d(features, self.kernel_size, self.stride, padding, ceil_mode=ceil_mode)
 
 
 class AvgPool2dSame(nn.Module):
@@ -73,9 +71,7 @@ class AvgPool2dSame(nn.Module):
         )
 
 
-def _pool_padding(
-    features: Tensor, kernel_size: int, stride: int
-) -> tuple[tuple[int, int], bool]:
+def _pool_padding(features: Tensor, kernel_size: int, stride: int) -> tuple[tuple[int, int], bool]:
     """Return (height, width) to pad on both ends, and whether one more hangs over behind.
 
     PyTorch's pools say the odd rest of SAME by ceil_mode: a last window that is cut off. An axis
