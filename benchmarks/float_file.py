@@ -54,6 +54,10 @@ def _to_float(tensor: Any, model: Any, result: Result) -> None:
         stored = np.ascontiguousarray(values, np.float32)
         model.buffers[tensor.buffer].data = np.frombuffer(stored.tobytes(), np.uint8)
         tensor.type = FLOAT32
+    elif role == "bias" and node is not None:  # a layer without one has zeros in the file
+        stored = np.zeros(tensor.shape, np.float32)
+        model.buffers[tensor.buffer].data = np.frombuffer(stored.tobytes(), np.uint8)
+        tensor.type = FLOAT32
     elif tensor.type == INT8:
         stored = model.buffers[tensor.buffer].data
         if stored is not None and len(stored):  # a constant, one scale for all of it
