@@ -13,6 +13,7 @@ from benchmarks import (
     bits,
     calibrator_cost,
     calibrators,
+    cells,
     cost,
     doctor,
     judging,
@@ -32,7 +33,7 @@ PARTS += (ladder, mixed, reconstruction, remaining, doctor, minutes)
 for part in PARTS:
     print(f"== {part.__name__}", flush=True)
     part.main()
-for named in (judging, search):
+for named in (judging, search, cells):
     print(f"== {named.__name__}", flush=True)
     named.main([])
 tables.main()

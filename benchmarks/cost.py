@@ -105,16 +105,21 @@ def latency_rows(module: nn.Module, images: Tensor) -> list[dict[str, Any]]:
     result = intaglio.compress(module, images[:1], data=images[:32], recipe="plain")
     reference = DATA / "tflite" / "mobilenet_v2_1.0_224_ptq_per_channel_int8.tflite"
     files = {"bare": float_file(result), "int8": result.content, "other": reference.read_bytes()}
-    interpreters = {name: open_interpreter(content, LITERT) for name, content in files.items()}
-    for interpreter in interpreters.values():
-        given = interpreter.get_input_details()[0]
-        interpreter.set_tensor(given["index"], np.zeros(given["shape"], given["dtype"]))
-    seconds = interleaved({name: one.invoke for name, one in interpreters.items()}, 150)
+    seconds = latencies(files, 150)
     labels = {
         "int8": "LiteRT int8 / LiteRT float32, batch 1",
         "other": "the reference converter's int8 file / LiteRT float32, batch 1",
     }
     return [row_of(label, seconds, name, threads=1) for name, label in labels.items()]
+
+
+def latencies(files: dict[str, bytes], rounds: int) -> dict[str, list[float]]:
+    """Return seconds of `invoke` of each file, round by round, interleaved; one thread, batch 1."""
+    interpreters = {name: open_interpreter(content, LITERT) for name, content in files.items()}
+    for interpreter in interpreters.values():
+        given = interpreter.get_input_details()[0]
+        interpreter.set_tensor(given["index"], np.zeros(given["shape"], given["dtype"]))
+    return interleaved({name: one.invoke for name, one in interpreters.items()}, rounds)
 
 
 def row_of(

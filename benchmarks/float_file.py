@@ -45,7 +45,7 @@ def _to_float(tensor: Any, model: Any, result: Result) -> None:
     name = tensor.name.decode()
     layer, _, role = name.rpartition(".")
     node = result.graph.nodes.get(layer)
-    tensor.quantization = None
+    quantization, tensor.quantization = tensor.quantization, None
     if node is not None and role in ("weight", "bias") and role in node.params:
         values = result.graph.param(node, role).numpy()
         if values.ndim == 4:
@@ -54,5 +54,16 @@ def _to_float(tensor: Any, model: Any, result: Result) -> None:
         stored = np.ascontiguousarray(values, np.float32)
         model.buffers[tensor.buffer].data = np.frombuffer(stored.tobytes(), np.uint8)
         tensor.type = FLOAT32
+    elif role == "bias" and node is not None:  # a layer without one has zeros in the file
+        stored = np.zeros(tensor.shape, np.float32)
+        model.buffers[tensor.buffer].data = np.frombuffer(stored.tobytes(), np.uint8)
+        tensor.type = FLOAT32
     elif tensor.type == INT8:
+        stored = model.buffers[tensor.buffer].data
+        if stored is not None and len(stored):  # a constant, one scale for all of it
+            integers = np.asarray(stored, np.uint8).view(np.int8).astype(np.float32)
+            values = (integers - quantization.zeroPoint[0]) * quantization.scale[0]
+            model.buffers[tensor.buffer].data = np.frombuffer(
+                values.astype(np.float32).tobytes(), np.uint8
+            )
         tensor.type = FLOAT32

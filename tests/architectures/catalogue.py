@@ -58,15 +58,19 @@ ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "unknown_ops": (constructs.UnknownOps, SMALL),
     "views": (constructs.Views, SMALL),
 }
-ZOO_ARGUMENTS = {"resnet20_cifar10": {}}
-"""Arguments of zoo networks that have no `width`; the others are built at a quarter of it."""
+ZOO_ARGUMENTS = {
+    "resnet20_cifar10": {},
+    "nasnet_mobile": {"width": 0.25, "repeats": 1},
+    "pnasnet5_mobile": {"width": 0.25, "repeats": 1},
+}
+"""Arguments of zoo networks that are not built at a quarter of their `width` alone."""
 
 
 def architectures() -> dict[str, Architecture]:
     """Return every test architecture and every zoo network: name to (factory, input shape).
 
     A factory gives the same weights each time it is called. Zoo networks are called "zoo.<name>",
-    are a quarter of their width and take 64 x 64 pixels.
+    are a quarter of their width, of cells the fewest, and take 64 x 64 pixels.
     """
     found = {name: (_seeded(name, build), shape) for name, (build, shape) in ARCHITECTURES.items()}
     for name in zoo.names():

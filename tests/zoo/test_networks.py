@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.testing import assert_close
 
+from architectures.catalogue import ZOO_ARGUMENTS
 from intaglio import zoo
 from intaglio.errors import RequestError
 from intaglio.zoo.blocks import rounded_channels
@@ -93,6 +94,8 @@ def test_public_weights_load_strictly(data_pack, name, arguments, file):
         ("mobilenet_v2_tf", 1e-3),
         ("mobilenet_v3_large", 1e-3),
         ("mobilenet_v3_small", 1e-3),
+        ("nasnet_mobile", 1e-3),
+        ("pnasnet5_mobile", 1e-3),
         ("resnet20_cifar10", 1e-5),
     ],
 )
@@ -242,8 +245,7 @@ def test_a_random_network_passes_a_signal_that_is_neither_dead_nor_overflowing(n
 @pytest.mark.slow
 @pytest.mark.parametrize("name", zoo.names())
 def test_every_network_exports_with_symbolic_batch_and_replays_bit_for_bit(name):
-    arguments = {} if name.startswith("resnet") else {"width": 0.25}
-    network = zoo.ZOO[name].build(**arguments).eval()
+    network = zoo.ZOO[name].build(**ZOO_ARGUMENTS.get(name, {"width": 0.25})).eval()
     batch = torch.export.Dim("batch", min=1, max=64)
 
     program = torch.export.export(
@@ -256,7 +258,9 @@ def test_every_network_exports_with_symbolic_batch_and_replays_bit_for_bit(name)
 
 
 @pytest.mark.parametrize("width", [0, -1.0, float("nan"), float("inf"), "1", True, None])
-@pytest.mark.parametrize("name", [n for n in zoo.names() if n.startswith("mobilenet")])
+@pytest.mark.parametrize(
+    "name", [n for n in zoo.names() if n.startswith(("mobilenet", "nasnet", "pnasnet"))]
+)
 def test_a_width_that_is_no_number_above_zero_is_refused(name, width):
     with pytest.raises(RequestError, match=f"{name}: width must be a number above 0"):
         zoo.ZOO[name].build(width=width)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
-from intaglio.zoo.padding import Conv2dSame, same_padding
+from intaglio.zoo.padding import AvgPool2dSame, Conv2dSame, MaxPool2dSame, same_padding
 
 
 @pytest.mark.parametrize(
@@ -111,3 +111,28 @@ def test_conv2d_same_exports_with_symbolic_batch_and_constant_padding():
     assert torch.equal(program.module()(images), module(images))
     assert called.count("aten.pad.default") == 1  # 30 is even, 15 is odd
     assert not any("sym_size" in name for name in called)
+
+
+@given(
+    height=st.integers(1, 20),
+    width=st.integers(1, 20),
+    kernel_size=st.sampled_from([3, 5, 7]),
+    stride=st.integers(1, 3),
+)
+def test_pools_put_their_windows_where_same_puts_them_and_count_no_padding(
+    height, width, kernel_size, stride
+):
+    images = torch.randn(1, 2, height, width, generator=torch.Generator().manual_seed(0)) - 5.0
+
+    largest = MaxPool2dSame(kernel_size, stride)(images)
+    mean = AvgPool2dSame(kernel_size, stride)(images)
+
+    rows, columns = (same_padding(size, kernel_size, stride=stride) for size in (height, width))
+    around = (*columns, *rows)
+    low = F.pad(images, around, value=float("-inf"))
+    assert torch.equal(largest, F.max_pool2d(low, kernel_size, stride))
+    total, count = (
+        F.avg_pool2d(F.pad(values, around), kernel_size, stride, divisor_override=1)
+        for values in (images, torch.ones_like(images))
+    )
+    assert_close(mean, total / count)

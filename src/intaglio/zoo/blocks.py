@@ -57,7 +57,7 @@ class ConvNorm:
         self, in_channels: int, out_channels: int, *, convention: Convention
     ) -> nn.Sequential:
         """Return Sequential(convolution, batch norm[, activation]): torchvision's keys 0, 1, 2."""
-        convolution = self._convolution(in_channels, out_channels, convention.same_padding)
+        convolution = self.convolution(in_channels, out_channels, convention=convention)
         norm = nn.BatchNorm2d(
             out_channels, eps=convention.norm_eps, momentum=convention.norm_momentum
         )
@@ -65,8 +65,12 @@ class ConvNorm:
             return nn.Sequential(convolution, norm)
         return nn.Sequential(convolution, norm, self.activation())
 
-    def _convolution(self, in_channels: int, out_channels: int, same: bool) -> nn.Conv2d:
-        asymmetric = same and self.stride > 1  # at stride 1 and an odd kernel SAME is symmetric
+    def convolution(
+        self, in_channels: int, out_channels: int, *, convention: Convention
+    ) -> nn.Conv2d:
+        """Return the convolution alone, without a bias, as for a norm behind it."""
+        # at stride 1 and an odd kernel SAME is symmetric
+        asymmetric = convention.same_padding and self.stride > 1
         kind = Conv2dSame if asymmetric else nn.Conv2d
         convolution = kind(
             in_channels,

@@ -12,6 +12,7 @@ from intaglio.registry import Registry
 from intaglio.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_tf
 from intaglio.zoo.mobilenet_v2 import mobilenet_v2, mobilenet_v2_tf
 from intaglio.zoo.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+from intaglio.zoo.nasnet import nasnet_mobile, pnasnet5_mobile
 from intaglio.zoo.resnet_cifar import resnet20_cifar10
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -28,7 +29,7 @@ class ZooEntry:
 
     Attributes:
         name: What the command line calls it.
-        build: Makes the network; takes keyword arguments (`width`, `num_classes`), all optional.
+        build: Makes the network; keyword arguments (`width`, `num_classes`, ...) are all optional.
         preprocess: What is done to an ordinary photograph before it goes in.
         input_shape: [1, 3, H, W] in pixels; the batch may be any other.
     """
@@ -62,6 +63,8 @@ _add(ZooEntry("mobilenet_v2", mobilenet_v2, PYTORCH_PHOTOGRAPH))
 _add(ZooEntry("mobilenet_v2_tf", mobilenet_v2_tf, TENSORFLOW_PHOTOGRAPH))
 _add(ZooEntry("mobilenet_v3_large", mobilenet_v3_large, PYTORCH_PHOTOGRAPH))
 _add(ZooEntry("mobilenet_v3_small", mobilenet_v3_small, PYTORCH_PHOTOGRAPH))
+_add(ZooEntry("nasnet_mobile", nasnet_mobile, TENSORFLOW_PHOTOGRAPH))
+_add(ZooEntry("pnasnet5_mobile", pnasnet5_mobile, TENSORFLOW_PHOTOGRAPH))
 _add(
     ZooEntry(
         "resnet20_cifar10",
