@@ -35,7 +35,10 @@ from intaglio.runtimes.litert.ops.activation import prescribed
 from intaglio.runtimes.litert.ops.elementwise import SUM_RATIO_LIMITS
 from intaglio.runtimes.litert.ops.ends import quantize_input
 from intaglio.runtimes.litert.ops.site import Arithmetic, kernels_of
+from intaglio.runtimes.litert.scales.agreement import AGREEMENTS, LIBRARY
+from intaglio.runtimes.litert.scales.center_factors import center_factors
 from intaglio.runtimes.litert.scales.fit_operands import fit_operands
+from intaglio.runtimes.litert.scales.narrow_grids import narrow_grids
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
 from intaglio.targets.runtime import (
     About,
@@ -103,15 +106,16 @@ class Litert(Target):
     ) -> tuple[Plan, Grids]:
         """Return scales of sums' operands within the limits; those on which x86-64 and ARM agree.
 
-        The reference kernels are the same on both.
+        The reference kernels are the same on both, but for functions of the processor's library.
         """
         if trial:
             return plan, with_derived(plan, grids)
         limits = SUM_RATIO_LIMITS[self.arithmetic]
+        grids = narrow_grids(graph, plan, grids, ranges)
+        grids = center_factors(graph, plan, grids)
         plan, grids = fit_operands(graph, plan, grids, ranges, limits)
-        if self.is_reference:
-            return plan, with_derived(plan, grids)
-        return plan, nudge_scales(graph, plan, grids, self.name)
+        ops = LIBRARY if self.is_reference else AGREEMENTS
+        return plan, nudge_scales(graph, plan, grids, self.name, ops)
 
     @cached_property
     def kernels(self) -> Mapping[str, KernelMaker]:

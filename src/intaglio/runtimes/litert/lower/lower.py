@@ -12,6 +12,11 @@ from intaglio.runtimes.litert.lower.lower_activations import (
     lower_hard_swish,
     lower_silu,
 )
+from intaglio.runtimes.litert.lower.lower_composed import (
+    lower_div,
+    lower_extremes,
+    lower_softmax,
+)
 from intaglio.runtimes.litert.lower.lower_shapes import (
     lower_affine,
     lower_average_pool,
@@ -34,6 +39,9 @@ def lower(graph: Graph) -> dict[str, int]:
         lower_silu,
         lower_hard_sigmoid,
         lower_hard_swish,
+        lower_softmax,
+        lower_div,
+        lower_extremes,
         lower_affine,
         lower_average_pool,
         lower_nearest,

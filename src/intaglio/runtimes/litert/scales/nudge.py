@@ -15,7 +15,7 @@ matter there; the scale of its input is raised then.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 
@@ -29,12 +29,17 @@ MOST_ULPS = 4096
 
 
 def nudge_scales(
-    graph: Graph, plan: Plan, grids: Mapping[str, QuantParams], target: str
+    graph: Graph,
+    plan: Plan,
+    grids: Mapping[str, QuantParams],
+    target: str,
+    ops: Container[str] = AGREEMENTS,
 ) -> dict[str, QuantParams]:
     """Return grids, derived ones included, on which every op agrees on both architectures.
 
     Args:
         target: Its name, for the message.
+        ops: Those that are looked at.
 
     Raises:
         UnsupportedByTarget: If no scale within MOST_ULPS does it; names the layer.
@@ -46,7 +51,7 @@ def nudge_scales(
     while not settled:
         settled = True
         for node in graph:
-            if node.op not in AGREEMENTS or node.name not in found:
+            if node.op not in ops or node.name not in found:
                 continue
             while not _agrees(graph, node, found):
                 settled = False

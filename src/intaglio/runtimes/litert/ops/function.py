@@ -1,0 +1,182 @@
+"""Integer functions of one value: a table of 256 entries, in the cheapest form that is exact.
+
+    y(q) = the chain of functions of s_x (q - z_x), in float64
+
+    delegate   ELU alone           rint(f32(f32(y f32(1 / s_y)) + z_y)), y in float32; ARM fuses it
+    built-in   EXP, GELU alone     away(f32(y f32(1 / s_y))) + z_y, y in float32
+    stored     every other chain   rint(y / s_y) + z_y: the table is in the file, and GATHER looks
+                                   it up, so that no processor's mathematics has a say
+
+The first two are made by the runtime when it loads the file, with the functions of the processor's
+library. Scales are chosen on which their last bits do not matter (runtimes/litert/scales). An entry
+of a stored table that is no number is that of the nearest integer whose is one; infinities saturate.
+
+Kernels: XNNPACK's x8-lut; LiteRT's exp.cc, gelu.cc, gather.cc, cast.cc; ai-edge-litert 2.3.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from intaglio.ir.graph import Node
+from intaglio.numerics.spec import QuantParams
+from intaglio.ops.function import Call, evaluate_chain
+from intaglio.runtimes.litert.format.layout import file_shape
+from intaglio.runtimes.litert.ops.activation import look_up, table_arguments, xnnpack_steps
+from intaglio.runtimes.litert.ops.float_functions import write_float_function
+from intaglio.runtimes.litert.ops.site import Arithmetic, LitertSite, integer_kernel
+from intaglio.runtimes.litert.ops.writing import Writing, tflite_op
+from intaglio.targets.site import Kernel, centered_range, refuse_beyond_float32
+
+Wide = npt.NDArray[np.float64]
+Reals = npt.NDArray[np.float32]
+LARGEST_EXPONENT = 80.0
+"""Above it exp(x) leaves float32, and what becomes of it is the processor's choice."""
+
+CLAMP_SLACK = 1e-3
+"""Of a step: how far beyond a clamp a grid may reach that is said to end there."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a chain is written.
+
+    Attributes:
+        kind: Who makes the table, and by which rounding: the delegate, a built-in kernel, or the
+            writer.
+        word: The schema's operator, where that is not GATHER.
+        version: Of the operator.
+        options: Kind of its options, or "".
+        settings: Fields of its options.
+    """
+
+    kind: Literal["delegate", "built-in", "stored"]
+    word: str = "GATHER"
+    version: int = 2
+    options: str = "GatherOptions"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+STORED = Form("stored", settings={"axis": 0})
+ELU = (("elu", 1.0, 1.0, 1.0),)
+FORMS: dict[tuple[Call, ...], Form] = {
+    ELU: Form("delegate", "ELU", 1, ""),
+    (("exp",),): Form("built-in", "EXP", 2, "ExpOptions"),
+    (("gelu",),): Form("built-in", "GELU", 2, "GeluOptions", {"approximate": False}),
+    (("gelu_tanh",),): Form("built-in", "GELU", 2, "GeluOptions", {"approximate": True}),
+}
+"""Chains that the runtime has an operator for."""
+
+
+def form_of(chain: tuple[Call, ...], x: QuantParams, arithmetic: Arithmetic) -> Form:
+    """Return how a chain over the grid `x` is written; a clamp first that moves nothing is none."""
+    reals = table_arguments(x)
+    if len(chain) > 1 and chain[0][0] == "clamp":
+        low, high, slack = float(chain[0][1]), float(chain[0][2]), CLAMP_SLACK * float(x.step)
+        if low - slack <= float(reals[0]) and float(reals[-1]) <= high + slack:
+            chain = chain[1:]
+    form = FORMS.get(chain, STORED)
+    if form.kind == "delegate" and arithmetic == "reference":
+        return STORED  # the reference kernels have no ELU
+    if form.word == "EXP" and float(reals[-1]) > LARGEST_EXPONENT:
+        return STORED
+    return form
+
+
+def exact_values(chain: Sequence[Call], x: QuantParams) -> Wide:
+    """Return what a chain makes of the real of every integer of a grid, in order, in float64."""
+    low, high = centered_range(x)
+    reals = torch.arange(low, high + 1, dtype=torch.float64) * float(x.step)
+    values: Wide = evaluate_chain(chain, reals).numpy()
+    return values
+
+
+def built_in_steps(reals: Reals, output: QuantParams) -> Wide:
+    """Return the integers of a built-in table, zero point included, not clamped."""
+    steps = (reals * np.float32(np.float32(1) / output.step)).astype(np.float64)
+    rounded: Wide = np.sign(steps) * np.floor(np.abs(steps) + 0.5) + output.zero
+    return rounded
+
+
+def stored_steps(chain: Sequence[Call], x: QuantParams, y: QuantParams) -> Wide:
+    """Return the integers of a stored table, zero point included, clamped to the grid `y`.
+
+    Raises:
+        ValueError: If the chain makes a number of none of the integers.
+    """
+    values = exact_values(chain, x)
+    numbers = np.flatnonzero(~np.isnan(values))
+    if not len(numbers):
+        raise ValueError("it makes a number of none of its input's integers")
+    places = np.arange(len(values))
+    nearest = numbers[np.abs(places[:, None] - numbers).argmin(1)]
+    steps: Wide = np.rint(values[nearest] / float(y.step)) + y.zero
+    return steps.clip(y.spec.qmin, y.spec.qmax)
+
+
+@integer_kernel("function")
+def prepare_function(site: LitertSite) -> Kernel:
+    """Each integer by its entry of the table."""
+    chain, x, y = site.node.attrs["chain"], site.inputs[0], site.output
+    form = form_of(chain, x, site.arithmetic)
+    bounds = centered_range(y)
+    if form.kind == "stored":
+        return look_up(x, _stored(site, chain) - y.zero, bounds)
+    refuse_beyond_float32(site, np.float32(np.float32(1) / y.step))
+    reals = exact_values(chain, x).astype(np.float32)
+    steps = xnnpack_steps if form.kind == "delegate" else built_in_steps
+    return look_up(x, steps(reals, y) - y.zero, bounds)
+
+
+def _stored(site: LitertSite, chain: tuple[Call, ...]) -> Wide:
+    try:
+        return stored_steps(chain, site.inputs[0], site.output)
+    except ValueError as error:
+        raise site.refuse(f"{error}", "Look at the values that it is given") from error
+
+
+@tflite_op("function")
+def write_function(node: Node, writing: Writing) -> None:
+    """ELU, EXP or GELU; or CAST to uint8, CAST to int32, and GATHER of a stored table."""
+    if writing.is_float(node.name):
+        write_float_function(node, writing)
+        return
+    chain, x = node.attrs["chain"], writing.grid(node.inputs[0])
+    form = form_of(chain, x, writing.arithmetic)
+    inputs = writing.inputs(node)
+    if form.kind == "stored":
+        inputs = [_table(node, writing), _indices(node, writing, inputs[0])]
+    made = writing.build.options(form.options, **form.settings) if form.options else None
+    output = [writing.output(node)]
+    writing.build.operator(form.word, inputs, output, version=form.version, options=made)
+
+
+def _table(node: Node, writing: Writing) -> int:
+    """Store the table in the order of the integers' bits: 0 to 127, then -128 to -1."""
+    grid = writing.grid(node.name)
+    try:
+        steps = stored_steps(node.attrs["chain"], writing.grid(node.inputs[0]), grid)
+    except ValueError as error:
+        raise writing.refuse(
+            node, f"{error}", "Look at the values that it is given"
+        ) from error
+    table = np.roll(steps, len(steps) // 2).astype(np.int8)
+    return writing.build.stored(f"{node.name}.table", table, grid)
+
+
+def _indices(node: Node, writing: Writing, source: int) -> int:
+    """Write the bits of each integer as a number from 0 to 255; return the tensor."""
+    for before, behind in (("int8", "uint8"), ("uint8", "int32")):
+        shape = file_shape(node.shape)
+        made = writing.build.tensor(f"{node.name}.{behind}", shape, behind)
+        words = {"inDataType": before.upper(), "outDataType": behind.upper()}
+        chosen = writing.build.options("CastOptions", **words)
+        writing.build.operator("CAST", [source], [made], version=1, options=chosen)
+        source = made
+    return source
