@@ -80,7 +80,7 @@ class Sample:
 def sample(op: str, weights: dict[str, tuple[int, ...]] | None = None, **attrs: Any) -> Sample:
     """Return a node of an op with random inputs and weights.
 
-    Inputs are [2, 4, 6, 6]; of linear [2, 4], of matmul [2, 4, 6]; the condition of where is 0 or 1.
+    Inputs are [2, 4, 6, 6]; of linear [2, 4], of matmul [2, 4, 6]; a condition is 0 or 1.
     """
     generator = torch.Generator().manual_seed(len(op))
 

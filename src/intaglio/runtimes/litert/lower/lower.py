@@ -7,6 +7,7 @@ from intaglio.passes.absorb_rescale import absorb_rescale
 from intaglio.passes.remove_noop import remove_noop
 from intaglio.runtimes.litert.lower.align_constants import align_constants
 from intaglio.runtimes.litert.lower.express_padding import express_padding
+from intaglio.runtimes.litert.lower.lift_matmul import lift_matmul
 from intaglio.runtimes.litert.lower.lower_activations import (
     lower_hard_sigmoid,
     lower_hard_swish,
@@ -25,6 +26,7 @@ from intaglio.runtimes.litert.lower.lower_shapes import (
     separate_grids,
     split_concat,
 )
+from intaglio.runtimes.litert.lower.lower_take import lower_take
 from intaglio.runtimes.litert.lower.lower_transposed import crop_transposed
 
 
@@ -42,6 +44,7 @@ def lower(graph: Graph) -> dict[str, int]:
         lower_softmax,
         lower_div,
         lower_extremes,
+        lower_take,
         lower_affine,
         lower_average_pool,
         lower_nearest,
@@ -49,6 +52,7 @@ def lower(graph: Graph) -> dict[str, int]:
         crop_transposed,
         absorb_rescale,
         remove_noop,
+        lift_matmul,
         express_padding,
         separate_grids,
         split_concat,

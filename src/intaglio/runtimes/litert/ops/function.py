@@ -7,7 +7,7 @@
     stored     every other chain   rint(y / s_y) + z_y: the table is in the file, and GATHER looks
                                    it up, so that no processor's mathematics has a say
 
-The first two are made by the runtime when it loads the file, with the functions of the processor's
+The first two are made by the runtime when it loads the file, with the functions of a processor's
 library. Scales are chosen on which their last bits do not matter (runtimes/litert/scales). An entry
 of a stored table that is no number is that of the nearest integer whose is one; infinities saturate.
 
@@ -163,9 +163,7 @@ def _table(node: Node, writing: Writing) -> int:
     try:
         steps = stored_steps(node.attrs["chain"], writing.grid(node.inputs[0]), grid)
     except ValueError as error:
-        raise writing.refuse(
-            node, f"{error}", "Look at the values that it is given"
-        ) from error
+        raise writing.refuse(node, f"{error}", "Look at the values that it is given") from error
     table = np.roll(steps, len(steps) // 2).astype(np.int8)
     return writing.build.stored(f"{node.name}.table", table, grid)
 

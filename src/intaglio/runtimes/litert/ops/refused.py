@@ -24,7 +24,7 @@ KERNELS_REFUSED = {
     "input": "its value is given, and made integers on the way in (run/twin.py)",
     "quantize": "what comes in from float is made integers in one place (run/twin.py)",
     "compare": "yes and no are no numbers on a grid: what they choose from stays in float",
-    "softmax": "at the network's end it stays in float; elsewhere lower_softmax composes it of others",
+    "softmax": "at the network's end it stays in float; lower_softmax composes it elsewhere",
 }
 """Ops without an entry in the table of integer kernels."""
 WRITERS_REFUSED = {

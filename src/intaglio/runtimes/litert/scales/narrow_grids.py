@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.plan import Plan
