@@ -30,8 +30,9 @@ LIFTED = {op for op in ELEMENTWISE if not TRAITS[op].weights.needed} | {
 def lift_matmul(graph: Graph) -> int:
     """Give products of four axes, and what lies between and around them, a fifth."""
     region = _region(graph)
+    made: dict[str, str] = {}
     for name in region:
-        _lift(graph, graph[name])
+        _lift(graph, graph[name], made)
     graph.drop_unused()
     while region and remove_noop(graph):
         pass  # reshapes that undo each other
@@ -63,8 +64,11 @@ def _region(graph: Graph) -> list[str]:
     return [node.name for node in graph if node.name in found]
 
 
-def _lift(graph: Graph, node: Node) -> None:
-    node.inputs = [_lifted_input(graph, node, name) for name in node.inputs]
+def _lift(graph: Graph, node: Node, made: dict[str, str]) -> None:
+    """Put a node on five axes; `made` holds the values that were brought there already."""
+    for name in node.inputs:
+        made[name] = made.get(name) or _lifted_input(graph, node, name)
+    node.inputs = [made[name] for name in node.inputs]
     node.attrs = _lifted_settings(node)
     before, node.shape = node.shape, _with_axis(node.shape)
     down = Node(graph.unique_name(f"{node.name}.four"), "reshape", [node.name])

@@ -43,19 +43,23 @@ def _cut_and_join(graph: Graph, node: Node) -> bool:
     axis, pieces = node.attrs["axis"], _runs(node.attrs["indices"])
     if len(pieces) > MOST_PIECES:
         return False
-    slices = []
-    for start, stop in pieces:
-        attrs = {"axis": axis, "start": start, "stop": stop, "step": 1}
-        shape = (*node.shape[:axis], stop - start, *node.shape[axis + 1 :])
-        name = graph.unique_name(f"{node.name}.piece")
-        slices.append(Node(name, "slice", list(node.inputs), {}, attrs, shape, node.source))
-    if len(slices) == 1:
-        replace(graph, node, slices[0])
+    if len(pieces) == 1:
+        replace(graph, node, _piece(node, node.name, *pieces[0]))
         return True
-    names = [insert_before(graph, node.name, piece).name for piece in slices]
+    names = []
+    for start, stop in pieces:
+        piece = _piece(node, graph.unique_name(f"{node.name}.piece"), start, stop)
+        names.append(insert_before(graph, node.name, piece).name)
     joined = Node(node.name, "concat", names, {}, {"axis": axis}, node.shape, node.source)
     replace(graph, node, joined)
     return True
+
+
+def _piece(node: Node, name: str, start: int, stop: int) -> Node:
+    axis = node.attrs["axis"]
+    attrs = {"axis": axis, "start": start, "stop": stop, "step": 1}
+    shape = (*node.shape[:axis], stop - start, *node.shape[axis + 1 :])
+    return Node(name, "slice", list(node.inputs), {}, attrs, shape, node.source)
 
 
 def _runs(indices: tuple[int, ...]) -> list[tuple[int, int]]:

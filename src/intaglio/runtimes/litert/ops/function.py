@@ -8,7 +8,8 @@
                                    it up, so that no processor's mathematics has a say
 
 The first two are made by the runtime when it loads the file, with the functions of a processor's
-library. Scales are chosen on which their last bits do not matter (runtimes/litert/scales). An entry
+library. They are taken where the last bits of these do not matter, and scales are moved a little to
+make that so (runtimes/litert/scales/nudge.py); else the table is stored. An entry
 of a stored table that is no number is that of the nearest integer whose is one; infinities saturate.
 
 Kernels: XNNPACK's x8-lut; LiteRT's exp.cc, gelu.cc, gather.cc, cast.cc; ai-edge-litert 2.3.0.
@@ -25,6 +26,7 @@ import numpy.typing as npt
 import torch
 
 from intaglio.ir.graph import Node
+from intaglio.numerics.fused import fused_multiply_add
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops.function import Call, evaluate_chain
 from intaglio.runtimes.litert.format.layout import file_shape
@@ -54,6 +56,9 @@ class Form:
         version: Of the operator.
         options: Kind of its options, or "".
         settings: Fields of its options.
+        relative_error, share_of_argument: Error allowed to a library's float32 function, as shares
+            of its value and of its argument. In GELU, 0.5 x (1 + erf(...)), what is in brackets may
+            be almost nothing; expm1 of ELU is as exact as exp.
     """
 
     kind: Literal["delegate", "built-in", "stored"]
@@ -61,32 +66,75 @@ class Form:
     version: int = 2
     options: str = "GatherOptions"
     settings: dict[str, Any] = field(default_factory=dict)
+    relative_error: float = 0.0
+    share_of_argument: float = 0.0
 
 
 STORED = Form("stored", settings={"axis": 0})
-ELU = (("elu", 1.0, 1.0, 1.0),)
+FEW_BITS = {"relative_error": 2.0**-21}
+FEW_BITS_OF_ONE = {"relative_error": 2.0**-21, "share_of_argument": 2.0**-22}
 FORMS: dict[tuple[Call, ...], Form] = {
-    ELU: Form("delegate", "ELU", 1, ""),
-    (("exp",),): Form("built-in", "EXP", 2, "ExpOptions"),
-    (("gelu",),): Form("built-in", "GELU", 2, "GeluOptions", {"approximate": False}),
-    (("gelu_tanh",),): Form("built-in", "GELU", 2, "GeluOptions", {"approximate": True}),
+    (("elu", 1.0, 1.0, 1.0),): Form("delegate", "ELU", 1, "", **FEW_BITS),
+    (("exp",),): Form("built-in", "EXP", 2, "ExpOptions", **FEW_BITS),
+    (("gelu",),): Form(
+        "built-in", "GELU", 2, "GeluOptions", {"approximate": False}, **FEW_BITS_OF_ONE
+    ),
+    (("gelu_tanh",),): Form(
+        "built-in", "GELU", 2, "GeluOptions", {"approximate": True}, **FEW_BITS_OF_ONE
+    ),
 }
 """Chains that the runtime has an operator for."""
 
 
-def form_of(chain: tuple[Call, ...], x: QuantParams, arithmetic: Arithmetic) -> Form:
-    """Return how a chain over the grid `x` is written; a clamp first that moves nothing is none."""
+def form_of(
+    chain: tuple[Call, ...], x: QuantParams, y: QuantParams, arithmetic: Arithmetic
+) -> Form:
+    """Return how a chain from the grid `x` to the grid `y` is written.
+
+    The runtime's own table is taken where no processor can make another one of it.
+    """
+    form = wished_form(chain, x)
+    if form.kind == "delegate" and arithmetic == "reference":
+        return STORED  # the reference kernels have no ELU
+    return form if is_certain(form, chain, x, y) else STORED
+
+
+def wished_form(chain: tuple[Call, ...], x: QuantParams) -> Form:
+    """Return the operator that the runtime has for a chain; a clamp that moves nothing is none."""
     reals = table_arguments(x)
     if len(chain) > 1 and chain[0][0] == "clamp":
         low, high, slack = float(chain[0][1]), float(chain[0][2]), CLAMP_SLACK * float(x.step)
         if low - slack <= float(reals[0]) and float(reals[-1]) <= high + slack:
             chain = chain[1:]
     form = FORMS.get(chain, STORED)
-    if form.kind == "delegate" and arithmetic == "reference":
-        return STORED  # the reference kernels have no ELU
-    if form.word == "EXP" and float(reals[-1]) > LARGEST_EXPONENT:
-        return STORED
-    return form
+    return STORED if form.word == "EXP" and float(reals[-1]) > LARGEST_EXPONENT else form
+
+
+def is_certain(form: Form, chain: Sequence[Call], x: QuantParams, y: QuantParams) -> bool:
+    """Whether a table does not depend on a library's last bits, nor on fused multiply-adds."""
+    if form.kind == "stored":
+        return True
+    values = exact_values(chain, x)
+    error = form.relative_error * np.abs(values) + form.share_of_argument * np.abs(
+        table_arguments(x)
+    )
+    if form.kind == "delegate":
+        error = np.where(values < 0, error, 0.0)  # of an ELU the half above 0 is x itself
+    found: list[npt.NDArray[Any]] = []
+    for sign in (0.0, -1.0, 1.0):
+        reals = (values + sign * error).astype(np.float32)
+        found.append(_table_steps(form, reals, y))
+        if form.kind == "delegate":
+            inverse = np.float32(np.float32(1) / y.step)
+            found += [
+                np.rint(total) for total in fused_multiply_add(reals, inverse, np.float32(y.zero))
+            ]
+    bounds = y.spec.qmin, y.spec.qmax
+    return all(np.array_equal(found[0].clip(*bounds), other.clip(*bounds)) for other in found[1:])
+
+
+def _table_steps(form: Form, reals: Reals, y: QuantParams) -> npt.NDArray[Any]:
+    return (xnnpack_steps if form.kind == "delegate" else built_in_steps)(reals, y)
 
 
 def exact_values(chain: Sequence[Call], x: QuantParams) -> Wide:
@@ -124,14 +172,13 @@ def stored_steps(chain: Sequence[Call], x: QuantParams, y: QuantParams) -> Wide:
 def prepare_function(site: LitertSite) -> Kernel:
     """Each integer by its entry of the table."""
     chain, x, y = site.node.attrs["chain"], site.inputs[0], site.output
-    form = form_of(chain, x, site.arithmetic)
+    form = form_of(chain, x, y, site.arithmetic)
     bounds = centered_range(y)
     if form.kind == "stored":
         return look_up(x, _stored(site, chain) - y.zero, bounds)
     refuse_beyond_float32(site, np.float32(np.float32(1) / y.step))
     reals = exact_values(chain, x).astype(np.float32)
-    steps = xnnpack_steps if form.kind == "delegate" else built_in_steps
-    return look_up(x, steps(reals, y) - y.zero, bounds)
+    return look_up(x, _table_steps(form, reals, y) - y.zero, bounds)
 
 
 def _stored(site: LitertSite, chain: tuple[Call, ...]) -> Wide:
@@ -148,7 +195,7 @@ def write_function(node: Node, writing: Writing) -> None:
         write_float_function(node, writing)
         return
     chain, x = node.attrs["chain"], writing.grid(node.inputs[0])
-    form = form_of(chain, x, writing.arithmetic)
+    form = form_of(chain, x, writing.grid(node.name), writing.arithmetic)
     inputs = writing.inputs(node)
     if form.kind == "stored":
         inputs = [_table(node, writing), _indices(node, writing, inputs[0])]

@@ -8,8 +8,7 @@ processor (multipliers beyond their limits, too many values in a mean) counts as
     x * x            the same two, and a table of squares, which XNNPACK takes in some graphs
     MEAN             two roundings per multiply-add on x86-64, one on ARM
     SIGMOID, TANH    the same; besides, libraries' functions differ in their last bits
-    function         ELU as those; EXP and GELU by the last bits of libraries alone; stored tables
-                     are the same everywhere
+    function         ELU as those; EXP and GELU by the last bits of libraries alone
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from intaglio.runtimes.litert.ops.activation import (
     xnnpack_steps,
 )
 from intaglio.runtimes.litert.ops.elementwise import PRODUCT_LIMITS, mul_multiplier, unit_constant
-from intaglio.runtimes.litert.ops.function import built_in_steps, exact_values, form_of
+from intaglio.runtimes.litert.ops.function import is_certain, wished_form
 from intaglio.runtimes.litert.ops.pool import mean_constants
 from intaglio.targets.site import centered_range
 
@@ -47,11 +46,9 @@ FLOAT32_ULPS = 2
 """How far a library's float32 tanh may be from the correctly rounded one."""
 FLOAT64_ERROR = 2.0**-48
 """Relative error allowed to XNNPACK's sigmoid, which is computed in float64."""
-FUNCTION_ERROR = 2.0**-21
-"""Error allowed to a library's float32 exp (relative), expm1 (absolute; it is above -1) and gelu (a
-share of its argument: 0.5 x (1 + erf(...)), where what is in brackets may be almost nothing)."""
 LIBRARY = frozenset({"function"})
-"""Ops whose built-in kernels, too, call the functions of a processor's library."""
+"""Ops whose built-in kernels, too, call the functions of a processor's library. They have another
+form, which is chosen where no scale is found (ops/function.py)."""
 SEARCHED = 16
 """Sums looked at on each side of a step of a mean, at least."""
 
@@ -172,19 +169,9 @@ def _table_agrees(reals: Reals, output: QuantParams) -> bool:
 def function_agrees(
     inputs: Sequence[QuantParams], output: QuantParams, count: int, node: Node
 ) -> bool:
-    """A table that the runtime makes, whatever a library's functions give in their last bits."""
-    x, chain = inputs[0], node.attrs["chain"]
-    form = form_of(chain, x, "xnnpack")
-    if form.kind == "stored":
-        return True
-    reals, arguments = exact_values(chain, x), np.abs(table_arguments(x))
-    if form.kind == "delegate":  # of an ELU the half above 0 is x itself
-        error = np.where(reals < 0, FUNCTION_ERROR, 0.0)
-        candidates = [(reals + sign * error).astype(np.float32) for sign in (0.0, -1.0, 1.0)]
-        return _function_agrees(candidates, output)
-    error = FUNCTION_ERROR * (np.abs(reals) if form.word == "EXP" else arguments)
-    ends = [built_in_steps((reals + sign * error).astype(np.float32), output) for sign in (-1, 1)]
-    return bool(np.array_equal(*(steps.clip(output.spec.qmin, output.spec.qmax) for steps in ends)))
+    """A table that the runtime makes; where it is not certain, it can be stored as well."""
+    form = wished_form(node.attrs["chain"], inputs[0])
+    return is_certain(form, node.attrs["chain"], inputs[0], output)
 
 
 @AGREEMENTS.register("mean")

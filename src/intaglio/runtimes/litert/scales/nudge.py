@@ -23,9 +23,11 @@ from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan, with_derived
 from intaglio.numerics.spec import QuantParams
-from intaglio.runtimes.litert.scales.agreement import AGREEMENTS
+from intaglio.runtimes.litert.scales.agreement import AGREEMENTS, LIBRARY
 
 MOST_ULPS = 4096
+FEW_ULPS = 64
+"""Tries for an op that has another form, which is as exact (LIBRARY)."""
 
 
 def nudge_scales(
@@ -54,9 +56,11 @@ def nudge_scales(
             if node.op not in ops or node.name not in found:
                 continue
             while not _agrees(graph, node, found):
-                settled = False
                 raised = _value_to_raise(plan, group_of, node)
                 tries[node.name] = tries.get(node.name, 0) + 1
+                if node.op in LIBRARY and (raised is None or tries[node.name] > FEW_ULPS):
+                    break
+                settled = False
                 if raised is None or tries[node.name] > MOST_ULPS:
                     raise _no_scale(node, target)
                 found.update(dict.fromkeys(group_of[raised], _one_ulp_up(found[raised])))
