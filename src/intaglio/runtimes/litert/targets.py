@@ -16,7 +16,6 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan, with_derived
 from intaglio.numerics.scheme import PER_TENSOR
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.ops.traits import shares_a_grid
 from intaglio.runtimes.litert import low_bits
 from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.file.about import input_shape, stored_about
@@ -30,6 +29,7 @@ from intaglio.runtimes.litert.interpreter.isolated import isolated
 from intaglio.runtimes.litert.interpreter.network import as_network
 from intaglio.runtimes.litert.interpreter.quiet import silence_greeting
 from intaglio.runtimes.litert.interpreter.runner import IN_PROCESS, InProcess, Opener
+from intaglio.runtimes.litert.lower.guard_factors import shares
 from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.runtimes.litert.ops.activation import prescribed
 from intaglio.runtimes.litert.ops.elementwise import SUM_RATIO_LIMITS
@@ -86,8 +86,8 @@ class Litert(Target):
         return refusals(graph, plan, self)
 
     def shares(self, graph: Graph, node: Node) -> bool:
-        """Whether the node moves values: pools and resizes are among them."""
-        return shares_a_grid(graph, node)
+        """Whether the node moves values, pools and resizes among them, or guards a factor."""
+        return shares(graph, node)
 
     def prescribed(self, op: str, spec: QuantSpec) -> QuantParams | None:
         """Return the grid of a sigmoid's or tanh's result."""

@@ -7,6 +7,7 @@ from intaglio.passes.absorb_rescale import absorb_rescale
 from intaglio.passes.remove_noop import remove_noop
 from intaglio.runtimes.litert.lower.align_constants import align_constants
 from intaglio.runtimes.litert.lower.express_padding import express_padding
+from intaglio.runtimes.litert.lower.guard_factors import guard_factors
 from intaglio.runtimes.litert.lower.lift_matmul import lift_matmul
 from intaglio.runtimes.litert.lower.lower_activations import (
     lower_hard_sigmoid,
@@ -53,6 +54,7 @@ def lower(graph: Graph) -> dict[str, int]:
         absorb_rescale,
         remove_noop,
         lift_matmul,
+        guard_factors,
         express_padding,
         separate_grids,
         split_concat,

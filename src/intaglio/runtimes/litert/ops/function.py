@@ -2,15 +2,16 @@
 
     y(q) = the chain of functions of s_x (q - z_x), in float64
 
+    negated    -x on its own grid  -q, by MUL with the integer -1; the zero point is 0
     delegate   ELU alone           rint(f32(f32(y f32(1 / s_y)) + z_y)), y in float32; ARM fuses it
     built-in   EXP, GELU alone     away(f32(y f32(1 / s_y))) + z_y, y in float32
     stored     every other chain   rint(y / s_y) + z_y: the table is in the file, and GATHER looks
                                    it up, so that no processor's mathematics has a say
 
-The first two are made by the runtime when it loads the file, with the functions of a processor's
+ELU, EXP and GELU are made by the runtime when it loads a file, with the functions of a processor's
 library. They are taken where the last bits of these do not matter, and scales are moved a little to
-make that so (runtimes/litert/scales/nudge.py); else the table is stored. An entry
-of a stored table that is no number is that of the nearest integer whose is one; infinities saturate.
+make that so (runtimes/litert/scales/nudge.py); else the table is stored. An entry of a stored table
+that is no number is that of the nearest integer whose is one; infinities saturate.
 
 Kernels: XNNPACK's x8-lut; LiteRT's exp.cc, gelu.cc, gather.cc, cast.cc; ai-edge-litert 2.3.0.
 """
@@ -31,6 +32,7 @@ from intaglio.numerics.spec import QuantParams
 from intaglio.ops.function import Call, evaluate_chain
 from intaglio.runtimes.litert.format.layout import file_shape
 from intaglio.runtimes.litert.ops.activation import look_up, table_arguments, xnnpack_steps
+from intaglio.runtimes.litert.ops.elementwise import unit_constant
 from intaglio.runtimes.litert.ops.float_functions import write_float_function
 from intaglio.runtimes.litert.ops.site import Arithmetic, LitertSite, integer_kernel
 from intaglio.runtimes.litert.ops.writing import Writing, tflite_op
@@ -50,8 +52,8 @@ class Form:
     """How a chain is written.
 
     Attributes:
-        kind: Who makes the table, and by which rounding: the delegate, a built-in kernel, or the
-            writer.
+        kind: Who makes the table, and by which rounding: nobody, for a product; the delegate, a
+            built-in kernel, or the writer.
         word: The schema's operator, where that is not GATHER.
         version: Of the operator.
         options: Kind of its options, or "".
@@ -61,7 +63,7 @@ class Form:
             be almost nothing; expm1 of ELU is as exact as exp.
     """
 
-    kind: Literal["delegate", "built-in", "stored"]
+    kind: Literal["negated", "delegate", "built-in", "stored"]
     word: str = "GATHER"
     version: int = 2
     options: str = "GatherOptions"
@@ -73,7 +75,9 @@ class Form:
 STORED = Form("stored", settings={"axis": 0})
 FEW_BITS = {"relative_error": 2.0**-21}
 FEW_BITS_OF_ONE = {"relative_error": 2.0**-21, "share_of_argument": 2.0**-22}
+NEGATION: tuple[Call, ...] = (("mul", -1.0),)
 FORMS: dict[tuple[Call, ...], Form] = {
+    NEGATION: Form("negated", "MUL", 2, "MulOptions"),
     (("elu", 1.0, 1.0, 1.0),): Form("delegate", "ELU", 1, "", **FEW_BITS),
     (("exp",),): Form("built-in", "EXP", 2, "ExpOptions", **FEW_BITS),
     (("gelu",),): Form(
@@ -114,6 +118,8 @@ def is_certain(form: Form, chain: Sequence[Call], x: QuantParams, y: QuantParams
     """Whether a table does not depend on a library's last bits, nor on fused multiply-adds."""
     if form.kind == "stored":
         return True
+    if form.kind == "negated":
+        return x.same_grid(y) and x.zero == 0
     values = exact_values(chain, x)
     error = form.relative_error * np.abs(values) + form.share_of_argument * np.abs(
         table_arguments(x)
@@ -176,6 +182,8 @@ def prepare_function(site: LitertSite) -> Kernel:
     bounds = centered_range(y)
     if form.kind == "stored":
         return look_up(x, _stored(site, chain) - y.zero, bounds)
+    if form.kind == "negated":
+        return lambda inputs: inputs[0].neg().clamp_(*bounds)
     refuse_beyond_float32(site, np.float32(np.float32(1) / y.step))
     reals = exact_values(chain, x).astype(np.float32)
     return look_up(x, _table_steps(form, reals, y) - y.zero, bounds)
@@ -190,18 +198,33 @@ def _stored(site: LitertSite, chain: tuple[Call, ...]) -> Wide:
 
 @tflite_op("function")
 def write_function(node: Node, writing: Writing) -> None:
-    """ELU, EXP or GELU; or CAST to uint8, CAST to int32, and GATHER of a stored table."""
-    if writing.is_float(node.name):
+    """MUL, ELU, EXP or GELU; or CAST to uint8, CAST to int32, and GATHER of a stored table."""
+    chain, is_float = node.attrs["chain"], writing.is_float(node.name)
+    if is_float and chain != NEGATION:
         write_float_function(node, writing)
         return
-    chain, x = node.attrs["chain"], writing.grid(node.inputs[0])
-    form = form_of(chain, x, writing.grid(node.name), writing.arithmetic)
+    form = FORMS[NEGATION] if is_float else _form(node, writing)
     inputs = writing.inputs(node)
-    if form.kind == "stored":
+    if form.kind == "negated":
+        inputs.append(_minus_one(node, writing))
+    elif form.kind == "stored":
         inputs = [_table(node, writing), _indices(node, writing, inputs[0])]
     made = writing.build.options(form.options, **form.settings) if form.options else None
     output = [writing.output(node)]
     writing.build.operator(form.word, inputs, output, version=form.version, options=made)
+
+
+def _form(node: Node, writing: Writing) -> Form:
+    grids = writing.grid(node.inputs[0]), writing.grid(node.name)
+    return form_of(node.attrs["chain"], *grids, writing.arithmetic)
+
+
+def _minus_one(node: Node, writing: Writing) -> int:
+    shape = (1,) * len(node.shape)
+    if writing.is_float(node.name):
+        return writing.build.stored(f"{node.name}.minus", np.full(shape, -1.0, np.float32))
+    minus = np.full(shape, -1, np.int8)
+    return writing.build.stored(f"{node.name}.minus", minus, unit_constant(1.0))
 
 
 def _table(node: Node, writing: Writing) -> int:

@@ -5,7 +5,8 @@
     reference   q_y = double_rounding(accumulator, s_a s_b / s_y) + z_y
 
 The second factor takes the place of a layer's weight: the delegate takes the op only where its zero
-point is 0, and the grid of it is chosen so (runtimes/litert/scales/center_factors.py).
+point is 0, and the grid of it is chosen so (runtimes/litert/scales/center_factors.py). Where it is
+-128 some processors' sums overflow, and it never is (runtimes/litert/lower/guard_factors.py).
 
 Kernels: XNNPACK's batch matrix multiplication on qs8-qc8w gemm; LiteRT's reference batch_matmul.h;
 ai-edge-litert 2.3.0.
