@@ -21,6 +21,8 @@ MOVES = {
     "reshape": {"shape": (-1, 4, 64)},
     "transpose": {"order": (0, 1, 3, 2)},
     "slice": {"axis": 2, "start": 0, "stop": 4},
+    "reduce_max": {"axes": (3,), "keepdim": True},
+    "take": {"axis": 1, "indices": (0, 2, 1)},
     "resize": {"size": (16, 16)},
     "depth_to_space": {"block": 2},
     "max_pool2d": {"kernel": (2, 2)},

@@ -23,7 +23,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "conv2d": {"padding": (1, 1, 1, 1)},
     "compare": {"relation": "less"},
     "depth_to_space": {"block": 2},
-    "function": {"chain": (("mul", 0.5), ("gelu",))},
+    "function": {"chain": (("mul", 2.0), ("sin",))},
     "leaky_relu": {"slope": 0.1},
     "matmul": {"transposed": True},
     "max_pool2d": {"kernel": (3, 3), "padding": (1, 1, 1, 1)},
@@ -47,6 +47,8 @@ WEIGHTS = {
     "linear": {"weight": (5, 4)},
     "prelu": {"weight": (4,)},
 }
+AXES = {"linear": 2, "matmul": 3}
+"""Of the inputs, where they are not four."""
 SAMPLED = sorted(set(OPS) - {"input", "opaque"})
 """Ops with a float function of their own."""
 
@@ -76,14 +78,17 @@ class Sample:
 
 
 def sample(op: str, weights: dict[str, tuple[int, ...]] | None = None, **attrs: Any) -> Sample:
-    """Return a node of an op with random inputs [2, 4, 6, 6] (linear: [2, 4]) and weights."""
+    """Return a node of an op with random inputs and weights.
+
+    Inputs are [2, 4, 6, 6]; of linear [2, 4], of matmul [2, 4, 6]; a condition is 0 or 1.
+    """
     generator = torch.Generator().manual_seed(len(op))
 
     def random(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
     count = OPS[op].arity[0] + (op == "concat")
-    shape = SHAPE[:2] if op == "linear" else SHAPE
+    shape = SHAPE[: AXES.get(op, len(SHAPE))]
     shapes = WEIGHTS.get(op, {}) if weights is None else weights
     params = {role: random(*size) for role, size in shapes.items()}
     if "var" in params:
@@ -92,4 +97,7 @@ def sample(op: str, weights: dict[str, tuple[int, ...]] | None = None, **attrs: 
     names = [f"x{index}" for index in range(count)]
     node = Node("node", op, names, {role: role for role in params}, settings)
     check_node(node)
-    return Sample(node, [random(*shape) for _ in range(count)], params)
+    inputs = [random(*shape) for _ in range(count)]
+    if op == "where":
+        inputs[0] = (inputs[0] > 0).float()
+    return Sample(node, inputs, params)

@@ -28,6 +28,8 @@ from ops.samples import INFINITE, SAMPLED, Sample, sample
 COMPUTED = [op for op in SAMPLED if op not in GIVEN]
 ROUNDED = "quantize"
 """Its float function is the identity: what it does is its grid's, and of that the table speaks."""
+CHOOSING = {"maximum", "minimum", "where"}
+"""Their values are some of their inputs', and which ones is computed from all of them."""
 RELU, RELU6 = (0.0, INFINITE), (0.0, 6.0)
 
 
@@ -38,12 +40,12 @@ def with_trait(name: str, *values: object) -> list[str]:
 def test_the_lists_that_are_derived():
     assert WEIGHTED == {"conv2d": 0, "linear": 0, "conv_transpose2d": 1}
     assert {"input", "constant"} == GIVEN
-    moving = "concat depth_to_space max_pool2d pad reshape slice transpose"
+    moving = "concat depth_to_space max_pool2d pad reduce_max reshape slice take transpose"
     assert set(moving.split()) == MOVING
     assert MOVING | {"resize", "avg_pool2d"} == SHARING
-    gates = "hard_sigmoid hard_swish leaky_relu sigmoid silu tanh"
-    others = "add affine batch_norm clamp div mul quantize rescale sub"
-    assert set(f"{gates} {others}".split()) == ELEMENTWISE
+    gates = "function hard_sigmoid hard_swish leaky_relu prelu sigmoid silu tanh"
+    others = "add affine batch_norm clamp compare div mul quantize rescale sub"
+    assert CHOOSING | set(f"{gates} {others}".split()) == ELEMENTWISE
     holding = "add affine clamp conv2d conv_transpose2d linear max_pool2d mul sub"
     assert {op for op in OPS if carries_activation(op)} == set(holding.split())
 
@@ -54,7 +56,7 @@ def test_only_ops_that_move_values_give_none_but_their_inputs_and_padding(op):
 
     known = torch.cat([x.flatten() for x in tried.inputs] + [torch.zeros(1)])
 
-    assert bool(torch.isin(tried(), known).all()) == (op in MOVING or op == ROUNDED)
+    assert bool(torch.isin(tried(), known).all()) == (op in MOVING | CHOOSING or op == ROUNDED)
 
 
 @pytest.mark.parametrize("op", COMPUTED)
@@ -65,7 +67,7 @@ def test_only_ops_that_move_values_or_average_keep_a_constant(op):
     found = [tried([torch.full_like(x, float(level)) for x in tried.inputs]) for level in levels]
 
     kept = all(torch.allclose(y, level) for y, level in zip(found, levels, strict=True))
-    assert kept == (TRAITS[op].values in ("moved", "mean") or op == ROUNDED)
+    assert kept == (TRAITS[op].values in ("moved", "mean") or op in CHOOSING | {ROUNDED})
 
 
 @pytest.mark.parametrize("op", COMPUTED)
@@ -105,10 +107,10 @@ def test_a_scale_commutes_with_an_op_where_its_settings_let_it(tried, expected):
 
 
 def touched(tried: Sample, *where: slice | int) -> Tensor:
-    """Return which values change with those of all inputs at a place [N, C, H, W]."""
+    """Return which values change with those of all inputs, each by its own step, at a place."""
     others = [x.clone() for x in tried.inputs]
-    for other in others:
-        other[where] += 1.7
+    for index, other in enumerate(others):
+        other[where] += 1.7 * (1 + index)
     return tried(others) != tried()
 
 
@@ -140,8 +142,10 @@ AXES = {
     "concat": ({"axis": 2}, {"axis": 1}),
     "mean": ({"axes": (2,)}, {"axes": (1, 2)}),
     "pad": ({"padding": (1, 1, 0, 2)}, {"padding": (0, 0, 0, 0, 1, 0)}),
+    "reduce_max": ({"axes": (2,)}, {"axes": (1, 2)}),
     "reshape": ({"shape": (-1, 4, 6, 2, 3)}, {"shape": (-1, 6, 4, 6)}),
     "slice": ({"axis": 3}, {"axis": 1, "start": 1, "stop": 4, "step": 1}),
+    "take": ({"axis": 3}, {"axis": 1}),
 }
 """Settings with which channels stay apart, and with which they do not."""
 
@@ -162,7 +166,7 @@ def test_whether_channels_stay_apart_follows_from_the_axes(op, apart):
     assert BY_AXES[op](graph, graph["node"]) == apart
 
 
-@pytest.mark.parametrize("op", [op for op in COMPUTED if op != "linear"])
+@pytest.mark.parametrize("op", [op for op in COMPUTED if op not in ("linear", "matmul")])
 def test_only_elementwise_ops_and_stacked_channels_keep_every_place(op):
     tried = sample(op)
     here = torch.zeros(6, 6, dtype=torch.bool)
@@ -172,7 +176,7 @@ def test_only_elementwise_ops_and_stacked_channels_keep_every_place(op):
     places = changed.flatten(0, 1).any(0) if changed.ndim == 4 else changed
 
     keeps = places.shape == here.shape and torch.equal(places, here)
-    assert keeps == (TRAITS[op].places == "same" or op in ("concat", "softmax"))
+    assert keeps == (TRAITS[op].places == "same" or op in ("concat", "softmax", "take"))
 
 
 @pytest.mark.parametrize("op", with_trait("places", "near"))
@@ -186,9 +190,10 @@ def test_what_is_near_one_corner_is_not_near_the_other(op):
 @pytest.mark.parametrize("op", COMPUTED)
 def test_values_are_never_negative_where_it_is_said_and_nowhere_else(op):
     tried = sample(op)
-    positive = tried([x.abs() for x in tried.inputs])
+    positive, negative = (tried([sign * x.abs() for x in tried.inputs]) for sign in (1.0, -1.0))
 
-    always, kept = bool((tried() >= 0.0).all()), bool((positive >= 0.0).all())
+    always = bool((torch.stack([tried(), positive, negative]) >= 0.0).all())
+    kept = bool((positive >= 0.0).all())
 
     assert (always, kept) == {
         "plus": (True, True),

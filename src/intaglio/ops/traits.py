@@ -20,7 +20,7 @@ Grid = Literal["own", "shared"]
 Channels = Literal["apart", "groups", "mixed", "axes"]
 Places = Literal["same", "near", "all"]
 Sign = Literal["any", "kept", "plus"]
-Macs = Literal["none", "result", "input"]
+Macs = Literal["none", "result", "input", "pairs"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Weights:
     Attributes:
         needed: Roles without which it has no meaning.
         macs: What its multiply-accumulates are counted by: each value of the "result", or of the
-            "input", meets as many numbers of the weight as lie behind its first axis.
+            "input", meets as many numbers of the weight as lie behind its first axis; "pairs": each
+            value of the result sums as many products as the first input's last axis is long.
         rank: Axes of the weight; None: it is one number for each channel, or there is none.
         output_axis: The axis of the weight that makes the output channels of one group; None: the
             op multiplies with no such weight.
@@ -43,6 +44,7 @@ class Weights:
 
 
 NONE = Weights((), "none")
+PAIRS = Weights((), "pairs")
 STORED = Weights(("value",), "none")
 SLOPE = Weights(("weight",), "none")
 NORM = Weights(("mean", "var"), "none")
@@ -104,13 +106,13 @@ TRAITS: dict[str, Traits] = {
     "sigmoid":             Traits("computed", "own",    "apart",  "same", None, "plus", NONE),
     "tanh":                Traits("computed", "own",    "apart",  "same", None, "kept", NONE),
     "silu":                Traits("computed", "own",    "apart",  "same", None, "kept", NONE),
-    "prelu":               Traits("computed", "own",    "apart",  "same", 1,    "any",  SLOPE),
+    "prelu":               Traits("computed", "own",    "apart",  "same", 1,    "kept", SLOPE),
     "function":            Traits("computed", "own",    "apart",  "same", None, "any",  NONE),
     "maximum":             Traits("computed", "own",    "apart",  "same", 1,    "kept", NONE),
     "minimum":             Traits("computed", "own",    "apart",  "same", 1,    "kept", NONE),
     "compare":             Traits("computed", "own",    "apart",  "same", 0,    "plus", NONE),
-    "where":               Traits("computed", "own",    "apart",  "same", None, "any",  NONE),
-    "matmul":              Traits("computed", "own",    "mixed",  "all",  2,    "kept", NONE),
+    "where":               Traits("computed", "own",    "apart",  "same", 1,    "kept", NONE),
+    "matmul":              Traits("computed", "own",    "mixed",  "all",  2,    "kept", PAIRS),
     "softmax":             Traits("computed", "own",    "mixed",  "all",  None, "plus", NONE),
     "max_pool2d":          Traits("moved",    "shared", "apart",  "near", 1,    "kept", NONE),
     "avg_pool2d":          Traits("mean",     "shared", "apart",  "near", 1,    "kept", NONE),

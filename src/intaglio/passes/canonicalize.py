@@ -7,6 +7,7 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.passes.fold_batch_norm import batch_norm_to_affine, fold_batch_norm
 from intaglio.passes.fold_constants import fold_constants
 from intaglio.passes.fuse_activation import fuse_activation, hoist_clamp
+from intaglio.passes.fuse_functions import fuse_functions
 from intaglio.passes.graph_pass import graph_pass
 from intaglio.passes.remove_noop import remove_noop
 
@@ -25,12 +26,14 @@ def canonicalize(graph: Graph) -> dict[str, int]:
         merge_pad,
         divide_by_constant,
         multiply_by_scalar,
+        clamp_by_constant,
         explicit_pool,
         global_pool,
         fold_batch_norm,
         batch_norm_to_affine,
         fuse_activation,
         hoist_clamp,
+        fuse_functions,
     )
     changes: dict[str, int] = {step.__name__: 0 for step in passes}
     while True:
@@ -121,6 +124,29 @@ def multiply_by_scalar(graph: Graph) -> int:
                 node,
                 Node(node.name, "rescale", [value], {}, factor, node.shape, node.source),
             )
+            changed += 1
+            break
+    graph.drop_unused()
+    return changed
+
+
+@graph_pass
+def clamp_by_constant(graph: Graph) -> int:
+    """max(x, c) and min(x, c) with one constant c become clamps."""
+    changed = 0
+    for node in graph:
+        if node.op not in ("maximum", "minimum"):
+            continue
+        for value, other in (node.inputs, node.inputs[::-1]):
+            if graph[other].op != "constant" or graph[value].shape != node.shape:
+                continue
+            constant = graph.param(graph[other], "value")
+            if constant.numel() != 1 or graph[value].op == "constant":
+                continue
+            bound, infinite = float(constant.item()), float("inf")
+            bounds = (bound, infinite) if node.op == "maximum" else (-infinite, bound)
+            attrs, source = {"activation": bounds}, node.source
+            replace(graph, node, Node(node.name, "clamp", [value], {}, attrs, node.shape, source))
             changed += 1
             break
     graph.drop_unused()

@@ -16,7 +16,6 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan, with_derived
 from intaglio.numerics.scheme import PER_TENSOR
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.ops.traits import shares_a_grid
 from intaglio.runtimes.litert import low_bits
 from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.file.about import input_shape, stored_about
@@ -30,12 +29,16 @@ from intaglio.runtimes.litert.interpreter.isolated import isolated
 from intaglio.runtimes.litert.interpreter.network import as_network
 from intaglio.runtimes.litert.interpreter.quiet import silence_greeting
 from intaglio.runtimes.litert.interpreter.runner import IN_PROCESS, InProcess, Opener
+from intaglio.runtimes.litert.lower.guard_factors import shares
 from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.runtimes.litert.ops.activation import prescribed
 from intaglio.runtimes.litert.ops.elementwise import SUM_RATIO_LIMITS
 from intaglio.runtimes.litert.ops.ends import quantize_input
 from intaglio.runtimes.litert.ops.site import Arithmetic, kernels_of
+from intaglio.runtimes.litert.scales.agreement import AGREEMENTS, LIBRARY
+from intaglio.runtimes.litert.scales.center_factors import center_factors
 from intaglio.runtimes.litert.scales.fit_operands import fit_operands
+from intaglio.runtimes.litert.scales.narrow_grids import narrow_grids
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
 from intaglio.targets.runtime import (
     About,
@@ -83,8 +86,8 @@ class Litert(Target):
         return refusals(graph, plan, self)
 
     def shares(self, graph: Graph, node: Node) -> bool:
-        """Whether the node moves values: pools and resizes are among them."""
-        return shares_a_grid(graph, node)
+        """Whether the node moves values, pools and resizes among them, or guards a factor."""
+        return shares(graph, node)
 
     def prescribed(self, op: str, spec: QuantSpec) -> QuantParams | None:
         """Return the grid of a sigmoid's or tanh's result."""
@@ -103,15 +106,16 @@ class Litert(Target):
     ) -> tuple[Plan, Grids]:
         """Return scales of sums' operands within the limits; those on which x86-64 and ARM agree.
 
-        The reference kernels are the same on both.
+        The reference kernels are the same on both, but for functions of the processor's library.
         """
         if trial:
             return plan, with_derived(plan, grids)
         limits = SUM_RATIO_LIMITS[self.arithmetic]
+        grids = narrow_grids(graph, plan, grids, ranges)
+        grids = center_factors(graph, plan, grids)
         plan, grids = fit_operands(graph, plan, grids, ranges, limits)
-        if self.is_reference:
-            return plan, with_derived(plan, grids)
-        return plan, nudge_scales(graph, plan, grids, self.name)
+        ops = LIBRARY if self.is_reference else AGREEMENTS
+        return plan, nudge_scales(graph, plan, grids, self.name, ops)
 
     @cached_property
     def kernels(self) -> Mapping[str, KernelMaker]:

@@ -56,6 +56,8 @@ LAYERS: dict[str, Build] = {
     "mean": lambda s: s.add("op", "mean", "a", axes=(2, 3), keepdim=True),
     "mean of rows": lambda s: s.add("op", "mean", "a", axes=(2,), keepdim=False),
     "div": lambda s: s.add("op", "div", "a", one_and_more(s)),
+    "matmul": lambda s: s.add("op", "matmul", "a", "b", transposed=False),
+    "matmul transposed": lambda s: s.add("op", "matmul", "a", "b", transposed=True),
     "rescale": lambda s: s.add("op", "rescale", "a", factor=1 / 3),
     "clamp": lambda s: s.clamp("op", "a", *RELU6),
     "no clamp": lambda s: s.clamp("op", "a", *UNBOUNDED),
@@ -63,6 +65,8 @@ LAYERS: dict[str, Build] = {
     "tanh": lambda s: s.add("op", "tanh", "a"),
     "leaky relu": lambda s: s.add("op", "leaky_relu", "a", slope=0.1),
     "softmax": lambda s: s.add("op", "softmax", "a", axis=1),
+    "softmax of rows": lambda s: s.add("op", "softmax", "a", axis=3),
+    "largest of rows": lambda s: s.add("op", "reduce_max", "a", axes=(3,), keepdim=True),
     "max pool": lambda s: s.add("op", "max_pool2d", "a", kernel=(2, 2), stride=(2, 2)),
     "average pool": lambda s: s.add("op", "avg_pool2d", "a", kernel=(3, 3), stride=(2, 2)),
     "bilinear": lambda s: s.add("op", "resize", "a", size=(13, 16), mode="bilinear"),
@@ -72,6 +76,7 @@ LAYERS: dict[str, Build] = {
     "reshape": lambda s: s.add("op", "reshape", "a", shape=(-1, 2, 8, 16)),
     "transpose": lambda s: s.add("op", "transpose", "a", order=(0, 2, 3, 1)),
     "slice": lambda s: s.add("op", "slice", "a", axis=1, start=1, stop=3),
+    "take": lambda s: s.add("op", "take", "a", axis=1, indices=(3, 1, 1)),
     "strided slice": lambda s: s.add("op", "slice", "a", axis=2, start=0, stop=8, step=2),
     "depth to space": lambda s: s.add("op", "depth_to_space", "a", block=2),
 }
@@ -90,7 +95,7 @@ def one_and_more(sketch: Sketch) -> str:
     return sketch.add("more", "add", "b", sketch.constant("one", torch.ones(1, 1, 1, 1)))
 
 
-NOT_DELEGATED = {"nearest", "strided slice"}
+NOT_DELEGATED = {"nearest", "strided slice", "take"}
 
 
 def around(build: Build) -> Graph:

@@ -63,6 +63,20 @@ def test_max_pool2d_gives_the_bits_of_the_runtime(target: Target) -> None:
             assert counts.builtin == (["MAX_POOL_2D"] if gaps else []), f"seed {seed}: {attrs}"
 
 
+@both_targets
+def test_the_largest_over_axes_gives_the_bits_of_the_runtime(target: Target) -> None:
+    for seed in range(CASES):
+        network = Network(seed)
+        rank = network.choose(2, 3, 4, 4, 5)
+        x = network.input([int(size) for size in network.random.integers(1, 7, rank - 1)])
+        attrs = {"axes": network.choose(*AXES[rank]), "keepdim": bool(seed % 2)}
+        network.add("reduce_max", [x], attrs, grid=network.grids[x])
+
+        counts = network.assert_same_bits(target)
+
+        assert target.is_reference or not counts.builtin, f"seed {seed}: {counts.builtin}"
+
+
 def avg_pool2d(seed: int, **changes: Any) -> Network:
     """Return a network of one average pool of whole windows."""
     network = Network(seed)

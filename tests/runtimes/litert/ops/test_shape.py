@@ -132,6 +132,23 @@ def test_slice_gives_the_bits_of_the_runtime(target: Target) -> None:
 
 
 @both_targets
+def test_take_gives_the_bits_of_the_runtime(target: Target) -> None:
+    for seed in range(CASES):
+        network = Network(seed)
+        rank = network.choose(*RANKS)
+        x = random_input(network, rank)
+        axis = int(network.random.integers(1, rank))
+        size, count = network.values[x].shape[axis], int(network.random.integers(1, 9))
+        indices = tuple(int(index) for index in network.random.integers(0, size, count))
+        move(network, "take", [x], {"axis": axis, "indices": indices})
+
+        counts = network.assert_same_bits(target)
+
+        if target is LITERT:
+            assert counts.builtin == ["GATHER"], f"seed {seed}"
+
+
+@both_targets
 @pytest.mark.parametrize("rank", RANKS)
 def test_transpose_gives_the_bits_of_the_runtime_in_every_order(rank: int, target: Target) -> None:
     orders = list(itertools.permutations(range(1, rank)))

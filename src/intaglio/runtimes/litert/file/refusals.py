@@ -9,6 +9,7 @@ from intaglio.numerics.plan import Plan
 from intaglio.runtimes.litert.file.bits import unheld
 from intaglio.runtimes.litert.file.write import write_node
 from intaglio.runtimes.litert.format.builder import TfliteBuilder
+from intaglio.runtimes.litert.ops.site import arithmetic_of
 from intaglio.runtimes.litert.ops.writing import Writing
 from intaglio.targets.target import Target
 
@@ -24,7 +25,7 @@ def refusals(graph: Graph, plan: Plan, target: Target) -> list[UnsupportedByTarg
     except UnsupportedByTarget as error:
         return [error]
     found = list(unheld(graph, encodings, target))
-    writing = Writing(graph, encodings, target.name, TfliteBuilder())
+    writing = Writing(graph, encodings, target.name, TfliteBuilder(), arithmetic_of(target))
     for node in graph:
         try:
             if node.op != "input":

@@ -8,7 +8,7 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.runtimes.litert.file.bits import unheld
 from intaglio.runtimes.litert.format.builder import TfliteBuilder
 from intaglio.runtimes.litert.format.layout import file_shape
-from intaglio.runtimes.litert.ops.site import FUSED_ACTIVATIONS
+from intaglio.runtimes.litert.ops.site import FUSED_ACTIVATIONS, arithmetic_of
 from intaglio.runtimes.litert.ops.writing import TFLITE_OPS, Writing
 from intaglio.targets.target import Target
 
@@ -37,7 +37,7 @@ def write_tflite(
     for refusal in unheld(graph, encodings, target):
         raise refusal
     build = TfliteBuilder()
-    writing = Writing(graph, encodings, target.name, build)
+    writing = Writing(graph, encodings, target.name, build, arithmetic_of(target))
     for node in graph:
         if node.op == "input":
             _write_input(node, writing, build, io)

@@ -20,6 +20,7 @@ FILE_IDENTIFIER = b"TFL3"
 TYPES = {
     "float32": schema.TensorType.FLOAT32,
     "int8": schema.TensorType.INT8,
+    "uint8": schema.TensorType.UINT8,
     "int32": schema.TensorType.INT32,
     "int4": schema.TensorType.INT4,
     "int2": schema.TensorType.INT2,
@@ -27,6 +28,8 @@ TYPES = {
 WORDS = {
     "padding": schema.Padding,
     "fusedActivationFunction": schema.ActivationFunctionType,
+    "inDataType": schema.TensorType,
+    "outDataType": schema.TensorType,
 }
 """Fields of options whose values the schema has words for."""
 
@@ -84,7 +87,7 @@ class TfliteBuilder:
         """Add a tensor without data; return its index.
 
         Args:
-            kind: "float32", "int8", "int32", "int4" or "int2".
+            kind: "float32", "int8", "uint8", "int32", "int4" or "int2".
             params: Its grid; several scales lie along `axis`.
         """
         made = schema.TensorT()

@@ -7,10 +7,17 @@ from intaglio.passes.absorb_rescale import absorb_rescale
 from intaglio.passes.remove_noop import remove_noop
 from intaglio.runtimes.litert.lower.align_constants import align_constants
 from intaglio.runtimes.litert.lower.express_padding import express_padding
+from intaglio.runtimes.litert.lower.guard_factors import guard_factors
+from intaglio.runtimes.litert.lower.lift_matmul import lift_matmul
 from intaglio.runtimes.litert.lower.lower_activations import (
     lower_hard_sigmoid,
     lower_hard_swish,
     lower_silu,
+)
+from intaglio.runtimes.litert.lower.lower_composed import (
+    lower_div,
+    lower_extremes,
+    lower_softmax,
 )
 from intaglio.runtimes.litert.lower.lower_shapes import (
     lower_affine,
@@ -20,6 +27,7 @@ from intaglio.runtimes.litert.lower.lower_shapes import (
     separate_grids,
     split_concat,
 )
+from intaglio.runtimes.litert.lower.lower_take import lower_take
 from intaglio.runtimes.litert.lower.lower_transposed import crop_transposed
 
 
@@ -34,6 +42,10 @@ def lower(graph: Graph) -> dict[str, int]:
         lower_silu,
         lower_hard_sigmoid,
         lower_hard_swish,
+        lower_softmax,
+        lower_div,
+        lower_extremes,
+        lower_take,
         lower_affine,
         lower_average_pool,
         lower_nearest,
@@ -41,6 +53,8 @@ def lower(graph: Graph) -> dict[str, int]:
         crop_transposed,
         absorb_rescale,
         remove_noop,
+        lift_matmul,
+        guard_factors,
         express_padding,
         separate_grids,
         split_concat,

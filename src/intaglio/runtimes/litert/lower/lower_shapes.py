@@ -9,8 +9,8 @@ from intaglio.ir.edit import insert_before, redirect, replace
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops.convolution import copies_values
 from intaglio.ops.resize import follows_sizes
-from intaglio.ops.traits import shares_a_grid
 from intaglio.passes.graph_pass import graph_pass
+from intaglio.runtimes.litert.lower.guard_factors import shares
 
 LARGEST_CONCAT = 5
 LARGEST_POOL = 64
@@ -200,7 +200,7 @@ def separate_grids(graph: Graph) -> int:
     for node in graph:
         if node.op not in ("sigmoid", "tanh"):
             continue
-        sharing = [reader for reader in graph.readers(node.name) if shares_a_grid(graph, reader)]
+        sharing = [reader for reader in graph.readers(node.name) if shares(graph, reader)]
         if not sharing:
             continue
         bridge = Node(

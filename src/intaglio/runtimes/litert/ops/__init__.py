@@ -5,9 +5,21 @@ from intaglio.runtimes.litert.ops import (
     convolution,
     elementwise,
     ends,
+    function,
+    matmul,
     pool,
     resize,
     shape,
 )
 
-__all__ = ["activation", "convolution", "elementwise", "ends", "pool", "resize", "shape"]
+__all__ = [
+    "activation",
+    "convolution",
+    "elementwise",
+    "ends",
+    "function",
+    "matmul",
+    "pool",
+    "resize",
+    "shape",
+]

@@ -30,7 +30,7 @@ from intaglio.numerics.requantize import double_rounding, fixed_point_multiplier
 from intaglio.numerics.spec import QuantParams, QuantSpec, per_tensor
 from intaglio.runtimes.litert.format.layout import file_axis, file_shape
 from intaglio.runtimes.litert.ops.site import LitertSite, integer_kernel
-from intaglio.runtimes.litert.ops.writing import Writing, tflite_op
+from intaglio.runtimes.litert.ops.writing import Writing, tflite_op, transpose
 from intaglio.targets.site import Kernel, as_float, centered_range, refuse_beyond_float32
 
 Reals = npt.NDArray[np.float32]
@@ -213,13 +213,19 @@ def write_leaky_relu(node: Node, writing: Writing) -> None:
 
 @tflite_op("softmax")
 def write_softmax(node: Node, writing: Writing) -> None:
-    """SOFTMAX in float32, over the last axis of the file's layout."""
+    """SOFTMAX in float32, between transposes where its axis is not the last of the file's."""
     writing.refuse_integers(node)
-    shape = file_shape(node.shape)
-    if file_axis(node.attrs["axis"], len(shape)) != len(shape) - 1:
-        raise writing.refuse(
-            node, f"a softmax over axis {node.attrs['axis']} of {len(shape)}", "Leave it out"
-        )
-    inputs, output = writing.inputs(node), [writing.output(node)]
-    chosen = writing.build.options("SoftmaxOptions", beta=1.0)
-    writing.build.operator("SOFTMAX", inputs, output, version=1, options=chosen)
+    shape, chosen = file_shape(node.shape), writing.build.options("SoftmaxOptions", beta=1.0)
+    axis, last = file_axis(node.attrs["axis"], len(shape)), len(shape) - 1
+    inputs = writing.inputs(node)
+    if axis == last:
+        output = [writing.output(node)]
+        writing.build.operator("SOFTMAX", inputs, output, version=1, options=chosen)
+        return
+    order = list(range(len(shape)))
+    order[axis], order[last] = last, axis  # to exchange two axes is its own inverse
+    turned = tuple(shape[each] for each in order)
+    before, behind = (writing.scratch(node, word, turned) for word in ("before", "behind"))
+    transpose(writing, inputs[0], before, tuple(order), f"{node.name}.before")
+    writing.build.operator("SOFTMAX", [before], [behind], version=1, options=chosen)
+    transpose(writing, behind, writing.output(node), tuple(order), f"{node.name}.behind")

@@ -1,4 +1,4 @@
-"""Integer MEAN, MAX_POOL_2D and AVERAGE_POOL_2D.
+"""Integer MEAN, REDUCE_MAX, MAX_POOL_2D and AVERAGE_POOL_2D.
 
 MEAN, with a the raw sum of n integers (no zero point removed):
     inv = f32(f32(s_x / s_y) * f32(1 / n)), t = f32(n z_x), zc = f32(z_y - f32(t inv))
@@ -101,6 +101,14 @@ def prepare_max_pool2d(site: LitertSite) -> Kernel:
     return kernel
 
 
+@integer_kernel("reduce_max")
+def prepare_reduce_max(site: LitertSite) -> Kernel:
+    """Maximum over any axes but the batch; input and output share one grid."""
+    axes, keepdim = site.node.attrs["axes"], site.node.attrs["keepdim"]
+    refuse_other_grid(site)
+    return lambda inputs: inputs[0].amax(axes, keepdim=keepdim)
+
+
 @integer_kernel("avg_pool2d")
 def prepare_avg_pool2d(site: LitertSite) -> Kernel:
     """Mean over whole windows; input and output share one grid.
@@ -133,7 +141,21 @@ def _refuse_long_sums(site: LitertSite, count: int) -> None:
 
 @tflite_op("mean")
 def write_mean(node: Node, writing: Writing) -> None:
-    """MEAN, and a TRANSPOSE where what is left of the file's axes is not in the result's order."""
+    """MEAN."""
+    _reduce("MEAN", node, writing)
+
+
+@tflite_op("reduce_max")
+def write_reduce_max(node: Node, writing: Writing) -> None:
+    """REDUCE_MAX."""
+    _reduce("REDUCE_MAX", node, writing)
+
+
+def _reduce(word: str, node: Node, writing: Writing) -> None:
+    """Write it, and a TRANSPOSE where the file's axes that are left are not in the result's order.
+
+    Without keeping dimensions, a mean over H leaves [N, W, C] of [N, H, W, C].
+    """
     shape, keepdim = writing.graph[node.inputs[0]].shape, node.attrs["keepdim"]
     axes = sorted(file_axis(axis, len(shape)) for axis in node.attrs["axes"])
     order = None if keepdim else _order_after_mean(len(shape), node.attrs["axes"])
@@ -142,12 +164,12 @@ def write_mean(node: Node, writing: Writing) -> None:
     inputs = [*writing.inputs(node), index]
     if order is None:
         output = [writing.output(node)]
-        writing.build.operator("MEAN", inputs, output, version=2, options=made)
+        writing.build.operator(word, inputs, output, version=2, options=made)
         return
     sizes = file_shape(shape)
     left = tuple(size for axis, size in enumerate(sizes) if axis not in axes)
     reduced = writing.scratch(node, "reduced", left)
-    writing.build.operator("MEAN", inputs, [reduced], version=2, options=made)
+    writing.build.operator(word, inputs, [reduced], version=2, options=made)
     transpose(writing, reduced, writing.output(node), order, node.name)
 
 

@@ -27,6 +27,7 @@ from intaglio.targets.site import Kernel, refuse_other_grid
 @integer_kernel("transpose")
 @integer_kernel("slice")
 @integer_kernel("depth_to_space")
+@integer_kernel("take")
 def prepare_move(site: LitertSite) -> Kernel:
     """The op's float function moves centered integers as well: a padded zero is the integer 0."""
     function, node = OPS[site.node.op].function, site.node
@@ -91,6 +92,16 @@ def write_slice(node: Node, writing: Writing) -> None:
     ]
     made = writing.build.options("StridedSliceOptions")
     writing.build.operator("STRIDED_SLICE", inputs, output, version=2, options=made)
+
+
+@tflite_op("take")
+def write_take(node: Node, writing: Writing) -> None:
+    """GATHER, in a built-in kernel."""
+    axis = file_axis(node.attrs["axis"], len(node.shape))
+    index = writing.integers(f"{node.name}.indices", list(node.attrs["indices"]))
+    made = writing.build.options("GatherOptions", axis=axis)
+    inputs, output = [*writing.inputs(node), index], [writing.output(node)]
+    writing.build.operator("GATHER", inputs, output, version=2, options=made)
 
 
 @tflite_op("transpose")

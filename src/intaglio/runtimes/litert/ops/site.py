@@ -13,11 +13,18 @@ import numpy as np
 
 from intaglio.registry import Registry
 from intaglio.targets.site import Kernel, KernelMaker, Site, centered_range
+from intaglio.targets.target import Target
 
 Arithmetic = Literal["xnnpack", "reference"]
 """Of the delegate that runs by default, or of the kernels that microcontrollers follow."""
 WIDEST = 8
 """Bits of values and weights that the formulas were found and proved for."""
+
+
+def arithmetic_of(target: Target) -> Arithmetic:
+    """Return which of the two a target's kernels follow; that of the delegate unless it says so."""
+    found: Arithmetic = getattr(target, "arithmetic", "xnnpack")
+    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from intaglio.registry import Registry
 from intaglio.run.weights import integer_bias, integer_weight
 from intaglio.runtimes.litert.format.layout import Array, file_shape
 from intaglio.runtimes.litert.format.packing import pack_integers
-from intaglio.runtimes.litert.ops.site import FUSED_ACTIVATIONS
+from intaglio.runtimes.litert.ops.site import FUSED_ACTIVATIONS, Arithmetic
 
 INT32 = QuantSpec(bits=32, symmetric=True)
 
@@ -76,6 +76,7 @@ class Writing:
         graph, encodings: What is written.
         target: For whom, for messages.
         build: The file under construction.
+        arithmetic: Of the kernels that will run it.
         index: Value name to its tensor in the file.
         reals: Value name to the float32 tensor that its integers are turned into.
     """
@@ -84,6 +85,7 @@ class Writing:
     encodings: Encodings
     target: str
     build: Build
+    arithmetic: Arithmetic = "xnnpack"
     index: dict[str, int] = field(default_factory=dict)
     reals: dict[str, int] = field(default_factory=dict)
 

@@ -8,6 +8,7 @@ processor (multipliers beyond their limits, too many values in a mean) counts as
     x * x            the same two, and a table of squares, which XNNPACK takes in some graphs
     MEAN             two roundings per multiply-add on x86-64, one on ARM
     SIGMOID, TANH    the same; besides, libraries' functions differ in their last bits
+    function         ELU as those; EXP and GELU by the last bits of libraries alone
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from intaglio.runtimes.litert.ops.activation import (
     xnnpack_steps,
 )
 from intaglio.runtimes.litert.ops.elementwise import PRODUCT_LIMITS, mul_multiplier, unit_constant
+from intaglio.runtimes.litert.ops.function import is_certain, wished_form
 from intaglio.runtimes.litert.ops.pool import mean_constants
 from intaglio.targets.site import centered_range
 
@@ -44,6 +46,9 @@ FLOAT32_ULPS = 2
 """How far a library's float32 tanh may be from the correctly rounded one."""
 FLOAT64_ERROR = 2.0**-48
 """Relative error allowed to XNNPACK's sigmoid, which is computed in float64."""
+LIBRARY = frozenset({"function"})
+"""Ops whose built-in kernels, too, call the functions of a processor's library. They have another
+form, which is chosen where no scale is found (ops/function.py)."""
 SEARCHED = 16
 """Sums looked at on each side of a step of a mean, at least."""
 
@@ -158,6 +163,15 @@ def _table_agrees(reals: Reals, output: QuantParams) -> bool:
         np.array_equal(on_x86, np.rint(total).clip(*bounds))
         for total in fused_multiply_add(reals, inverse, np.float32(output.zero))
     )
+
+
+@AGREEMENTS.register("function")
+def function_agrees(
+    inputs: Sequence[QuantParams], output: QuantParams, count: int, node: Node
+) -> bool:
+    """A table that the runtime makes; where it is not certain, it can be stored as well."""
+    form = wished_form(node.attrs["chain"], inputs[0])
+    return is_certain(form, node.attrs["chain"], inputs[0], output)
 
 
 @AGREEMENTS.register("mean")

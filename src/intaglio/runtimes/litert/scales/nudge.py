@@ -15,7 +15,7 @@ matter there; the scale of its input is raised then.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 
@@ -23,18 +23,25 @@ from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan, with_derived
 from intaglio.numerics.spec import QuantParams
-from intaglio.runtimes.litert.scales.agreement import AGREEMENTS
+from intaglio.runtimes.litert.scales.agreement import AGREEMENTS, LIBRARY
 
 MOST_ULPS = 4096
+FEW_ULPS = 64
+"""Tries for an op that has another form, which is as exact (LIBRARY)."""
 
 
 def nudge_scales(
-    graph: Graph, plan: Plan, grids: Mapping[str, QuantParams], target: str
+    graph: Graph,
+    plan: Plan,
+    grids: Mapping[str, QuantParams],
+    target: str,
+    ops: Container[str] = AGREEMENTS,
 ) -> dict[str, QuantParams]:
     """Return grids, derived ones included, on which every op agrees on both architectures.
 
     Args:
         target: Its name, for the message.
+        ops: Those that are looked at.
 
     Raises:
         UnsupportedByTarget: If no scale within MOST_ULPS does it; names the layer.
@@ -46,12 +53,14 @@ def nudge_scales(
     while not settled:
         settled = True
         for node in graph:
-            if node.op not in AGREEMENTS or node.name not in found:
+            if node.op not in ops or node.name not in found:
                 continue
             while not _agrees(graph, node, found):
-                settled = False
                 raised = _value_to_raise(plan, group_of, node)
                 tries[node.name] = tries.get(node.name, 0) + 1
+                if node.op in LIBRARY and (raised is None or tries[node.name] > FEW_ULPS):
+                    break
+                settled = False
                 if raised is None or tries[node.name] > MOST_ULPS:
                     raise _no_scale(node, target)
                 found.update(dict.fromkeys(group_of[raised], _one_ulp_up(found[raised])))

@@ -1,0 +1,42 @@
+"""Grids no wider than what is read of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.affine import params_from_range
+from intaglio.numerics.plan import Plan
+from intaglio.numerics.spec import QuantParams
+from intaglio.targets.runtime import Ranges
+
+
+def narrow_grids(
+    graph: Graph, plan: Plan, grids: Mapping[str, QuantParams], ranges: Ranges
+) -> dict[str, QuantParams]:
+    """Return grids in which values that are clamped by whoever reads them end at the clamp.
+
+    That is a value of which all readers are functions that begin with a clamp: beyond their bounds
+    its integers say nothing, and within them they can be finer.
+    """
+    found = dict(grids)
+    for group in plan.groups:
+        name = group[0]
+        known = name not in plan.fixed and name not in plan.derived and name in ranges
+        bounds = [_bounds(reader) for reader in graph.readers(name)]
+        if len(group) > 1 or not known or name in graph.outputs or not bounds:
+            continue
+        low, high = ranges[name]
+        read = min(low for low, _ in bounds), max(high for _, high in bounds)
+        if read[0] > float(low) or read[1] < float(high):
+            clipped = (bound.clamp(*read) for bound in (low, high))
+            found[name] = params_from_range(*clipped, plan.activations[name])
+    return found
+
+
+def _bounds(reader: Node) -> tuple[float, float]:
+    """Return what a reader lets through of a value."""
+    name, *settings = reader.attrs["chain"][0] if reader.op == "function" else ("",)
+    if name != "clamp":
+        return float("-inf"), float("inf")
+    return settings[0], settings[1]
