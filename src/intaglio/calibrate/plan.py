@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -47,7 +47,7 @@ def make_plan(
     integer = [node for node in graph if node.name not in kept_float]
     spec = QuantSpec(bits=scheme.activation_bits)
     layers = [node for node in integer if node.op in WEIGHTED]
-    groups = grid_groups(graph, integer, target)
+    groups = grid_groups(graph, integer, target.shares)
     alone = {group[0] for group in groups if len(group) == 1}
     return graph, Plan(
         activations=dict.fromkeys((node.name for node in integer), spec),
@@ -81,13 +81,14 @@ def _derived(integer: list[Node], alone: set[str]) -> dict[str, tuple[str, float
 
 
 def grid_groups(
-    graph: Graph, integer: Sequence[Node], target: Target
+    graph: Graph, integer: Sequence[Node], shares: Callable[[Graph, Node], bool]
 ) -> tuple[tuple[str, ...], ...]:
     """Return the connected components of "shares a grid with", in the graph's order.
 
     Args:
         integer: The nodes with a grid, in the graph's order; those that share one with their
             inputs come with them.
+        shares: Whether a node's inputs and result must be on one grid.
     """
     leader = {node.name: node.name for node in integer}
 
@@ -98,7 +99,7 @@ def grid_groups(
         return name
 
     for node in integer:
-        if target.shares(graph, node):
+        if shares(graph, node):
             for name in node.inputs:
                 leader[find(node.name)] = find(name)
     members: dict[str, list[str]] = {}

@@ -32,10 +32,12 @@ from intaglio.runtimes.litert.interpreter.quiet import silence_greeting
 from intaglio.runtimes.litert.interpreter.runner import IN_PROCESS, InProcess, Opener
 from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.runtimes.litert.ops.activation import prescribed
-from intaglio.runtimes.litert.ops.elementwise import SUM_RATIO_LIMITS
+from intaglio.runtimes.litert.ops.elementwise import PRODUCT_LIMITS, SUM_RATIO_LIMITS
 from intaglio.runtimes.litert.ops.ends import quantize_input
 from intaglio.runtimes.litert.ops.site import Arithmetic, kernels_of
+from intaglio.runtimes.litert.scales.fit_clamps import fit_clamps
 from intaglio.runtimes.litert.scales.fit_operands import fit_operands
+from intaglio.runtimes.litert.scales.fit_products import fit_products
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
 from intaglio.targets.runtime import (
     About,
@@ -107,11 +109,13 @@ class Litert(Target):
         """
         if trial:
             return plan, with_derived(plan, grids)
-        limits = SUM_RATIO_LIMITS[self.arithmetic]
-        plan, grids = fit_operands(graph, plan, grids, ranges, limits)
+        sums, products = SUM_RATIO_LIMITS[self.arithmetic], PRODUCT_LIMITS[self.arithmetic]
+        grids = fit_clamps(graph, plan, grids, ranges)
+        plan, grids = fit_operands(graph, plan, grids, ranges, sums)
+        grids = fit_products(graph, plan, with_derived(plan, grids), ranges, products)
         if self.is_reference:
             return plan, with_derived(plan, grids)
-        return plan, nudge_scales(graph, plan, grids, self.name)
+        return nudge_scales(graph, plan, grids, self.name)
 
     @cached_property
     def kernels(self) -> Mapping[str, KernelMaker]:

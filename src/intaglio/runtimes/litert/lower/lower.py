@@ -7,6 +7,7 @@ from intaglio.passes.absorb_rescale import absorb_rescale
 from intaglio.passes.remove_noop import remove_noop
 from intaglio.runtimes.litert.lower.align_constants import align_constants
 from intaglio.runtimes.litert.lower.express_padding import express_padding
+from intaglio.runtimes.litert.lower.free_scales import free_clamps, free_scales, store_factors
 from intaglio.runtimes.litert.lower.lower_activations import (
     lower_hard_sigmoid,
     lower_hard_swish,
@@ -43,6 +44,9 @@ def lower(graph: Graph) -> dict[str, int]:
         remove_noop,
         express_padding,
         separate_grids,
+        store_factors,
+        free_clamps,
+        free_scales,
         split_concat,
     )
     return {step.__name__: step(graph) for step in passes}

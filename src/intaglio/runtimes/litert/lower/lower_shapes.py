@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from intaglio.ir.edit import insert_before, redirect, replace
+from intaglio.ir.edit import insert_before, replace
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops.convolution import copies_values
 from intaglio.ops.resize import follows_sizes
-from intaglio.ops.traits import shares_a_grid
 from intaglio.passes.graph_pass import graph_pass
+from intaglio.runtimes.litert.lower.bridge import bridge
+from intaglio.runtimes.litert.ops.activation import PRESCRIBED
 
 LARGEST_CONCAT = 5
 LARGEST_POOL = 64
@@ -196,28 +197,4 @@ def split_concat(graph: Graph) -> int:
 @graph_pass
 def separate_grids(graph: Graph) -> int:
     """Put a requantizing `clamp` where a prescribed grid (sigmoid, tanh) meets a sharing op."""
-    changed = 0
-    for node in graph:
-        if node.op not in ("sigmoid", "tanh"):
-            continue
-        sharing = [reader for reader in graph.readers(node.name) if shares_a_grid(graph, reader)]
-        if not sharing:
-            continue
-        bridge = Node(
-            graph.unique_name(f"{node.name}.requantize"),
-            "clamp",
-            [node.name],
-            {},
-            {"activation": (float("-inf"), float("inf"))},
-            node.shape,
-            node.source,
-        )
-        insert_before(graph, sharing[0].name, bridge)
-        others = {reader.name for reader in graph.readers(node.name)} - {
-            reader.name for reader in sharing
-        }
-        outputs = list(graph.outputs)
-        redirect(graph, node.name, bridge.name, keep=frozenset(others | {bridge.name}))
-        graph.outputs = outputs
-        changed += 1
-    return changed
+    return sum(bridge(graph, node) for node in graph if node.op in PRESCRIBED)
