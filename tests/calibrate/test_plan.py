@@ -7,7 +7,7 @@ import torch
 
 from architectures.sketch import Sketch
 from calibrate.planned import planned
-from intaglio.calibrate.plan import constant_range, observed_values
+from intaglio.calibrate.plan import stored_range, observed_values
 from intaglio.errors import UnknownName
 from intaglio.ir.graph import Graph
 from intaglio.ops.traits import SHARING
@@ -211,5 +211,5 @@ def test_a_constants_range_is_that_of_its_values():
     sketch.constant("c", torch.tensor([[-0.5, 2.0], [0.25, 1.0]]))
     graph = sketch.done("x")
 
-    assert [bound.item() for bound in constant_range(graph, graph["c"])] == [-0.5, 2.0]
+    assert [bound.item() for bound in stored_range(graph, graph["c"])] == [-0.5, 2.0]
     assert "c" not in observed_values(graph, plan_of(graph))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -126,7 +127,34 @@ def observed_values(graph: Graph, plan: Plan) -> set[str]:
     }
 
 
-def constant_range(graph: Graph, node: Node) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (low, high) of a stored constant."""
-    low, high = graph.param(node, "value").reshape(-1).aminmax()
-    return low, high
+def stored_range(graph: Graph, node: Node) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return (low, high) of a stored constant, or of the finite value that a `pad` fills with.
+
+    None for other nodes. An infinite filling becomes the end of the grid, and widens none.
+    """
+    if node.op == "constant":
+        low, high = graph.param(node, "value").reshape(-1).aminmax()
+        return low, high
+    if node.op != "pad" or _is_below(graph, node):
+        return None
+    if math.isfinite(node.attrs["value"]) and node.attrs["value"] != 0.0:
+        filling = torch.tensor(node.attrs["value"])
+        return filling, filling
+    return None
+
+
+def _is_below(graph: Graph, node: Node) -> bool:
+    """Whether a `pad` fills with a negative number that never is the largest of a window.
+
+    Max pools alone read it, whose windows reach beyond it. On a grid that does not hold the number
+    its lowest integer does as well.
+    """
+    readers, margin = graph.readers(node.name), max(node.attrs["padding"])
+    return (
+        node.attrs["value"] < 0.0
+        and node.name not in graph.outputs
+        and not any(node.attrs["padding"][4:])
+        and all(
+            reader.op == "max_pool2d" and margin < min(reader.attrs["kernel"]) for reader in readers
+        )
+    )

@@ -27,7 +27,7 @@ Groups = dict[str, tuple[str, ...]]
 
 @graph_pass
 def store_factors(graph: Graph) -> int:
-    """Make a `rescale` whose grid is not its own a `mul` by a stored constant, whose scale can move.
+    """Make a `rescale` whose grid is not its own a `mul` by a constant, whose scale can move.
 
     The integer 1 of a `rescale` means the factor exactly. A result that shares its grid with other
     values, with its own input as a rule, can then not be helped; and neither can a factor too small

@@ -44,7 +44,7 @@ def nudge_scales(
 ) -> tuple[Plan, dict[str, QuantParams]]:
     """Return grids, derived ones included, on which every op agrees on both architectures.
 
-    With them comes the plan, in which a grid that was moved off a prescribed one is derived no more.
+    With them comes the plan: a grid that was moved off a prescribed one is derived no more.
 
     Args:
         target: Its name, for the message.
@@ -83,7 +83,7 @@ def _value_to_raise(plan: Plan, group_of: Mapping[str, tuple[str, ...]], node: N
     sources = {name: _source(plan, name) for name in (node.name, *node.inputs)}
     power = Counter(group_of[sources[name]] for name in node.inputs)
     power[group_of[sources[node.name]]] -= 1
-    for name, source in sources.items():
+    for source in sources.values():
         if node.op in RATIOS and not power[group_of[source]]:
             continue
         if source not in plan.fixed:
