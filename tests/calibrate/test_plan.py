@@ -7,7 +7,7 @@ import torch
 
 from architectures.sketch import Sketch
 from calibrate.planned import planned
-from intaglio.calibrate.plan import stored_range, observed_values
+from intaglio.calibrate.plan import observed_values, stored_range
 from intaglio.errors import UnknownName
 from intaglio.ir.graph import Graph
 from intaglio.ops.traits import SHARING

@@ -29,7 +29,7 @@ LEAST_ROWS, MOST_ROWS = 8_192, 65_536
 ROUNDING = 1e-5
 """Relative error of sums of squares in float32."""
 LEAST_DAMPING = 0.01
-"""What is at least added to a covariance's diagonal, relative to its mean, before it is inverted."""
+"""What is at least added to a covariance's diagonal, relative to its mean, to invert it."""
 HELD_SHARE = 5
 """One piece of images in so many is held apart."""
 

@@ -30,7 +30,7 @@ def test_a_layer_scale_far_below_the_sums_step_is_held(size: float) -> None:
     grids = checked(branch(gain)).activations
 
     multiplier = float(grids["f"].step * grids["gain"].step / grids["product"].step)
-    assert LOWEST <= multiplier
+    assert multiplier >= LOWEST
 
 
 def test_a_factor_far_below_the_sums_step_is_held() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from architectures.sketch import Sketch
+from calibrate.planned import plan_of
 from intaglio.calibrate.encodings import choose_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.minmax import MinMax
@@ -20,7 +21,6 @@ from intaglio.ir.graph import Graph
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
 from runtimes.litert.ops.harness import TARGETS, assert_same_bits, cases
-from calibrate.planned import plan_of
 
 SHAPE = (4, 3, 3)
 FACTORS = (0.02, 0.5, 0.1, 0.3, 0.7, 0.9, -0.5, 2.0, 1 / 6, 3.0, -1.0, 0.25, 1e-7)
