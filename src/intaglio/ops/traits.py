@@ -104,7 +104,7 @@ TRAITS: dict[str, Traits] = {
     "sigmoid":             Traits("computed", "own",    "apart",  "same", None, "plus", NONE),
     "tanh":                Traits("computed", "own",    "apart",  "same", None, "kept", NONE),
     "silu":                Traits("computed", "own",    "apart",  "same", None, "kept", NONE),
-    "prelu":               Traits("computed", "own",    "apart",  "same", 1,    "any",  SLOPE),
+    "prelu":               Traits("computed", "own",    "apart",  "same", 1,    "kept", SLOPE),
     "function":            Traits("computed", "own",    "apart",  "same", None, "any",  NONE),
     "maximum":             Traits("computed", "own",    "apart",  "same", 1,    "kept", NONE),
     "minimum":             Traits("computed", "own",    "apart",  "same", 1,    "kept", NONE),

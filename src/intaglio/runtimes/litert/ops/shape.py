@@ -67,6 +67,8 @@ def write_concat(node: Node, writing: Writing) -> None:
 def write_pad(node: Node, writing: Writing) -> None:
     """PAD, with the zero point; other values are constants beside, CONCATENATION of each axis."""
     rank, padding = len(node.shape), node.attrs["padding"]
+    if min(padding) < 0:
+        raise writing.refuse(node, f"padding by {min(padding)}", "Use a slice to cut values off")
     margins = {
         file_axis(rank - 1 - position, rank): padding[2 * position : 2 * position + 2]
         for position in range(len(padding) // 2)
