@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from intaglio.errors import UnsupportedByTarget
-from intaglio.ir.graph import Node
 from intaglio.numerics.spec import per_tensor
 from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.lower.lower_shapes import LARGEST_CONCAT
-from intaglio.runtimes.litert.ops.shape import padding_integer
+from intaglio.runtimes.litert.ops.shape import filling_integer
 from intaglio.targets.target import Target
 from runtimes.litert.ops.harness import TARGETS, Network, cases
 
@@ -117,9 +116,7 @@ def test_pad_with_any_number_gives_the_bits_of_the_runtime(target: Target) -> No
 
 def test_an_infinite_number_is_the_end_of_the_grid() -> None:
     for value, end in ((-math.inf, -128), (math.inf, 127), (1e30, 127)):
-        node = Node("y", "pad", ["x"], {}, {"padding": (1, 0), "value": value})
-
-        assert padding_integer(node, per_tensor(0.1, 5)) == end
+        assert filling_integer(value, per_tensor(0.1, 5)) == end
 
 
 @both_targets

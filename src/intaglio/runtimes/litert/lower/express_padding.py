@@ -13,14 +13,15 @@ from intaglio.passes.graph_pass import graph_pass
 def express_padding(graph: Graph) -> int:
     """Give each convolution and max pool whose padding the file cannot say a `pad` node before it.
 
-    A max pool pads with minus infinity. Where no value is negative zero does as well, and PAD,
-    which pads with zeros alone, is the faster operator.
+    A max pool pads with minus infinity and `pad` with zero: the two agree only where no value is
+    negative. Other max pools are left alone: their writer pads with the lowest integer.
     """
     changed = 0
     for node in graph:
         if node.op not in ("conv2d", "max_pool2d") or padding_word(graph, node) is not None:
             continue
-        zero = node.op == "conv2d" or never_negative(graph, node.inputs[0])
+        if node.op == "max_pool2d" and not never_negative(graph, node.inputs[0]):
+            continue
         top, bottom, left, right = node.attrs["padding"]
         batch, channels, height, width = graph[node.inputs[0]].shape
         pad = Node(
@@ -28,7 +29,7 @@ def express_padding(graph: Graph) -> int:
             "pad",
             list(node.inputs),
             {},
-            {"padding": (left, right, top, bottom), "value": 0.0 if zero else float("-inf")},
+            {"padding": (left, right, top, bottom), "value": 0.0},
             (batch, channels, height + top + bottom, width + left + right),
             node.source,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -47,13 +47,13 @@ def prepare_pad(site: LitertSite) -> Kernel:
     """Padding with the integer nearest to the value; an infinite one is the grid's end."""
     refuse_other_grid(site)
     padding = site.node.attrs["padding"]
-    filling = float(padding_integer(site.node, site.output) - site.output.zero)
+    filling = float(filling_integer(site.node.attrs["value"], site.output) - site.output.zero)
     return lambda inputs: F.pad(inputs[0], padding, value=filling)
 
 
-def padding_integer(node: Node, grid: QuantParams) -> int:
-    """Return the raw integer that a `pad` fills with."""
-    return int(quantize(torch.tensor(node.attrs["value"], dtype=torch.float32), grid))
+def filling_integer(value: float, grid: QuantParams) -> int:
+    """Return the raw integer of a grid that is nearest to a number, which may be infinite."""
+    return int(quantize(torch.tensor(value, dtype=torch.float32), grid))
 
 
 @tflite_op("concat")
@@ -77,6 +77,24 @@ def write_pad(node: Node, writing: Writing) -> None:
     if node.attrs["value"] == 0.0 or not margins:
         _write_zeros(node, writing, margins)
         return
+    write_filled(node, writing, margins, node.attrs["value"], last=writing.output)
+
+
+def write_filled(
+    node: Node,
+    writing: Writing,
+    margins: Mapping[int, tuple[int, int]],
+    value: float,
+    *,
+    last: Callable[[Node], int] | None = None,
+) -> int:
+    """Write a node's input with constants around it; return the tensor, on the grid of the node.
+
+    Args:
+        margins: By axis of the file, how many entries come (before, behind), not both zero.
+        value: Of the entries; an infinite one is the end of the grid.
+        last: Makes the last tensor; None: one between the node's input and its result.
+    """
     index, shape = writing.inputs(node)[0], list(file_shape(writing.graph[node.inputs[0]].shape))
     for number, (axis, ends) in enumerate(sorted(margins.items())):
         parts = [index]
@@ -84,13 +102,14 @@ def write_pad(node: Node, writing: Writing) -> None:
             if count:
                 size = (*shape[:axis], count, *shape[axis + 1 :])
                 name = f"{node.name}.filling.{axis}.{position}"
-                parts.insert(position, _stored_filling(node, writing, size, name))
+                parts.insert(position, _stored_filling(node, writing, value, size, name=name))
         shape[axis] += sum(ends)
-        is_last = number == len(margins) - 1
-        index = (
-            writing.output(node) if is_last else writing.scratch(node, f"axis.{axis}", tuple(shape))
-        )
+        if last is not None and number == len(margins) - 1:
+            index = last(node)
+        else:
+            index = writing.scratch(node, f"axis.{axis}", tuple(shape))
         _write_joined(writing, parts, index, axis)
+    return index
 
 
 def _write_zeros(node: Node, writing: Writing, margins: Mapping[int, tuple[int, int]]) -> None:
@@ -101,12 +120,14 @@ def _write_zeros(node: Node, writing: Writing, margins: Mapping[int, tuple[int, 
     writing.build.operator("PAD", inputs, output, version=2, options=options)
 
 
-def _stored_filling(node: Node, writing: Writing, size: tuple[int, ...], name: str) -> int:
-    """Store a block of what a `pad` fills with; return its tensor."""
+def _stored_filling(
+    node: Node, writing: Writing, value: float, size: tuple[int, ...], *, name: str
+) -> int:
+    """Store a block of one number, on the grid of a node; return its tensor."""
     if writing.is_float(node.name):
-        return writing.build.stored(name, np.full(size, node.attrs["value"], np.float32))
+        return writing.build.stored(name, np.full(size, value, np.float32))
     grid = writing.grid(node.name)
-    return writing.build.stored(name, np.full(size, padding_integer(node, grid), np.int8), grid)
+    return writing.build.stored(name, np.full(size, filling_integer(value, grid), np.int8), grid)
 
 
 def _write_joined(writing: Writing, inputs: list[int], output: int, axis: int) -> None:
