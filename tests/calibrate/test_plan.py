@@ -7,7 +7,7 @@ import torch
 
 from architectures.sketch import Sketch
 from calibrate.planned import planned
-from intaglio.calibrate.plan import constant_range, observed_values
+from intaglio.calibrate.plan import observed_values, stored_range
 from intaglio.errors import UnknownName
 from intaglio.ir.graph import Graph
 from intaglio.ops.traits import SHARING
@@ -213,5 +213,31 @@ def test_a_constants_range_is_that_of_its_values():
     sketch.constant("c", torch.tensor([[-0.5, 2.0], [0.25, 1.0]]))
     graph = sketch.done("x")
 
-    assert [bound.item() for bound in constant_range(graph, graph["c"])] == [-0.5, 2.0]
+    assert [bound.item() for bound in stored_range(graph, graph["c"])] == [-0.5, 2.0]
     assert "c" not in observed_values(graph, plan_of(graph))
+
+
+PADDED = {"padding": (1, 1, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("value", "kernel", "seen"),
+    [
+        (1.5, (1, 1), 1.5),
+        (-3.0, (1, 1), -3.0),
+        (-3.0, (2, 2), None),  # never the largest of a window: the lowest integer does as well
+        (3.0, (2, 2), 3.0),
+        (0.0, (1, 1), None),
+        (float("-inf"), (2, 2), None),
+    ],
+)
+def test_what_a_pad_fills_with_is_in_its_range_where_it_can_be_seen(value, kernel, seen):
+    sketch = Sketch(3, 6, 6)
+    sketch.add("padded", "pad", "x", value=value, **PADDED)
+    sketch.add("pool", "max_pool2d", "padded", kernel=kernel)
+    graph = sketch.done()
+
+    found = stored_range(graph, graph["padded"])
+
+    assert (found is None) == (seen is None)
+    assert found is None or [float(bound) for bound in found] == [seen, seen]

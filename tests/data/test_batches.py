@@ -14,7 +14,7 @@ from intaglio.data.batches import (
     labelled_batches,
     target_batches,
 )
-from intaglio.errors import DataError
+from intaglio.errors import DataError, NonFiniteError
 
 SAMPLE = (3, 4, 5)
 IMAGES = torch.arange(40 * 60.0).reshape(40, *SAMPLE)
@@ -217,3 +217,13 @@ def test_nothing_is_kept_of_what_comes_later():
     list(first.of(IMAGES.split(1)))
 
     assert sum(len(part) for part in first.kept) == 3
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_images_with_numbers_that_are_none_are_refused(number):
+    images = IMAGES.clone()
+    images[BATCH_SIZE + 3, 1, 2, 2] = number
+    images[BATCH_SIZE + 4, 0, 0, 0] = number
+
+    with pytest.raises(NonFiniteError, match=f"in 2 of the {BATCH_SIZE} images"):
+        given(images)

@@ -17,6 +17,7 @@ from intaglio.passes.canonicalize import (
     multiply_by_scalar,
 )
 from intaglio.run.float import infer_shapes, run_float
+from passes.same_function import assert_same_function
 
 NAMES = list(architectures())
 # Folding rounds each weight once more (relative 2**-24), and errors of 50 layers add up.
@@ -283,3 +284,17 @@ def test_a_constant_as_first_input_is_no_obstacle():
     assert not any(canonicalize(graph).values())
 
     assert same_function(graph, before, (2, 4, 4))
+
+
+@pytest.mark.parametrize(("value", "merged"), [(float("-inf"), 1), (0.0, 0), (-1e4, 0)])
+def test_padding_with_minus_infinity_moves_into_max_pools(value, merged):
+    sketch = Sketch(4, 8, 8)
+    sketch.add("padded", "pad", "x", padding=(1, 0, 2, 1), value=value)
+    sketch.add("pool", "max_pool2d", "padded", kernel=(4, 3), padding=(0, 1, 0, 0))
+    graph = sketch.done()
+    before = graph.copy()
+
+    assert merge_pad(graph) == merged
+
+    assert graph["pool"].attrs["padding"] == ((2, 2, 1, 0) if merged else (0, 1, 0, 0))
+    assert_same_function(graph, before, images((1, 4, 8, 8), 2), exact=True)

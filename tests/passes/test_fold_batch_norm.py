@@ -7,6 +7,7 @@ import torch
 
 from architectures import captured, images
 from architectures.sketch import Sketch
+from intaglio.errors import NonFiniteError
 from intaglio.ir.text import text
 from intaglio.passes.fold_batch_norm import batch_norm_to_affine, fold_batch_norm
 from intaglio.run.float import run_float
@@ -175,3 +176,16 @@ def test_a_batch_norm_without_gain_has_gain_one():
 
     assert torch.equal(graph.params["norm.weight"], torch.ones(4))
     assert torch.equal(graph.params["norm.bias"], -torch.ones(4))
+
+
+@pytest.mark.parametrize("step", [fold_batch_norm, batch_norm_to_affine])
+def test_a_norm_that_divides_by_zero_is_named(step):
+    sketch = Sketch(4, 6, 6)
+    source = sketch.conv("layer", "x", 4)
+    sketch.norm("norm", source if step is fold_batch_norm else "x")
+    graph = sketch.done()
+    graph["norm"].attrs["eps"] = 0.0
+    graph.set_param(graph["norm"], "var", torch.tensor([1.0, 0.0, 2.0, 0.0]))
+
+    with pytest.raises(NonFiniteError, match=r"'layer\.norm'.*zero.*2 of 4.*is 0 and eps 0"):
+        step(graph)

@@ -225,3 +225,19 @@ def test_ops_without_weights_have_no_weight_range(compressed):
     assert set(weight_ranges(compressed.graph)) == {
         row for row in compressed.graph.nodes if "weight" in compressed.graph[row].params
     }
+
+
+def test_numbers_that_a_pad_fills_with_infinity_are_left_out():
+    nodes = {
+        "x": Node("x", "input", shape=(BATCH, 2)),
+        "y": Node("y", "pad", ["x"], {}, {"padding": (1, 1), "value": -math.inf}, (BATCH, 4)),
+    }
+    grids = dict.fromkeys(nodes, per_tensor(1.0, 0))
+    graph = Graph(nodes, {}, ["x"], ["y"])
+    twin = build_twin(graph, Encodings(grids, {}), LITERT)
+
+    rows = by_name(measure_layers(graph, twin, [torch.tensor([[1.25, 3.0]])]))
+
+    assert (
+        rows["y"].sqnr_db == rows["x"].sqnr_db == pytest.approx(10 * math.log10(10.5625 / 0.0625))
+    )

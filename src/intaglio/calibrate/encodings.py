@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from intaglio.errors import NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.encodings import Encodings
@@ -37,6 +38,7 @@ def choose_encodings(
 
     Raises:
         UnsupportedByTarget: If the target has no scale for a layer; names it.
+        NonFiniteError: If a weight or constant is infinite or NaN; names the layer.
     """
     grids: dict[str, QuantParams] = dict(plan.fixed)
     for group in plan.groups:
@@ -45,6 +47,7 @@ def choose_encodings(
             continue
         low = torch.stack([bounds[0] for bounds in seen]).min()
         high = torch.stack([bounds[1] for bounds in seen]).max()
+        _require_finite(graph[group[0]], "values", low, high)
         found = params_from_range(low, high, plan.activations[group[0]])
         grids.update(dict.fromkeys(group, found))
     plan, grids = target.settle_scales(graph, plan, grids, ranges, trial=trial)
@@ -77,6 +80,7 @@ def weight_params(
     axis = WEIGHTED[node.op]
     rows = weight.transpose(0, axis).flatten(1)  # [C_out / groups, ...]
     largest = rows.abs().amax(1) if spec.axis is not None else rows.abs().max()
+    _require_finite(node, "weights, once what is around it is folded into it,", largest)
     found = params_from_range(-largest, largest, spec)
     bias = graph.param(node, "bias", torch.zeros(rows.shape[0])).abs().double()
     if spec.axis is None:
@@ -86,3 +90,11 @@ def weight_params(
     silent = bias.where(bias > 0, 1.0) / (step * BIAS_STEPS)
     scale = silent.where(largest == 0, found.scale.double())
     return QuantParams(torch.maximum(scale, needed).float(), found.zero_point, spec)
+
+
+def _require_finite(node: Node, what: str, *bounds: Tensor) -> None:
+    if not all(bool(bound.isfinite().all()) for bound in bounds):
+        raise NonFiniteError(
+            f"layer '{node.source or node.name}' ({node.op}) has {what} that are NaN or beyond"
+            " float32: check its weights, and those of the layers before it"
+        )

@@ -96,7 +96,7 @@ def _extents(
             behind.add(node.name)
     integer = [node for node in graph if node.name in plan.activations.keys() - behind]
     found: dict[str, tuple[float, float]] = {}
-    for group in grid_groups(graph, integer, target):
+    for group in grid_groups(graph, integer, target.shares):
         found |= dict.fromkeys(
             group, _union(_real(ranges[name]) for name in group if name in ranges)
         )

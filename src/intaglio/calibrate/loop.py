@@ -10,7 +10,7 @@ from torch import Tensor
 from intaglio.calibrate.calibrator import Calibrator
 from intaglio.calibrate.float_islands import float_ends
 from intaglio.calibrate.minmax import MinMax
-from intaglio.calibrate.plan import constant_range, observed_values
+from intaglio.calibrate.plan import observed_values, stored_range
 from intaglio.errors import DataError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan
@@ -115,8 +115,8 @@ def _ranges(graph: Graph, plan: Plan, calibrators: Mapping[str, Calibrator]) -> 
     for node in graph:  # in order, so that the layer named is the first that gives NaN
         if node.name in calibrators:
             ranges[node.name] = _finite(node, calibrators[node.name])
-        elif node.op == "constant" and node.name in plan.activations:
-            ranges[node.name] = constant_range(graph, node)
+        elif node.name in plan.activations and (stored := stored_range(graph, node)) is not None:
+            ranges[node.name] = stored
     return ranges
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -47,7 +48,7 @@ def make_plan(
     integer = [node for node in graph if node.name not in kept_float]
     spec = QuantSpec(bits=scheme.activation_bits)
     layers = [node for node in integer if node.op in WEIGHTED]
-    groups = grid_groups(graph, integer, target)
+    groups = grid_groups(graph, integer, target.shares)
     alone = {group[0] for group in groups if len(group) == 1}
     return graph, Plan(
         activations=dict.fromkeys((node.name for node in integer), spec),
@@ -81,13 +82,14 @@ def _derived(integer: list[Node], alone: set[str]) -> dict[str, tuple[str, float
 
 
 def grid_groups(
-    graph: Graph, integer: Sequence[Node], target: Target
+    graph: Graph, integer: Sequence[Node], shares: Callable[[Graph, Node], bool]
 ) -> tuple[tuple[str, ...], ...]:
     """Return the connected components of "shares a grid with", in the graph's order.
 
     Args:
         integer: The nodes with a grid, in the graph's order; those that share one with their
             inputs come with them.
+        shares: Whether a node's inputs and result must be on one grid.
     """
     leader = {node.name: node.name for node in integer}
 
@@ -98,7 +100,7 @@ def grid_groups(
         return name
 
     for node in integer:
-        if target.shares(graph, node):
+        if shares(graph, node):
             for name in node.inputs:
                 leader[find(node.name)] = find(name)
     members: dict[str, list[str]] = {}
@@ -125,7 +127,34 @@ def observed_values(graph: Graph, plan: Plan) -> set[str]:
     }
 
 
-def constant_range(graph: Graph, node: Node) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (low, high) of a stored constant."""
-    low, high = graph.param(node, "value").reshape(-1).aminmax()
-    return low, high
+def stored_range(graph: Graph, node: Node) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return (low, high) of a stored constant, or of the finite value that a `pad` fills with.
+
+    None for other nodes. An infinite filling becomes the end of the grid, and widens none.
+    """
+    if node.op == "constant":
+        low, high = graph.param(node, "value").reshape(-1).aminmax()
+        return low, high
+    if node.op != "pad" or _is_below(graph, node):
+        return None
+    if math.isfinite(node.attrs["value"]) and node.attrs["value"] != 0.0:
+        filling = torch.tensor(node.attrs["value"])
+        return filling, filling
+    return None
+
+
+def _is_below(graph: Graph, node: Node) -> bool:
+    """Whether a `pad` fills with a negative number that never is the largest of a window.
+
+    Max pools alone read it, whose windows reach beyond it. On a grid that does not hold the number
+    its lowest integer does as well.
+    """
+    readers, margin = graph.readers(node.name), max(node.attrs["padding"])
+    return (
+        node.attrs["value"] < 0.0
+        and node.name not in graph.outputs
+        and not any(node.attrs["padding"][4:])
+        and all(
+            reader.op == "max_pool2d" and margin < min(reader.attrs["kernel"]) for reader in readers
+        )
+    )

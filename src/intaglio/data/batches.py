@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from intaglio.errors import DataError
+from intaglio.errors import DataError, NonFiniteError
 
 BATCH_SIZE = 16
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -23,6 +23,7 @@ def image_batches(data: Data, sample_shape: tuple[int, ...]) -> Iterator[Tensor]
 
     Raises:
         DataError: If an item is not a float32 tensor of that shape.
+        NonFiniteError: If an image holds NaN or infinity.
     """
     for number, item in enumerate(_items(data)):
         images: object = item[0] if isinstance(item, tuple | list) and item else item
@@ -33,7 +34,18 @@ def image_batches(data: Data, sample_shape: tuple[int, ...]) -> Iterator[Tensor]
             )
         if images.dtype != torch.float32:
             raise DataError(f"batch {number} of data is {images.dtype}: give float32")
-        yield images.detach().cpu()
+        yield _finite(images.detach().cpu())
+
+
+def _finite(images: Tensor) -> Tensor:
+    """Return images in which every number is one; no integer stands for NaN, none for infinity."""
+    good = images.flatten(1).isfinite().all(1) if images.numel() else torch.ones(len(images))
+    if bad := int(len(images) - good.sum()):
+        raise NonFiniteError(
+            f"data holds NaN or infinity, in {bad} of the {len(images)} images of a batch: look at"
+            " what prepares the images"
+        )
+    return images
 
 
 def labels_of(data: Data, sample_shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor | None]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from intaglio.calibrate.calibrator import dense
 from intaglio.calibrate.histogram import Histogram, quantile
-from intaglio.calibrate.plan import constant_range, observed_values
+from intaglio.calibrate.plan import observed_values, stored_range
 from intaglio.doctor.first_layer import FirstLayer, FirstLayerSeen
 from intaglio.doctor.input_images import InputSeen
 from intaglio.errors import NonFiniteError
@@ -134,8 +134,9 @@ class Evidence:
         wanted = observed_values(graph, plan)
         found = {name: seen.range for name, seen in self.values.items() if name in wanted}
         for node in graph:
-            if node.op == "constant" and node.name in plan.activations:
-                found[node.name] = constant_range(graph, node)
+            stored = stored_range(graph, node) if node.name in plan.activations else None
+            if stored is not None:
+                found[node.name] = stored
         return found
 
 

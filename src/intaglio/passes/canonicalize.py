@@ -11,6 +11,9 @@ from intaglio.passes.fuse_functions import fuse_functions
 from intaglio.passes.graph_pass import graph_pass
 from intaglio.passes.remove_noop import remove_noop
 
+PADDED_WITH = {0.0: "conv2d", float("-inf"): "max_pool2d"}
+"""What a layer's own padding is made of."""
+
 
 def canonicalize(graph: Graph) -> dict[str, int]:
     """Run every target-independent pass until nothing changes.
@@ -46,14 +49,21 @@ def canonicalize(graph: Graph) -> dict[str, int]:
 
 @graph_pass
 def merge_pad(graph: Graph) -> int:
-    """Move zero padding of height and width into the convolutions that alone read it."""
+    """Move padding of height and width into the layers that alone read it.
+
+    Convolutions pad with zeros, max pools with minus infinity.
+    """
     merged = 0
     for node in graph:
-        if node.op != "pad" or node.attrs["value"] != 0.0 or node.name in graph.outputs:
+        if node.op != "pad" or node.attrs["value"] not in PADDED_WITH:
             continue
         padding = (*node.attrs["padding"], 0, 0, 0, 0)
-        readers = graph.readers(node.name)
-        if any(padding[4:]) or not readers or any(reader.op != "conv2d" for reader in readers):
+        if any(padding[4:]) or node.name in graph.outputs:
+            continue
+        readers, wanted = graph.readers(node.name), PADDED_WITH[node.attrs["value"]]
+        if not readers or any(reader.op != wanted for reader in readers):
+            continue
+        if any(reader.attrs.get("ceil_mode") for reader in readers):
             continue
         left, right, top, bottom = padding[:4]
         for reader in readers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from intaglio.errors import NonFiniteError
 from intaglio.ir.edit import bypass, chains, replace
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops.traits import WEIGHTED
@@ -61,11 +62,21 @@ def batch_norm_to_affine(graph: Graph) -> int:
 
 
 def _gain_and_offset(graph: Graph, norm: Node) -> tuple[Tensor, Tensor]:
-    """Return g and beta - mean * g, [C] float64."""
+    """Return g and beta - mean * g, [C] float64.
+
+    Raises:
+        NonFiniteError: If the norm itself gives infinity or NaN; names the layer.
+    """
     mean, var = graph.param(norm, "mean").double(), graph.param(norm, "var").double()
     gamma = graph.param(norm, "weight", torch.ones_like(mean)).double()
     beta = graph.param(norm, "bias", torch.zeros_like(mean)).double()
     gain = gamma / (var + norm.attrs["eps"]).sqrt()
+    if bad := int((~gain.isfinite()).sum()):
+        raise NonFiniteError(
+            f"layer '{norm.source or norm.name}' (batch_norm) divides by zero, or by the root of a"
+            f" negative number, in {bad} of {len(gain)} channels: their variance is"
+            f" {float(var[~gain.isfinite()].min()):g} and eps {norm.attrs['eps']:g}"
+        )
     return gain, beta - mean * gain
 
 

@@ -15,9 +15,11 @@ from intaglio.methods.rounding.input_moments import (
     InputMoments,
     Moments,
     input_moments,
+    without_noise,
 )
 from intaglio.methods.rounding.round_columns import (
     best_scales,
+    damped,
     descended,
     inverse_factor,
     refitted_scales,
@@ -330,3 +332,26 @@ def test_the_same_seed_gives_the_same_integers():
     for name in state.encodings.weights:
         node = first.graph[name]
         assert torch.equal(first.graph.param(node, "weight"), again.graph.param(node, "weight"))
+
+
+def test_a_covariance_that_is_rounding_alone_can_be_inverted_once_it_is_damped():
+    """Columns that never vary, beside numbers of which float32 has rounded the squares away."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(3, 6, 6, generator=generator, dtype=torch.float64) * 1e-7
+    noise = noise + noise.mT
+    own = torch.full((3, 6, 6), 4.0, dtype=torch.float64)
+    varied = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    noise[1] = varied @ varied.T
+
+    covariance = without_noise(noise, own)
+
+    assert torch.equal(covariance[1], noise[1])
+    assert torch.equal(covariance[0], torch.diag(noise[0].diagonal().clamp(min=0)))
+    for share in (0.01, 0.1, 10.0):
+        assert inverse_factor(damped(covariance, share).float().double()).isfinite().all()
+
+
+def test_a_covariance_of_inputs_that_vary_is_believed():
+    _, hessian, _ = problem(0, groups=2)
+
+    assert without_noise(hessian, hessian) is hessian

@@ -26,6 +26,10 @@ from intaglio.ops.schema import Activation
 ROWS_PER_WEIGHT = 40
 LEAST_ROWS, MOST_ROWS = 8_192, 65_536
 """How many rows are taken for K weights, evenly over the images, at positions drawn by the seed."""
+ROUNDING = 1e-5
+"""Relative error of sums of squares in float32."""
+LEAST_DAMPING = 0.01
+"""What is at least added to a covariance's diagonal, relative to its mean, to invert it."""
 HELD_SHARE = 5
 """One piece of images in so many is held apart."""
 
@@ -151,5 +155,27 @@ class _Sums:
         """Return the centred moments of all rows added; there must be one."""
         mean_q, mean_f, own, cross = (part / self.count for part in self.parts)
         covariance = own - mean_q.unsqueeze(2) * mean_q.unsqueeze(1)
+        covariance = without_noise(covariance, own)
         across = cross - mean_f.unsqueeze(2) * mean_q.unsqueeze(1)
         return Moments(covariance, across - covariance)
+
+
+def without_noise(covariance: Tensor, own: Tensor) -> Tensor:
+    """Return a covariance that stays positive definite when a little is added to its diagonal.
+
+    Inputs that hardly vary (images of one colour, a layer of zeros before) leave the difference of
+    two large numbers, which float32 sums have rounded: of a group in which that is all there is,
+    only the diagonal is believed.
+
+    Args:
+        covariance: [G, K, K].
+        own: E[x^q x^q'], of which it is a difference.
+    """
+    varies = covariance.diagonal(dim1=1, dim2=2).mean(1)
+    doubtful = own.diagonal(dim1=1, dim2=2).amax(1) * ROUNDING > varies * LEAST_DAMPING
+    if not bool(doubtful.any()):
+        return covariance
+    diagonal = covariance.diagonal(dim1=1, dim2=2).clamp(min=0)
+    added = torch.diag_embed((LEAST_DAMPING * varies.clamp(min=0)).unsqueeze(1).expand_as(diagonal))
+    fails = (torch.linalg.cholesky_ex(covariance + added)[1] > 0) & doubtful
+    return torch.where(fails.reshape(-1, 1, 1), torch.diag_embed(diagonal), covariance)

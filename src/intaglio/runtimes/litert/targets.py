@@ -32,12 +32,14 @@ from intaglio.runtimes.litert.interpreter.runner import IN_PROCESS, InProcess, O
 from intaglio.runtimes.litert.lower.guard_factors import shares
 from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.runtimes.litert.ops.activation import prescribed
-from intaglio.runtimes.litert.ops.elementwise import SUM_RATIO_LIMITS
+from intaglio.runtimes.litert.ops.elementwise import PRODUCT_LIMITS, SUM_RATIO_LIMITS
 from intaglio.runtimes.litert.ops.ends import quantize_input
 from intaglio.runtimes.litert.ops.site import Arithmetic, kernels_of
 from intaglio.runtimes.litert.scales.agreement import AGREEMENTS, LIBRARY
 from intaglio.runtimes.litert.scales.center_factors import center_factors
+from intaglio.runtimes.litert.scales.fit_clamps import fit_clamps
 from intaglio.runtimes.litert.scales.fit_operands import fit_operands
+from intaglio.runtimes.litert.scales.fit_products import fit_products
 from intaglio.runtimes.litert.scales.narrow_grids import narrow_grids
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
 from intaglio.targets.runtime import (
@@ -110,12 +112,13 @@ class Litert(Target):
         """
         if trial:
             return plan, with_derived(plan, grids)
-        limits = SUM_RATIO_LIMITS[self.arithmetic]
+        sums, products = SUM_RATIO_LIMITS[self.arithmetic], PRODUCT_LIMITS[self.arithmetic]
         grids = narrow_grids(graph, plan, grids, ranges)
-        grids = center_factors(graph, plan, grids)
-        plan, grids = fit_operands(graph, plan, grids, ranges, limits)
+        grids = fit_clamps(graph, plan, center_factors(graph, plan, grids), ranges)
+        plan, grids = fit_operands(graph, plan, grids, ranges, sums)
+        grids = fit_products(graph, plan, with_derived(plan, grids), ranges, products)
         ops = LIBRARY if self.is_reference else AGREEMENTS
-        return plan, nudge_scales(graph, plan, grids, self.name, ops)
+        return nudge_scales(graph, plan, grids, self.name, ops)
 
     @cached_property
     def kernels(self) -> Mapping[str, KernelMaker]:

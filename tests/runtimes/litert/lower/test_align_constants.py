@@ -15,14 +15,14 @@ from calibrate.planned import plan_of
 from intaglio.calibrate.encodings import choose_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.minmax import MinMax
-from intaglio.ir.graph import Graph
+from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
 from intaglio.run.float import run_float
 from intaglio.run.twin import build_twin
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
 from intaglio.runtimes.litert.file.write import write_tflite
-from intaglio.runtimes.litert.lower.align_constants import align_constants
+from intaglio.runtimes.litert.lower.align_constants import align_constants, align_values
 from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.targets.target import Target
 from runtimes.litert.checked import check_file
@@ -166,3 +166,18 @@ def test_arithmetic_from_module_to_file(name: str, target: Target) -> None:
     assert (twin(x) - real).norm() < 0.06 * real.norm()
     if target is LITERT:
         assert counts.builtin == (["RESIZE_NEAREST_NEIGHBOR"] if "nearest" in name else [])
+
+
+def test_a_value_of_fewer_axes_gets_them_behind_its_batch():
+    graph = Graph(inputs=["x"], outputs=["y"])
+    graph.add(Node("x", "input", shape=(BATCH, 3, 5, 5)))
+    graph.add(Node("row", "mean", ["x"], {}, {"axes": (1,), "keepdim": False}, (BATCH, 5, 5)))
+    graph.add(Node("y", "add", ["x", "row"], {}, {"activation": None}, (BATCH, 3, 5, 5)))
+
+    assert align_values(graph) == 1
+
+    assert graph["y"].inputs == ["x", "y.aligned"]
+    assert graph["y.aligned"].shape == (BATCH, 1, 5, 5)
+    values = torch.randn(2, 3, 5, 5)
+    assert torch.equal(run_float(graph, values)[0], values + values.mean(1, keepdim=True))
+    assert align_values(graph) == 0

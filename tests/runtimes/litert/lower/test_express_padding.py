@@ -7,8 +7,10 @@ import pytest
 from architectures import images
 from architectures.sketch import Sketch
 from intaglio.ops.padding import padding_word
+from intaglio.runtimes import LITERT, LITERT_REFERENCE
 from intaglio.runtimes.litert.lower.express_padding import express_padding
 from passes.same_function import assert_same_function, nodes, ops
+from runtimes.litert.lower.settled import assert_held
 
 SHAPE = (4, 8, 9)
 X = images((1, *SHAPE), 2)
@@ -74,42 +76,12 @@ def test_a_max_pool_of_values_that_are_never_negative_is_padded_with_zeros():
 
 
 @pytest.mark.parametrize("activation", [None, (-1.0, 1.0)])
-def test_a_max_pool_of_values_that_may_be_negative_is_left_alone(activation):
+def test_a_max_pool_of_values_that_may_be_negative_is_left_to_its_writer(activation):
     graph = layer("max_pool2d", activation=activation, **POOL)
 
     assert express_padding(graph) == 0
-    assert padding_word(graph, graph["layer"]) is None
 
 
-def test_a_max_pool_of_the_input_is_left_alone():
-    sketch = Sketch(*SHAPE)
-    sketch.add("pool", "max_pool2d", "x", **POOL)
-
-    assert express_padding(sketch.done()) == 0
-
-
-@pytest.mark.parametrize("second", ["relu", "sigmoid", "neither"])
-def test_through_ops_that_move_values_every_source_counts(second):
-    sketch = Sketch(*SHAPE)
-    sketch.conv("first", "x", 4, kernel=1, activation=(0.0, 6.0))
-    if second == "sigmoid":
-        sketch.add("second", "sigmoid", "x")
-    else:
-        activation = (0.0, 6.0) if second == "relu" else None
-        sketch.conv("second", "x", 4, kernel=1, activation=activation)
-    sketch.add("both", "concat", "first", "second", axis=1)
-    sketch.add("half", "rescale", "both", factor=0.5)
-    sketch.add("inner", "max_pool2d", "half", kernel=(2, 2))
-    sketch.add("pool", "max_pool2d", "inner", **POOL)
-    graph = sketch.done()
-    before = graph.copy()
-
-    assert express_padding(graph) == (second != "neither")
-
-    assert_same_function(graph, before, X, exact=True)
-
-
-def test_a_max_pool_that_same_can_say_keeps_its_padding_whatever_its_values():
-    attrs = {"kernel": (3, 3), "padding": (1, 1, 1, 1)}
-
-    assert express_padding(layer("max_pool2d", **attrs)) == 0
+@pytest.mark.parametrize("target", [LITERT, LITERT_REFERENCE])
+def test_the_file_holds_such_a_pool_to_the_bit(target):
+    assert_held(layer("max_pool2d", **POOL), target, X)

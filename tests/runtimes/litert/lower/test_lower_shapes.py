@@ -1,4 +1,4 @@
-"""Pools, affine, nearest resizing, strided slices and concatenations in the delegate's ops."""
+"""Affines, strided slices and concatenations in the delegate's ops."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from intaglio.ir.text import text
 from intaglio.runtimes.litert.lower.lower_shapes import (
     LARGEST_CONCAT,
     lower_affine,
-    lower_average_pool,
-    lower_nearest,
     lower_strided_slice,
     merge_strides,
     separate_grids,
@@ -55,100 +53,6 @@ def test_an_affine_on_three_axes_is_left_alone():
     sketch.weighted("affine", "affine", "x", {"weight": sketch.random(4), "bias": sketch.random(4)})
 
     assert_ran(lower_affine, sketch.done(), 0, given=images((1, 4, 8), 2))
-
-
-def pool(**attrs) -> Graph:
-    sketch = Sketch(*SHAPE)
-    sketch.add("pool", "avg_pool2d", "x", **attrs)
-    return sketch.done()
-
-
-@pytest.mark.parametrize(
-    "attrs",
-    [
-        {"kernel": (2, 2), "stride": (2, 2)},
-        {"kernel": (3, 3), "stride": (1, 2), "padding": (1, 1)},
-        {"kernel": (2, 5), "stride": (2, 1), "padding": (1, 2)},
-        {"kernel": (3, 2), "stride": (2, 2), "divisor": 7},
-        {"kernel": (2, 2), "stride": (2, 2), "count_include_pad": False},
-        {"kernel": (2, 2), "stride": (2, 2), "ceil_mode": True},  # divides evenly
-        {"kernel": (8, 8), "stride": (1, 1)},
-    ],
-)
-def test_a_small_average_pool_becomes_a_depthwise_convolution(attrs):
-    after = assert_ran(lower_average_pool, pool(**attrs), 1)
-
-    assert ops(after) == ["conv2d"]
-    assert after["pool"].attrs["groups"] == 4
-    assert after["pool"].attrs["stride"] == attrs["stride"]
-
-
-@pytest.mark.parametrize(
-    "attrs",
-    [
-        {"kernel": (3, 3), "stride": (2, 2), "padding": (1, 1), "count_include_pad": False},
-        {"kernel": (3, 3), "stride": (2, 2), "ceil_mode": True},  # windows reach past the end
-        {"kernel": (8, 9), "stride": (1, 1)},  # 72 elements
-    ],
-)
-def test_a_pool_with_uneven_or_large_windows_stays(attrs):
-    assert_ran(lower_average_pool, pool(**attrs), 0)
-
-
-def resized(factor: tuple[float, float], **attrs) -> Graph:
-    sketch = Sketch(*SHAPE)
-    size = (int(SHAPE[1] * factor[0]), int(SHAPE[2] * factor[1]))
-    sketch.add("up", "resize", "x", size=size, **attrs)
-    return sketch.done()
-
-
-def test_nearest_by_two_is_four_copies_and_depth_to_space():
-    after = assert_ran(lower_nearest, resized((2, 2)), 1, exact=True)
-
-    assert nodes(after) == [
-        "up.copies = concat(x, x, x, x) {axis=1}",
-        "up = depth_to_space(up.copies) {block=2}",
-    ]
-
-
-@pytest.mark.parametrize(("factor", "doublings"), [(4, 2), (8, 3)])
-def test_nearest_by_four_and_eight_is_doubled_again(factor, doublings):
-    after = assert_ran(lower_nearest, resized((factor, factor)), 1, exact=True)
-
-    assert ops(after) == ["concat", "depth_to_space"] * doublings
-    assert after.outputs == ["up"]
-
-
-@pytest.mark.parametrize("scales", [(2.0, 2.0), (4.0, 4.0)])
-def test_nearest_by_the_factor_that_the_user_gave_is_the_same(scales):
-    graph = resized(scales, scales=scales)
-
-    assert "resize" not in ops(assert_ran(lower_nearest, graph, 1, exact=True))
-
-
-@pytest.mark.parametrize(
-    ("factor", "attrs"),
-    [
-        ((3, 3), {}),
-        ((6, 6), {}),
-        ((2, 4), {}),
-        ((2, 1), {}),
-        ((1, 1), {}),
-        ((0.5, 0.5), {}),
-        ((1.5, 1.5), {}),
-        ((2, 2), {"mode": "bilinear"}),
-    ],
-)
-def test_other_resizes_stay(factor, attrs):
-    assert_ran(lower_nearest, resized(factor, **attrs), 0)
-
-
-def test_a_nearest_factor_that_only_rounds_to_four_stays():
-    # torch reads pixel floor(k / 4.05), a file floor(k / 4)
-    sketch = Sketch(*SHAPE)
-    sketch.add("up", "resize", "x", size=(32, 40), scales=(4.05, 4.05))
-
-    assert_ran(lower_nearest, sketch.done(), 0)
 
 
 def sliced(sketch: Sketch, name: str, source: str, axis: int, step: int, **attrs) -> None:
@@ -203,9 +107,6 @@ def test_a_slice_that_others_read_is_not_merged_away():
     ("axis", "step", "attrs"),
     [
         (2, 1, {"stop": 4}),
-        (2, 2, {"start": 1}),
-        (2, 2, {"stop": 4}),
-        (3, 3, {"stop": 9}),  # 3 of the 4 that a stride gives
         (1, 2, {}),
     ],
 )
@@ -214,6 +115,27 @@ def test_slices_that_a_stride_cannot_say_stay(axis, step, attrs):
     sliced(sketch, "picked", "x", axis, step, **attrs)
 
     assert_ran(lower_strided_slice, sketch.done(), 0, exact=True)
+
+
+@pytest.mark.parametrize(
+    ("axis", "step", "attrs", "cut"),
+    [
+        (2, 2, {"start": 1}, (1, 8)),
+        (2, 2, {"start": 3, "stop": 6}, (3, 6)),
+        (2, 2, {"stop": 4}, (0, 4)),
+        (3, 3, {"stop": 9}, (0, 9)),  # 3 of the 4 that a stride gives
+    ],
+)
+def test_what_a_stride_cannot_say_is_cut_off_beforehand(axis, step, attrs, cut):
+    sketch = Sketch(*SHAPE)
+    sliced(sketch, "picked", "x", axis, step, **attrs)
+
+    after = assert_ran(lower_strided_slice, sketch.done(), 1, exact=True)
+
+    assert nodes(after)[0] == (
+        f"picked.cut = slice(x) {{axis={axis}, start={cut[0]}, stop={cut[1]}}}"
+    )
+    assert ops(after) == ["slice", "conv2d"]
 
 
 def test_a_stop_that_leaves_out_nothing_is_a_stride():

@@ -78,7 +78,7 @@ def settle(network: Network, target: Target) -> None:
 def settle_always(network: Network) -> None:
     """Move the scales to where all processors agree, grids that would be prescribed included."""
     plan = replace(plan_of(network.graph, LITERT, "w8a8"), fixed={}, derived={})
-    network.grids.update(nudge_scales(network.graph, plan, network.grids, LITERT.name))
+    network.grids.update(nudge_scales(network.graph, plan, network.grids, LITERT.name)[1])
 
 
 def assert_bits(

@@ -30,16 +30,17 @@ AXES: dict[int, list[tuple[int, ...]]] = {
 
 
 def max_pool2d(seed: int) -> Network:
-    """Return a network of one max pool, with no padding or SAME."""
+    """Return a network of one max pool, with no padding, SAME, or any below the window's size."""
     network = Network(seed)
     choose = network.choose
     kernel, stride = (choose(1, 2, 3), choose(1, 2, 5)), (choose(1, 2, 3), choose(1, 2))
     size = (choose(3, 5, 6, 9), choose(5, 7, 8))
     grid = per_tensor(network.scale(2.0**-6, 2.0**-2), network.zero_point())
+    any_padding = tuple(choose(*range(side)) for side in (*kernel[:1] * 2, *kernel[1:] * 2))
     attrs: dict[str, Any] = {
         "kernel": kernel,
         "stride": stride,
-        "padding": choose((0, 0, 0, 0), same_margins(size, kernel, stride, (1, 1))),
+        "padding": choose((0, 0, 0, 0), same_margins(size, kernel, stride, (1, 1)), any_padding),
         "dilation": (1, 1),
         "ceil_mode": False,
         "activation": choose(*ACTIVATIONS),

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from intaglio.errors import UnsupportedByTarget
+from intaglio.numerics.spec import per_tensor
 from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.lower.lower_shapes import LARGEST_CONCAT
+from intaglio.runtimes.litert.ops.shape import filling_integer
 from intaglio.targets.target import Target
 from runtimes.litert.ops.harness import TARGETS, Network, cases
 
@@ -92,14 +94,36 @@ def test_pad_gives_the_bits_of_the_runtime(target: Target) -> None:
         assert (not target.is_reference) == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
 
 
+def filled(seed: int) -> Network:
+    """Pad 2 to 4 axes with a number, inside or outside of the grid."""
+    network = Network(seed)
+    rank = network.choose(2, 3, 4, 4)
+    x = random_input(network, rank)
+    axes = int(network.random.integers(1, rank))
+    amounts = tuple(int(amount) for amount in network.random.integers(0, 3, 2 * axes))
+    value = network.choose(math.inf, -math.inf, -1e4, float(network.random.normal()))
+    move(network, "pad", [x], {"padding": amounts, "value": value})
+    return network
+
+
 @both_targets
-@pytest.mark.parametrize("attrs", [{"value": 1.0}, {"padding": (0, 0, -1, 1)}])
-def test_pad_refuses_other_values_than_zero_and_cropping(
-    attrs: dict[str, Any], target: Target
-) -> None:
+def test_pad_with_any_number_gives_the_bits_of_the_runtime(target: Target) -> None:
+    for seed in range(CASES):
+        counts = filled(seed).assert_same_bits(target)
+
+        assert (not target.is_reference) == (counts.builtin == []), f"seed {seed}: {counts.builtin}"
+
+
+def test_an_infinite_number_is_the_end_of_the_grid() -> None:
+    for value, end in ((-math.inf, -128), (math.inf, 127), (1e30, 127)):
+        assert filling_integer(value, per_tensor(0.1, 5)) == end
+
+
+@both_targets
+def test_pad_refuses_cropping(target: Target) -> None:
     network = Network(0)
     x = network.input((2, 3, 4))
-    move(network, "pad", [x], {"padding": (1, 1, 1, 1), "value": 0.0, **attrs})
+    move(network, "pad", [x], {"padding": (0, 0, -1, 1), "value": 0.0})
 
     with pytest.raises(UnsupportedByTarget, match="padding"):
         network.assert_same_bits(target)

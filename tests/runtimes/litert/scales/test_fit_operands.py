@@ -100,3 +100,14 @@ def test_an_operand_that_others_read_keeps_its_scale_and_the_sum_is_refused() ->
 
     with pytest.raises(UnsupportedByTarget, match=r"layer\.sum.*outside"):
         checked(sketch.done("sum", "branch"))
+
+
+def test_a_clamped_value_that_was_always_zero_ends_where_its_clamp_does() -> None:
+    sketch = Sketch(*SHAPE)
+    sketch.constant("nothing", torch.zeros(1, 4, 1, 1))
+    sketch.add("sum", "mul", "x", "nothing", activation=(0.0, 1.0))
+
+    grid = checked(sketch.done()).activations["sum"]
+
+    assert float(grid.step) == pytest.approx(1 / 255)
+    assert grid.zero == -128

@@ -15,7 +15,8 @@ from architectures.sketch import Sketch
 from calibrate.planned import plan_of
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
-from intaglio.numerics.plan import Plan
+from intaglio.numerics.affine import params_from_range
+from intaglio.numerics.plan import Plan, with_derived
 from intaglio.numerics.spec import QuantParams, per_tensor
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
 from intaglio.runtimes.litert.ops.activation import PRESCRIBED, float32_tanh, xnnpack_sigmoid
@@ -40,7 +41,8 @@ def pair(params: QuantParams) -> tuple[float, int]:
 
 
 def nudged(graph: Graph, grids: Grids, plan: Plan | None = None) -> Grids:
-    return nudge_scales(graph, plan or plan_of(graph, LITERT, "w8a8"), grids, LITERT.name)
+    plan = plan or plan_of(graph, LITERT, "w8a8")
+    return nudge_scales(graph, plan, grids, LITERT.name)[1]
 
 
 def two_operands() -> Sketch:
@@ -246,7 +248,7 @@ def test_the_reference_target_keeps_its_scales() -> None:
     assert not nudged(graph, grids)["y"].same_grid(grids["y"])
 
 
-def test_a_mean_that_must_share_its_inputs_grid_is_refused_at_once_where_it_disagrees() -> None:
+def test_a_mean_that_shares_its_inputs_grid_has_no_scale_to_move() -> None:
     random = np.random.default_rng(6)
     sketch = Sketch(1, 6, 3)
     sketch.add("y", "mean", "x", axes=(2,), keepdim=True)
@@ -258,10 +260,63 @@ def test_a_mean_that_must_share_its_inputs_grid_is_refused_at_once_where_it_disa
         if AGREEMENTS["mean"]((shared,), shared, 6, graph["y"]):
             assert nudged(graph, dict.fromkeys(graph.nodes, shared))["y"].same_grid(shared)
             continue
-        with pytest.raises(UnsupportedByTarget, match=r"layer\.y.*concatenations with its input"):
+        with pytest.raises(UnsupportedByTarget, match=r"layer\.y.*no scale was found"):
             nudged(graph, dict.fromkeys(graph.nodes, shared))
         refused += 1
     assert 0 < refused < 256
+
+
+@pytest.mark.parametrize("factor", [0.02, 0.5, 0.1, 0.05, 0.01, 0.3, 0.7, 0.9])
+def test_the_constant_moves_where_a_product_shares_its_grid_with_its_operand(factor: float) -> None:
+    sketch = Sketch(*SHAPE)
+    sketch.constant("factor", torch.full((1, 1, 1), factor))
+    sketch.add("y", "mul", "x", "factor")
+    sketch.add("joined", "concat", "y", "x", axis=1)
+    graph, shared = sketch.done(), per_tensor(2.0**-6, 3)
+    constant = params_from_range(torch.tensor(0.0), torch.tensor(factor), shared.spec)
+    grids = {**dict.fromkeys(graph.nodes, shared), "factor": constant}
+
+    found = nudged(graph, grids)
+
+    assert all(found[name].same_grid(shared) for name in ("x", "y", "joined"))
+    assert agrees(graph, found, "y")
+    assert float(constant.step) <= float(found["factor"].step) < float(constant.step) * (1 + 1e-6)
+
+
+def test_a_factor_of_a_prescribed_grid_moves_off_it_where_a_tanh_needs_that() -> None:
+    sketch = Sketch(*SHAPE)
+    sketch.add("gate", "sigmoid", "x")
+    sketch.add("part", "rescale", "gate", factor=1.0)
+    sketch.add("y", "tanh", "part")
+    graph = sketch.done()
+    grids = {"x": per_tensor(0.1, 0), "gate": PRESCRIBED["sigmoid"], "y": PRESCRIBED["tanh"]}
+    random = np.random.default_rng(7)
+    moved = 0
+    while not moved:
+        graph["part"].attrs["factor"] = float(random.uniform(0.1, 4.0))
+        plan = plan_of(graph, LITERT, "w8a8")
+        before = with_derived(plan, grids)["part"]
+        moved += not AGREEMENTS["tanh"]((before,), grids["y"], 1, graph["y"])
+
+    settled, found = nudge_scales(graph, plan, grids, LITERT.name)
+
+    assert not settled.derived
+    assert found["part"].step > before.step
+    assert agrees(graph, found, "y")
+    assert agrees(graph, found, "part")
+
+
+def test_two_ratios_that_are_each_others_inverse_come_apart() -> None:
+    """Each of two requantizations undoes, raised alone, what the other needs."""
+    sketch = Sketch(*SHAPE)
+    sketch.clamp("there", "x")
+    sketch.clamp("back", "there")
+    sketch.add("first", "concat", "x", "back", axis=1)
+    graph, random = sketch.done(), np.random.default_rng(8)
+    for power in (True, False) * 20:
+        one, other = (grid(random, 2.0**-5, 2.0**-3, power=power) for _ in range(2))
+        found = nudged(graph, {"x": one, "back": one, "first": one, "there": other})
+        assert all(agrees(graph, found, name) for name in ("there", "back"))
 
 
 def test_nudging_does_not_depend_on_what_was_nudged_before() -> None:

@@ -1,9 +1,9 @@
-"""Constants with as many axes as the values that they meet."""
+"""Operands with as many axes as the values that they meet."""
 
 from __future__ import annotations
 
 from intaglio.ir.edit import insert_before
-from intaglio.ir.graph import Graph, Node
+from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ops.traits import ELEMENTWISE
 from intaglio.passes.graph_pass import graph_pass
 
@@ -37,6 +37,41 @@ def align_constants(graph: Graph) -> int:
         if by_rank and node.name not in graph.outputs and not graph.readers(node.name):
             del graph.nodes[node.name]
     graph.drop_unused()
+    return changed
+
+
+@graph_pass
+def align_values(graph: Graph) -> int:
+    """Give values leading axes of size 1, behind the batch, where they meet values of more axes.
+
+    torch aligns axes at the end, so that the batch of the one with fewer axes meets another axis:
+    only a batch of one, or a value without a batch, can do that.
+
+    Returns:
+        How many operands were given axes.
+    """
+    changed = 0
+    for node in graph:
+        if node.op not in ELEMENTWISE:
+            continue
+        for index, name in enumerate(node.inputs):
+            value, rank = graph[name], len(node.shape)
+            if len(value.shape) >= rank or value.op == "constant":
+                continue
+            added, batch = (1,) * (rank - len(value.shape)), value.shape[:1]
+            shape = batch + added + value.shape[1:] if batch == (BATCH,) else added + value.shape
+            wider = Node(
+                graph.unique_name(f"{node.name}.aligned"),
+                "reshape",
+                [name],
+                {},
+                {"shape": shape},
+                shape,
+                node.source,
+            )
+            insert_before(graph, node.name, wider)
+            node.inputs[index] = wider.name
+            changed += 1
     return changed
 
 

@@ -14,7 +14,7 @@ def express_padding(graph: Graph) -> int:
     """Give each convolution and max pool whose padding the file cannot say a `pad` node before it.
 
     A max pool pads with minus infinity and `pad` with zero: the two agree only where no value is
-    negative. Other max pools are left alone, for the writer to refuse.
+    negative. Other max pools are left alone: their writer pads with the lowest integer.
     """
     changed = 0
     for node in graph:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from intaglio.ir.graph import Graph
 from intaglio.passes.absorb_rescale import absorb_rescale
 from intaglio.passes.remove_noop import remove_noop
-from intaglio.runtimes.litert.lower.align_constants import align_constants
+from intaglio.runtimes.litert.lower.align_constants import align_constants, align_values
 from intaglio.runtimes.litert.lower.express_padding import express_padding
+from intaglio.runtimes.litert.lower.free_scales import free_clamps, free_scales, store_factors
 from intaglio.runtimes.litert.lower.guard_factors import guard_factors
 from intaglio.runtimes.litert.lower.lift_matmul import lift_matmul
 from intaglio.runtimes.litert.lower.lower_activations import (
@@ -14,15 +15,21 @@ from intaglio.runtimes.litert.lower.lower_activations import (
     lower_hard_swish,
     lower_silu,
 )
+from intaglio.runtimes.litert.lower.lower_average_pool import (
+    lower_adaptive_pool,
+    lower_average_pool,
+)
 from intaglio.runtimes.litert.lower.lower_composed import (
     lower_div,
     lower_extremes,
     lower_softmax,
 )
+from intaglio.runtimes.litert.lower.lower_max_pool import lower_max_pool
+from intaglio.runtimes.litert.lower.lower_nearest import lower_nearest
+from intaglio.runtimes.litert.lower.lower_pixel_shuffle import lower_pixel_shuffle
+from intaglio.runtimes.litert.lower.lower_prelu import lower_prelu
 from intaglio.runtimes.litert.lower.lower_shapes import (
     lower_affine,
-    lower_average_pool,
-    lower_nearest,
     lower_strided_slice,
     separate_grids,
     split_concat,
@@ -39,6 +46,9 @@ def lower(graph: Graph) -> dict[str, int]:
     """
     passes = (
         align_constants,
+        align_values,
+        lower_pixel_shuffle,
+        lower_prelu,
         lower_silu,
         lower_hard_sigmoid,
         lower_hard_swish,
@@ -48,6 +58,8 @@ def lower(graph: Graph) -> dict[str, int]:
         lower_take,
         lower_affine,
         lower_average_pool,
+        lower_adaptive_pool,
+        lower_max_pool,
         lower_nearest,
         lower_strided_slice,
         crop_transposed,
@@ -57,6 +69,9 @@ def lower(graph: Graph) -> dict[str, int]:
         guard_factors,
         express_padding,
         separate_grids,
+        store_factors,
+        free_clamps,
+        free_scales,
         split_concat,
     )
     return {step.__name__: step(graph) for step in passes}

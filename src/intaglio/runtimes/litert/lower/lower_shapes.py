@@ -1,20 +1,18 @@
-"""Padding, pooling, resizing and slicing in the forms that the runtime's delegate takes."""
+"""Affines, strided slices and concatenations in the forms that the runtime's delegate takes."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from intaglio.ir.edit import insert_before, redirect, replace
+from intaglio.ir.edit import insert_before
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops.convolution import copies_values
-from intaglio.ops.resize import follows_sizes
 from intaglio.passes.graph_pass import graph_pass
-from intaglio.runtimes.litert.lower.guard_factors import shares
+from intaglio.runtimes.litert.lower.bridge import bridge
+from intaglio.runtimes.litert.lower.depthwise import become_depthwise, become_picking
+from intaglio.runtimes.litert.ops.activation import PRESCRIBED
 
 LARGEST_CONCAT = 5
-LARGEST_POOL = 64
-"""Most elements of a pooling window that is written as a convolution; above it is far too slow."""
 
 
 @graph_pass
@@ -26,7 +24,7 @@ def lower_affine(graph: Graph) -> int:
             continue
         gain = graph.param(node, "weight")
         if len(node.shape) == 4:
-            _become_depthwise(graph, node, gain.reshape(-1, 1, 1, 1))
+            become_depthwise(graph, node, gain.reshape(-1, 1, 1, 1))
         else:
             node.op = "linear"
             graph.set_param(node, "weight", torch.diag(gain))
@@ -35,118 +33,28 @@ def lower_affine(graph: Graph) -> int:
 
 
 @graph_pass
-def lower_average_pool(graph: Graph) -> int:
-    """Small average pools become depthwise convolutions of weights 1 / n; padding is zeros."""
-    changed = 0
-    for node in graph:
-        if node.op != "avg_pool2d":
-            continue
-        (kernel_height, kernel_width), attrs = node.attrs["kernel"], node.attrs
-        count = kernel_height * kernel_width
-        if attrs["ceil_mode"] and not _rounds_up(graph, node):
-            attrs["ceil_mode"] = False
-        if any(attrs["padding"]) and not attrs["count_include_pad"]:
-            continue
-        if attrs["ceil_mode"] or count > LARGEST_POOL:
-            continue
-        height, width = attrs["padding"]
-        value = 1.0 / (attrs["divisor"] or count)
-        weight = torch.full((node.channels, 1, kernel_height, kernel_width), value)
-        padding = (height, height, width, width)
-        _become_depthwise(graph, node, weight, stride=attrs["stride"], padding=padding)
-        changed += 1
-    return changed
-
-
-def _rounds_up(graph: Graph, node: Node) -> bool:
-    """Whether ceil_mode makes a window that reaches beyond the padded input."""
-    attrs, sizes = node.attrs, graph[node.inputs[0]].shape[2:]
-    for axis in range(2):
-        reached = (node.shape[2 + axis] - 1) * attrs["stride"][axis] + attrs["kernel"][axis]
-        if reached > sizes[axis] + 2 * attrs["padding"][axis]:
-            return True
-    return False
-
-
-def _become_depthwise(
-    graph: Graph,
-    node: Node,
-    weight: Tensor,
-    *,
-    stride: tuple[int, int] = (1, 1),
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
-) -> None:
-    activation = node.attrs.get("activation")
-    node.op = "conv2d"
-    node.attrs = {
-        "stride": stride,
-        "padding": padding,
-        "dilation": (1, 1),
-        "groups": weight.shape[0],
-        "activation": activation,
-    }
-    graph.set_param(node, "weight", weight)
-
-
-@graph_pass
-def lower_nearest(graph: Graph) -> int:
-    """Nearest-neighbour resizing by 2 (4, 8, ...) becomes four copies and DEPTH_TO_SPACE."""
-    changed = 0
-    for node in graph:
-        if node.op != "resize" or node.attrs["mode"] != "nearest":
-            continue
-        height, width = graph[node.inputs[0]].shape[2:]
-        factor = node.shape[2] // height
-        if node.shape[2:] != (height * factor, width * factor):
-            continue
-        if factor < 2 or factor & (factor - 1):
-            continue
-        if not follows_sizes(node, graph[node.inputs[0]].shape):
-            continue
-        x = node.inputs[0]
-        while factor > 2:
-            x = _double(graph, node, x)
-            factor //= 2
-        _double(graph, node, x, last=True)
-        changed += 1
-    return changed
-
-
-def _double(graph: Graph, node: Node, x: str, *, last: bool = False) -> str:
-    batch, channels, height, width = graph[x].shape
-    copies = Node(
-        graph.unique_name(f"{node.name}.copies"),
-        "concat",
-        [x] * 4,
-        {},
-        {"axis": 1},
-        (batch, 4 * channels, height, width),
-        node.source,
-    )
-    insert_before(graph, node.name, copies)
-    shape = (batch, channels, 2 * height, 2 * width)
-    doubled = Node(node.name, "depth_to_space", [copies.name], {}, {"block": 2}, shape, node.source)
-    if last:
-        return replace(graph, node, doubled).name
-    doubled.name = graph.unique_name(f"{node.name}.doubled")
-    return insert_before(graph, node.name, doubled).name
-
-
-@graph_pass
 def lower_strided_slice(graph: Graph) -> int:
-    """Every second row or column becomes a depthwise 1x1 convolution with stride and weights 1."""
+    """Every second row or column becomes a depthwise 1x1 convolution with stride and weights 1.
+
+    What lies before the first one, and behind the last, is cut off beforehand.
+    """
     changed = 0
     for node in graph:
         attrs = node.attrs
         if node.op != "slice" or attrs["step"] == 1 or len(node.shape) != 4 or attrs["axis"] < 2:
             continue
-        if attrs["start"] != 0 or -(-attrs["stop"] // attrs["step"]) != node.shape[attrs["axis"]]:
-            continue
-        size = graph[node.inputs[0]].shape[attrs["axis"]]
-        if -(-size // attrs["step"]) != node.shape[attrs["axis"]]:
-            continue
-        stride = (attrs["step"], 1) if attrs["axis"] == 2 else (1, attrs["step"])
-        _become_depthwise(graph, node, torch.ones(node.channels, 1, 1, 1), stride=stride)
+        axis, step, start = attrs["axis"], attrs["step"], attrs["start"]
+        size = graph[node.inputs[0]].shape[axis]
+        if start or -(-size // step) != node.shape[axis]:
+            cut = {**attrs, "step": 1}
+            cut["stop"] = min(attrs["stop"], start + node.shape[axis] * step)
+            shape = list(graph[node.inputs[0]].shape)
+            shape[axis] = cut["stop"] - start
+            name = graph.unique_name(f"{node.name}.cut")
+            made = Node(name, "slice", node.inputs, {}, cut, tuple(shape), node.source)
+            insert_before(graph, node.name, made)
+            node.inputs = [name]
+        become_picking(graph, node, (step, 1) if axis == 2 else (1, step))
         changed += 1
     return changed + merge_strides(graph)
 
@@ -196,28 +104,4 @@ def split_concat(graph: Graph) -> int:
 @graph_pass
 def separate_grids(graph: Graph) -> int:
     """Put a requantizing `clamp` where a prescribed grid (sigmoid, tanh) meets a sharing op."""
-    changed = 0
-    for node in graph:
-        if node.op not in ("sigmoid", "tanh"):
-            continue
-        sharing = [reader for reader in graph.readers(node.name) if shares(graph, reader)]
-        if not sharing:
-            continue
-        bridge = Node(
-            graph.unique_name(f"{node.name}.requantize"),
-            "clamp",
-            [node.name],
-            {},
-            {"activation": (float("-inf"), float("inf"))},
-            node.shape,
-            node.source,
-        )
-        insert_before(graph, sharing[0].name, bridge)
-        others = {reader.name for reader in graph.readers(node.name)} - {
-            reader.name for reader in sharing
-        }
-        outputs = list(graph.outputs)
-        redirect(graph, node.name, bridge.name, keep=frozenset(others | {bridge.name}))
-        graph.outputs = outputs
-        changed += 1
-    return changed
+    return sum(bridge(graph, node) for node in graph if node.op in PRESCRIBED)

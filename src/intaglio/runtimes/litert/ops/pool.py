@@ -27,6 +27,7 @@ from intaglio.numerics.requantize import double_rounding, fixed_point_multiplier
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops.padding import padding_word
 from intaglio.runtimes.litert.format.layout import TO_NHWC, file_axis, file_shape
+from intaglio.runtimes.litert.ops.shape import write_filled
 from intaglio.runtimes.litert.ops.site import LitertSite, activation_bounds, integer_kernel
 from intaglio.runtimes.litert.ops.writing import Writing, activation_word, tflite_op, transpose
 from intaglio.targets.site import Kernel, as_float, refuse_beyond_float32, refuse_other_grid
@@ -189,16 +190,21 @@ def _order_after_mean(rank: int, axes: tuple[int, ...]) -> tuple[int, ...] | Non
 
 @tflite_op("max_pool2d")
 def write_max_pool2d(node: Node, writing: Writing) -> None:
-    """MAX_POOL_2D."""
+    """MAX_POOL_2D, behind CONCATENATION with the lowest integer where SAME cannot say its padding.
+
+    A padded value is then never larger than one of the window's.
+    """
     attrs, word = node.attrs, padding_word(writing.graph, node)
-    if word is None or attrs["dilation"] != (1, 1) or attrs["ceil_mode"]:
-        raise writing.refuse(
-            node,
-            "max pooling with dilation, or with padding that SAME and VALID cannot say, of values"
-            " that may be negative",
-            "Put a ReLU before the pool, or choose padding=0",
-        )
-    _write_pool(node, writing, "MAX_POOL_2D", word)
+    if attrs["dilation"] != (1, 1) or attrs["ceil_mode"]:
+        raise writing.refuse(node, "max pooling with dilation", "Use dilation=1")
+    if word is not None:
+        _write_pool(node, writing, "MAX_POOL_2D", word)
+        return
+    top, bottom, left, right = attrs["padding"]
+    margins = {1: (top, bottom), 2: (left, right)}  # axes of the file
+    margins = {axis: ends for axis, ends in margins.items() if any(ends)}
+    padded = write_filled(node, writing, margins, float("-inf"))
+    _write_pool(node, writing, "MAX_POOL_2D", "VALID", source=padded)
 
 
 @tflite_op("avg_pool2d")
@@ -210,7 +216,9 @@ def write_avg_pool2d(node: Node, writing: Writing) -> None:
     _write_pool(node, writing, "AVERAGE_POOL_2D", "VALID")
 
 
-def _write_pool(node: Node, writing: Writing, operator: str, word: str) -> None:
+def _write_pool(
+    node: Node, writing: Writing, operator: str, word: str, *, source: int | None = None
+) -> None:
     attrs = node.attrs
     made = writing.build.options(
         "Pool2DOptions",
@@ -221,5 +229,6 @@ def _write_pool(node: Node, writing: Writing, operator: str, word: str) -> None:
         filterWidth=attrs["kernel"][1],
         fusedActivationFunction=activation_word(node),
     )
-    inputs, output = writing.inputs(node), [writing.output(node)]
+    inputs = writing.inputs(node) if source is None else [source]
+    output = [writing.output(node)]
     writing.build.operator(operator, inputs, output, version=2, options=made)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 REWRITTEN = {
     "where": "base of the work on vocabulary: its kernel is being made",
-    "prelu": "base of the work on vocabulary: its kernel is being made",
-    "adaptive_avg_pool2d": "with equal windows it is an average pool by explicit_pool; an unequal"
-    " one has no operator in the file",
+    "adaptive_avg_pool2d": "with equal windows it is an average pool by explicit_pool; with"
+    " unequal ones lower_adaptive_pool makes it linear layers over pixels",
     "affine": "lower_affine makes it a convolution or a linear layer",
     "batch_norm": "folded into the layer before it, or made an affine, by canonicalize",
     "hard_sigmoid": "lower_hard_sigmoid makes it a clamped sum and a rescale",
@@ -14,6 +13,7 @@ REWRITTEN = {
     "maximum": "lower_extremes makes it a clamped difference and a sum",
     "minimum": "lower_extremes makes it two differences, one of them clamped",
     "opaque": "a call that intaglio does not know has no meaning in integers, and no operator",
+    "prelu": "lower_prelu makes it a leaky ReLU, or a rectified product and a sum",
     "silu": "lower_silu makes it a sigmoid and a product",
 }
 """Ops that are gone when kernels are made and files are written, or that neither can have."""

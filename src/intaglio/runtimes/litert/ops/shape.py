@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from intaglio.ir.graph import BATCH, Node
+from intaglio.numerics.affine import quantize
+from intaglio.numerics.spec import QuantParams
 from intaglio.ops import OPS
 from intaglio.runtimes.litert.format.layout import (
     TO_NCHW,
@@ -22,14 +26,13 @@ from intaglio.targets.site import Kernel, refuse_other_grid
 
 
 @integer_kernel("concat")
-@integer_kernel("pad")
 @integer_kernel("reshape")
 @integer_kernel("transpose")
 @integer_kernel("slice")
 @integer_kernel("depth_to_space")
 @integer_kernel("take")
 def prepare_move(site: LitertSite) -> Kernel:
-    """The op's float function moves centered integers as well: a padded zero is the integer 0."""
+    """The op's float function moves centered integers as well."""
     function, node = OPS[site.node.op].function, site.node
     refuse_other_grid(site)
 
@@ -40,32 +43,97 @@ def prepare_move(site: LitertSite) -> Kernel:
     return kernel
 
 
+@integer_kernel("pad")
+def prepare_pad(site: LitertSite) -> Kernel:
+    """Padding with the integer nearest to the value; an infinite one is the grid's end."""
+    refuse_other_grid(site)
+    padding = site.node.attrs["padding"]
+    filling = float(filling_integer(site.node.attrs["value"], site.output) - site.output.zero)
+    return lambda inputs: F.pad(inputs[0], padding, value=filling)
+
+
+def filling_integer(value: float, grid: QuantParams) -> int:
+    """Return the raw integer of a grid that is nearest to a number, which may be infinite."""
+    return int(quantize(torch.tensor(value, dtype=torch.float32), grid))
+
+
 @tflite_op("concat")
 def write_concat(node: Node, writing: Writing) -> None:
     """CONCATENATION."""
     axis = file_axis(node.attrs["axis"], len(node.shape))
-    made = writing.build.options("ConcatenationOptions", axis=axis, fusedActivationFunction="NONE")
-    inputs, output = writing.inputs(node), [writing.output(node)]
-    writing.build.operator("CONCATENATION", inputs, output, version=2, options=made)
+    _write_joined(writing, writing.inputs(node), writing.output(node), axis)
 
 
 @tflite_op("pad")
 def write_pad(node: Node, writing: Writing) -> None:
-    """PAD, with the zero point."""
+    """PAD, with the zero point; other values are constants beside, CONCATENATION of each axis."""
     rank, padding = len(node.shape), node.attrs["padding"]
-    if node.attrs["value"] != 0.0:
-        raise writing.refuse(node, f"padding with {node.attrs['value']:g}", "Pad with zeros")
     if min(padding) < 0:
         raise writing.refuse(node, f"padding by {min(padding)}", "Use a slice to cut values off")
-    table = [[0, 0] for _ in range(rank)]
-    for position in range(len(padding) // 2):
-        axis = file_axis(rank - 1 - position, rank)
-        table[axis] = [padding[2 * position], padding[2 * position + 1]]
+    margins = {
+        file_axis(rank - 1 - position, rank): padding[2 * position : 2 * position + 2]
+        for position in range(len(padding) // 2)
+    }
+    margins = {axis: ends for axis, ends in margins.items() if any(ends)}
+    if node.attrs["value"] == 0.0 or not margins:
+        _write_zeros(node, writing, margins)
+        return
+    write_filled(node, writing, margins, node.attrs["value"], last=writing.output)
+
+
+def write_filled(
+    node: Node,
+    writing: Writing,
+    margins: Mapping[int, tuple[int, int]],
+    value: float,
+    *,
+    last: Callable[[Node], int] | None = None,
+) -> int:
+    """Write a node's input with constants around it; return the tensor, on the grid of the node.
+
+    Args:
+        margins: By axis of the file, how many entries come (before, behind), not both zero.
+        value: Of the entries; an infinite one is the end of the grid.
+        last: Makes the last tensor; None: one between the node's input and its result.
+    """
+    index, shape = writing.inputs(node)[0], list(file_shape(writing.graph[node.inputs[0]].shape))
+    for number, (axis, ends) in enumerate(sorted(margins.items())):
+        parts = [index]
+        for position, count in zip((0, len(parts) + 1), ends, strict=True):
+            if count:
+                size = (*shape[:axis], count, *shape[axis + 1 :])
+                name = f"{node.name}.filling.{axis}.{position}"
+                parts.insert(position, _stored_filling(node, writing, value, size, name=name))
+        shape[axis] += sum(ends)
+        if last is not None and number == len(margins) - 1:
+            index = last(node)
+        else:
+            index = writing.scratch(node, f"axis.{axis}", tuple(shape))
+        _write_joined(writing, parts, index, axis)
+    return index
+
+
+def _write_zeros(node: Node, writing: Writing, margins: Mapping[int, tuple[int, int]]) -> None:
+    table = [list(margins.get(axis, (0, 0))) for axis in range(len(node.shape))]
     index = writing.build.stored(f"{node.name}.padding", np.asarray(table, np.int32))
     inputs, output = [*writing.inputs(node), index], [writing.output(node)]
-    writing.build.operator(
-        "PAD", inputs, output, version=2, options=writing.build.options("PadOptions")
-    )
+    options = writing.build.options("PadOptions")
+    writing.build.operator("PAD", inputs, output, version=2, options=options)
+
+
+def _stored_filling(
+    node: Node, writing: Writing, value: float, size: tuple[int, ...], *, name: str
+) -> int:
+    """Store a block of one number, on the grid of a node; return its tensor."""
+    if writing.is_float(node.name):
+        return writing.build.stored(name, np.full(size, value, np.float32))
+    grid = writing.grid(node.name)
+    return writing.build.stored(name, np.full(size, filling_integer(value, grid), np.int8), grid)
+
+
+def _write_joined(writing: Writing, inputs: list[int], output: int, axis: int) -> None:
+    made = writing.build.options("ConcatenationOptions", axis=axis, fusedActivationFunction="NONE")
+    writing.build.operator("CONCATENATION", inputs, [output], version=2, options=made)
 
 
 @tflite_op("slice")
@@ -118,6 +186,9 @@ def write_reshape(node: Node, writing: Writing) -> None:
     """RESHAPE, between transposes where the order of elements differs between the layouts."""
     source = writing.graph[node.inputs[0]].shape
     index = writing.inputs(node)[0]
+    if len(source) == len(node.shape) == 4 and source[1] == node.shape[1]:
+        reshape(writing, index, writing.output(node), node.name)  # channels stay the last axis
+        return
     if needs_transpose(source):
         nchw = tuple(1 if size == BATCH else size for size in source)
         turned = writing.scratch(node, "nchw", nchw)

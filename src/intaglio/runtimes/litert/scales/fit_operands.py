@@ -56,7 +56,7 @@ def fit_operands(
         for name in alone.intersection(node.inputs):
             grid = _grid(name, found, derived)
             ratio = float(grid.step) / step
-            if _is_silent(name, ranges) and not low <= ratio < high:
+            if is_silent(name, ranges) and not low <= ratio < high:
                 found[name] = _with_scale(grid, step * min(max(ratio, 2 * low), high / 2))
             elif ratio < low and _serves_only(graph, name, node):
                 found[name] = _with_scale(grid, step * low * MARGIN)
@@ -74,12 +74,13 @@ def _grid(
     return _with_scale(grid, float(grid.step) * factor)
 
 
-def _is_silent(name: str, ranges: Ranges) -> bool:
+def is_silent(name: str, ranges: Ranges) -> bool:
+    """Whether a value was zero on all images: its scale means nothing then."""
     return name in ranges and not any(bool(bound) for bound in ranges[name])
 
 
 def _heard(node: Node, ranges: Ranges) -> list[str]:
-    return [name for name in node.inputs if not _is_silent(name, ranges)]
+    return [name for name in node.inputs if not is_silent(name, ranges)]
 
 
 def _serves_only(graph: Graph, name: str, node: Node) -> bool:
