@@ -1,13 +1,25 @@
-"""LiteRT's ops: kernel and writer of each on one page. Importing it fills both tables."""
+"""LiteRT's ops: kernel and writer of each on one page. Importing it fills the tables."""
 
 from intaglio.runtimes.litert.ops import (
     activation,
     convolution,
     elementwise,
     ends,
+    float_ops,
+    float_windows,
     pool,
     resize,
     shape,
 )
 
-__all__ = ["activation", "convolution", "elementwise", "ends", "pool", "resize", "shape"]
+__all__ = [
+    "activation",
+    "convolution",
+    "elementwise",
+    "ends",
+    "float_ops",
+    "float_windows",
+    "pool",
+    "resize",
+    "shape",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-REWRITTEN = {
+BEING_MADE = {
     "where": "base of the work on vocabulary: its kernel is being made",
     "take": "base of the work on vocabulary: its kernel is being made",
     "reduce_max": "base of the work on vocabulary: its kernel is being made",
@@ -11,9 +11,8 @@ REWRITTEN = {
     "maximum": "base of the work on vocabulary: its kernel is being made",
     "matmul": "base of the work on vocabulary: its kernel is being made",
     "function": "base of the work on vocabulary: its kernel is being made",
-    "adaptive_avg_pool2d": "with equal windows it is an average pool by explicit_pool; an unequal"
-    " one has no operator in the file",
-    "affine": "lower_affine makes it a convolution or a linear layer",
+}
+REWRITTEN = {
     "batch_norm": "folded into the layer before it, or made an affine, by canonicalize",
     "hard_sigmoid": "lower_hard_sigmoid makes it a clamped sum and a rescale",
     "hard_swish": "lower_hard_swish makes it a clamped sum and a product",
@@ -21,19 +20,25 @@ REWRITTEN = {
     "silu": "lower_silu makes it a sigmoid and a product",
 }
 """Ops that are gone when kernels are made and files are written, or that neither can have."""
+FLOAT_ALONE = {
+    "adaptive_avg_pool2d": "windows of unequal sizes have no operator in integers",
+    "affine": "lower_affine makes it a convolution or a linear layer where it has two or four axes",
+    "compare": "yes and no are no numbers on a grid",
+    "div": "the runtime's DIV is float32 alone; by a constant it is a product (divide_by_constant)",
+    "softmax": "its integer form is too coarse for scores: it stays in float",
+}
+"""Ops that the file has in float32 alone."""
 KERNELS_REFUSED = {
+    **BEING_MADE,
     **REWRITTEN,
+    **FLOAT_ALONE,
     "constant": "its integers are stored: the twin hands them out (run/twin.py)",
-    "div": "the file's DIV is float32 alone; by a constant it is a product (divide_by_constant)",
     "input": "its value is given, and made integers on the way in (run/twin.py)",
     "quantize": "what comes in from float is made integers in one place (run/twin.py)",
-    "compare": "yes and no are no numbers on a grid: what they choose from stays in float",
-    "softmax": "its integer form is too coarse for scores: it stays in float",
 }
 """Ops without an entry in the table of integer kernels."""
 WRITERS_REFUSED = {
     **REWRITTEN,
-    "compare": "base of the work on vocabulary: its writer is being made",
     "input": "it is a tensor of the file and no operator: file/write.py adds it",
 }
-"""Ops without an entry in the table of writers."""
+"""Ops without an entry in either table of writers."""

@@ -199,11 +199,18 @@ class Writing:
 
 Writer = Callable[[Node, Writing], None]
 TFLITE_OPS: Registry[Writer] = Registry("tflite writer")
+FLOAT_OPS: Registry[Writer] = Registry("tflite writer of float32")
+"""Writers of ops that are written otherwise in float32 than in integers, or in float32 alone."""
 
 
 def tflite_op(op: str) -> Callable[[Writer], Writer]:
     """Return a decorator that files a function as the writer of `op`."""
     return TFLITE_OPS.register(op)
+
+
+def float_op(op: str) -> Callable[[Writer], Writer]:
+    """Return a decorator that files a function as the writer of `op` where it stays in float."""
+    return FLOAT_OPS.register(op)
 
 
 def activation_word(node: Node) -> str:
