@@ -199,6 +199,6 @@ def test_a_layer_without_an_integer_form_stays_in_float_only_where_that_is_allow
     result = compressed(module=module, allow_float=True)
 
     (kept,) = result.report.kept_float
-    assert kept.why.startswith("the target has no integer form of it")
+    assert kept.why.startswith("no integer form of softmax: ")
     assert result.report.check.mismatches == 0
     assert result.recipe.keep_float == ["1"]

@@ -14,8 +14,8 @@ STATISTICS = ("mean", "var", "value")
 def count_macs(graph: Graph) -> dict[str, int]:
     """Return the multiply-accumulates of every node for one image, by node name.
 
-    Convolutions, transposed convolutions and fully connected layers are counted, positions in the
-    padding included, biases not; every other op counts 0. This is the count that papers state
+    Convolutions, transposed convolutions, fully connected layers and products of two values are
+    counted, positions in the padding included, biases not; every other op counts 0. This is the count that papers state
     (MobileNetV2 at 224 x 224: 300.77 million).
     """
     return {node.name: _macs(graph, node) for node in graph.nodes.values()}
@@ -45,6 +45,8 @@ def _macs(graph: Graph, node: Node) -> int:
     A value of a convolution, and of a linear layer, sums C_in / groups * kH * kW products; one that
     a transposed convolution reads is multiplied into C_out / groups * kH * kW places.
     """
+    if node.op == "matmul":
+        return _per_image(node.shape) * graph[node.inputs[0]].shape[-1]
     counted = TRAITS[node.op].weights.macs
     if counted == "none":
         return 0

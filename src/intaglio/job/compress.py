@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from intaglio.calibrate.float_islands import (
     ASKED,
     CHOSEN,
-    NO_FORM,
     is_float_tail,
     layers_called,
 )
@@ -236,7 +235,8 @@ def _kept_float(outcome: Outcome, asked: Sequence[str]) -> list[KeptFloat]:
     reasons: dict[str, str] = {}
     for layer in outcome.settings.keep_float:
         if layer not in asked:
-            why = CHOSEN if layer in outcome.in_float else NO_FORM
+            said = outcome.settings.float_reasons.get(layer, CHOSEN)
+            why = CHOSEN if layer in outcome.in_float else said
             reasons |= {node.name: why for node in layers_called(graph, layer)}
     return [
         KeptFloat(name, reasons.get(name, why) if why == ASKED else why)

@@ -31,7 +31,10 @@ def in_the_runtime(graph: Graph, images: Tensor, target: Target) -> list[Tensor]
     verify(data, "the written file")
     opened = InProcess(target).open(data)
     found = [opened.run(to_file(image)) for image in images.split(1)]
-    return [torch.cat([torch.from_numpy(from_file(part)) for part in parts]) for parts in zip(*found, strict=True)]
+    return [
+        torch.cat([torch.from_numpy(from_file(part)) for part in parts])
+        for parts in zip(*found, strict=True)
+    ]
 
 
 def largest_error(graph: Graph, images: Tensor, target: Target) -> float:

@@ -67,7 +67,13 @@ def test_a_chain_is_one_function_after_the_other(target):
 def test_functions_are_defined_where_their_compositions_are_not(target):
     # erf divides by x, log(1 + exp(x)) is infinite in float32 for 100
     x = torch.tensor([[0.0, -0.0, 1e-30, -1e-6, 100.0, -100.0]])
-    for call in (("erf",), ("softplus", 1.0, 20.0), ("mish",), ("log_sigmoid",), ("elu", 1.0, 1.0, 1.0)):
+    for call in (
+        ("erf",),
+        ("softplus", 1.0, 20.0),
+        ("mish",),
+        ("log_sigmoid",),
+        ("elu", 1.0, 1.0, 1.0),
+    ):
         graph = one_op((6,), "function", chain=(call,))
 
         assert in_the_runtime(graph, x, target)[0].isfinite().all()

@@ -62,7 +62,9 @@ LAYERS: dict[str, Build] = {
     "sigmoid": lambda s: s.add("op", "sigmoid", "a"),
     "tanh": lambda s: s.add("op", "tanh", "a"),
     "leaky relu": lambda s: s.add("op", "leaky_relu", "a", slope=0.1),
-    "where": lambda s: s.add("op", "where", s.add("y", "compare", "a", "b", relation="less"), "a", "b"),
+    "where": lambda s: s.add(
+        "op", "where", s.add("y", "compare", "a", "b", relation="less"), "a", "b"
+    ),
     "product": lambda s: s.add("op", "matmul", "a", "b", transposed=True),
     "function": lambda s: s.add("op", "function", "a", chain=(("gelu",), ("exp",))),
     "largest": lambda s: s.add("op", "reduce_max", "a", axes=(1,), keepdim=True),

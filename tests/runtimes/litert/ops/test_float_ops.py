@@ -67,7 +67,10 @@ def test_a_choice_takes_the_first_where_the_condition_is_not_zero(target):
 def test_softmax_over_any_axis(target):
     for shape in SHAPES:
         for axis in range(1, len(shape) + 1):
-            assert largest_error(one_op(shape, "softmax", axis=axis), images(*shape), target) < 2.0**-20
+            assert (
+                largest_error(one_op(shape, "softmax", axis=axis), images(*shape), target)
+                < 2.0**-20
+            )
 
 
 @everywhere
@@ -88,15 +91,22 @@ def test_reductions_over_any_axes(op, target):
         for count, keepdim in itertools.product(range(1, len(shape) + 1), [False, True]):
             for chosen in itertools.combinations(axes, count):
                 graph = one_op(shape, op, axes=chosen, keepdim=keepdim)
-                assert largest_error(graph, images(*shape), target) < (2.0**-20 if op == "mean" else 1e-30)
+                assert largest_error(graph, images(*shape), target) < (
+                    2.0**-20 if op == "mean" else 1e-30
+                )
 
 
 @everywhere
 def test_what_moves_values_moves_them_as_they_are(target):
     for shape in SHAPES:
         rank = len(shape)
-        graphs = [one_op(shape, "take", axis=axis, indices=(1, 0, 1)) for axis in range(1, rank + 1)]
-        graphs += [one_op(shape, "pad", padding=(1, 2) * min(rank, 2), value=value) for value in (0.0, -2.5)]
+        graphs = [
+            one_op(shape, "take", axis=axis, indices=(1, 0, 1)) for axis in range(1, rank + 1)
+        ]
+        graphs += [
+            one_op(shape, "pad", padding=(1, 2) * min(rank, 2), value=value)
+            for value in (0.0, -2.5)
+        ]
         graphs += [one_op(shape, "slice", axis=rank, start=1, stop=5, step=step) for step in (1, 2)]
         graphs += [one_op(shape, "reshape", shape=(-1, torch.Size(shape).numel()))]
         graphs += [one_op(shape, "transpose", order=(0, *range(rank, 0, -1)))]
@@ -105,10 +115,22 @@ def test_what_moves_values_moves_them_as_they_are(target):
 
 
 @everywhere
-@pytest.mark.parametrize("bounds", [(0.0, INFINITY), (0.0, 6.0), (-1.0, 1.0), (-0.3, 0.7), (-INFINITY, 0.2), (-INFINITY, INFINITY)])
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        (0.0, INFINITY),
+        (0.0, 6.0),
+        (-1.0, 1.0),
+        (-0.3, 0.7),
+        (-INFINITY, 0.2),
+        (-INFINITY, INFINITY),
+    ],
+)
 def test_clamps_to_any_bounds_alone_and_fused(bounds, target):
     for shape in SHAPES:
-        assert largest_error(one_op(shape, "clamp", activation=bounds), images(*shape), target) == 0.0
+        assert (
+            largest_error(one_op(shape, "clamp", activation=bounds), images(*shape), target) == 0.0
+        )
         graph = pair(shape, "add", activation=bounds)
         assert largest_error(graph, images(*shape), target) < 2.0**-20
     sketch = Sketch(4, 6, 6)
@@ -124,7 +146,9 @@ def test_values_by_channel_of_all_ranks(target):
         sketch.weighted("a", "affine", "x", weights)
         sketch.weighted("y", "prelu", "a", {"weight": sketch.random(shape[0])})
         assert largest_error(sketch.done(), images(*shape), target) < 2.0**-20
-        assert largest_error(one_op(shape, "leaky_relu", slope=0.2), images(*shape), target) < 2.0**-20
+        assert (
+            largest_error(one_op(shape, "leaky_relu", slope=0.2), images(*shape), target) < 2.0**-20
+        )
 
 
 @everywhere
@@ -168,7 +192,10 @@ TRANSPOSED = [
 @pytest.mark.parametrize("settings", TRANSPOSED, ids=str)
 def test_transposed_convolutions(settings, target):
     sketch = Sketch(4, 5, 6)
-    weights = {"weight": sketch.random(4, 6 // settings.get("groups", 1), 3, 3), "bias": sketch.random(6)}
+    weights = {
+        "weight": sketch.random(4, 6 // settings.get("groups", 1), 3, 3),
+        "bias": sketch.random(6),
+    }
     sketch.weighted("y", "conv_transpose2d", "x", weights, **settings)
     graph = sketch.done()
     expected = graph["y"].shape
@@ -195,14 +222,21 @@ def test_max_pools(padding, dilation, ceil_mode, target):
 def test_average_pools(counted, ceil_mode, divisor, target):
     for padding in [(0, 0), (1, 1)]:
         attrs = {"kernel": (3, 3), "stride": (2, 2), "padding": padding, "ceil_mode": ceil_mode}
-        graph = one_op((4, 10, 9), "avg_pool2d", count_include_pad=counted, divisor=divisor, **attrs)
+        graph = one_op(
+            (4, 10, 9), "avg_pool2d", count_include_pad=counted, divisor=divisor, **attrs
+        )
         assert largest_error(graph, images(4, 10, 9), target) < 2.0**-20
 
 
 @everywhere
 def test_resizes_and_pools_to_a_size(target):
     graphs = [one_op((4, 10, 7), "adaptive_avg_pool2d", size=(4, 3))]
-    for size, scales in [((20, 14), None), ((13, 5), None), ((14, 10), (1.45, 1.45)), ((4, 3), (0.45, 0.45))]:
+    for size, scales in [
+        ((20, 14), None),
+        ((13, 5), None),
+        ((14, 10), (1.45, 1.45)),
+        ((4, 3), (0.45, 0.45)),
+    ]:
         graphs.append(one_op((4, 10, 7), "resize", size=size, scales=scales))
         graphs.append(one_op((4, 10, 7), "resize", size=size, scales=scales, mode="bilinear"))
     graphs.append(one_op((4, 10, 7), "resize", size=(5, 9), mode="bilinear", align_corners=True))

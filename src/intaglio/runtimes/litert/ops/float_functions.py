@@ -233,9 +233,7 @@ FLOAT_FUNCTIONS: dict[str, Compose] = {
     "sin": _plain("SIN"),
     "softplus": _softplus,
     "softshrink": _softshrink,
-    "softsign": lambda made, x: made.apply(
-        "DIV", x, _with("ADD")(made, made.apply("ABS", x), 1.0)
-    ),
+    "softsign": lambda made, x: made.apply("DIV", x, _with("ADD")(made, made.apply("ABS", x), 1.0)),
     "sqrt": _plain("SQRT"),
     "square": _plain("SQUARE"),
     "tan": lambda made, x: made.apply("DIV", made.apply("SIN", x), made.apply("COS", x)),

@@ -25,7 +25,7 @@ FLOAT_ALONE = {
     "affine": "lower_affine makes it a convolution or a linear layer where it has two or four axes",
     "compare": "yes and no are no numbers on a grid",
     "div": "the runtime's DIV is float32 alone; by a constant it is a product (divide_by_constant)",
-    "softmax": "its integer form is too coarse for scores: it stays in float",
+    "softmax": "eight bits are too coarse for its scores",
 }
 """Ops that the file has in float32 alone."""
 KERNELS_REFUSED = {

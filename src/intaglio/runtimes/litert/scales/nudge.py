@@ -94,4 +94,5 @@ def _no_scale(node: Node, target: str) -> UnsupportedByTarget:
         reason="no scale was found on which x86-64 and ARM compute the same bits",
         try_instead="Calibrate with other images (another --seed), or keep its result out of"
         " concatenations with its input",
+        node=node.name,
     )
