@@ -80,7 +80,8 @@ def test_a_network_with_layers_in_float_is_exact_in_its_integers(kept, target):
         for name in named
         if name in rows
     )
-    assert result.report.warnings == []
+    # random weights: what is left of the outputs is warned of, and nothing else
+    assert not [said for said in result.report.warnings if "SQNR" not in said]
     if kept == ("8",):
         assert check.border_values is None
     else:

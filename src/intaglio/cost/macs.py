@@ -15,8 +15,8 @@ def count_macs(graph: Graph) -> dict[str, int]:
     """Return the multiply-accumulates of every node for one image, by node name.
 
     Convolutions, transposed convolutions, fully connected layers and products of two values are
-    counted, positions in the padding included, biases not; every other op counts 0. This is the count that papers state
-    (MobileNetV2 at 224 x 224: 300.77 million).
+    counted, positions in the padding included, biases not; every other op counts 0. This is the
+    count that papers state (MobileNetV2 at 224 x 224: 300.77 million).
     """
     return {node.name: _macs(graph, node) for node in graph.nodes.values()}
 

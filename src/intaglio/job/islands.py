@@ -92,8 +92,8 @@ def kept_too(graph: Graph, settings: Settings, reasons: Mapping[str, str]) -> Se
         why = reasons.get(weighted[0].name, "asked for")
         raise RequestError(
             f"{settings.target.name} holds none of the {len(weighted)} layers with weights in"
-            f" integers (first '{_layer(weighted[0])}': {why}): all would stay in float, and nothing"
-            " would be left to quantize"
+            f" integers (first '{_layer(weighted[0])}': {why}): all would stay in float, and"
+            " nothing would be left to quantize"
         )
     return made
 
@@ -122,7 +122,7 @@ def refused(
     """Return the error that names every refused layer once, and says whether float would do."""
     causes = [refusal for refusal in refusals if not _follows(graph, refusal)]
     told = list({(one.layer, one.op, one.reason): one for one in causes or refusals}.values())
-    remark = "" if settings.allow_float else _in_float_instead(graph, settings)
+    remark = "" if settings.allow_float else _in_float_instead(graph, settings, refusals)
     if len({one.layer for one in told}) == 1:
         first = told[0]
         return UnsupportedByTarget(
@@ -141,10 +141,15 @@ def _follows(graph: Graph, refusal: UnsupportedByTarget) -> bool:
     return node is not None and node.op == "opaque" and follows_from_another(graph, node)
 
 
-def _in_float_instead(graph: Graph, settings: Settings) -> str:
+def _in_float_instead(
+    graph: Graph, settings: Settings, refusals: Sequence[UnsupportedByTarget]
+) -> str:
     """Return the sentence that offers float islands, with their price; "" where they do not do."""
     try:
-        allowed = held_settings(graph, replace(settings, allow_float=True))
+        wider = widened(graph, replace(settings, allow_float=True), refusals)
+        if wider is None:
+            return ""
+        allowed = held_settings(graph, wider)
     except RequestError:
         return ""
     made, plan = planned(graph, allowed)

@@ -13,8 +13,8 @@ import torch
 
 from architectures.sketch import Sketch
 from intaglio.ops.elementwise import RELATIONS
-from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.run.float import infer_shapes
+from intaglio.runtimes.litert.lower.lower import lower
 from runtimes.litert.ops.all_float import largest_error, one_op
 from runtimes.litert.ops.harness import TARGETS
 

@@ -164,9 +164,7 @@ class Composition:
         for axis in range(len(shapes[0])):
             sizes = [shape[axis] for shape in shapes]
             alike = groups and _alike(shapes, groups[-1], axis)
-            if max(sizes) == 1 and groups:
-                groups[-1].append(axis)
-            elif alike:
+            if (max(sizes) == 1 and groups) or alike:
                 groups[-1].append(axis)
             else:
                 groups.append([axis])

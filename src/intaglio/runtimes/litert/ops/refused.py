@@ -24,7 +24,7 @@ FLOAT_ALONE = {
     "adaptive_avg_pool2d": "windows of unequal sizes have no operator in integers",
     "affine": "lower_affine makes it a convolution or a linear layer where it has two or four axes",
     "compare": "yes and no are no numbers on a grid",
-    "div": "the runtime's DIV is float32 alone; by a constant it is a product (divide_by_constant)",
+    "div": "the runtime divides in float32 alone; by a constant it is a product",
     "softmax": "eight bits are too coarse for its scores",
 }
 """Ops that the file has in float32 alone."""
