@@ -21,6 +21,8 @@ ROUNDS = 8
 """Runs that may end with a layer refused for its scales; then it is refused."""
 AMPLIFYING = ("function", "softmax")
 """Ops of which normalizations and attention are made: the layers that hold one are tried."""
+WORTH_DB = 1.0
+"""What float must gain at least: less is chance, and float is slower."""
 NAMED = 4
 
 
@@ -83,7 +85,7 @@ def _without_amplifying(
         other = None if wider is None else run(held_settings(graph, wider))
     except RequestError:  # nothing would be left in integers, or the runtime lacks a form of it
         return made
-    if other is None or other.sqnr_db is None or other.sqnr_db <= before:
+    if other is None or other.sqnr_db is None or other.sqnr_db < before + WORTH_DB:
         return made
     sources = list(dict.fromkeys(graph[name].source or name for name in layers))
     shown = ", ".join(f"'{source}'" for source in sources[:NAMED])
