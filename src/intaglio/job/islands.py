@@ -67,12 +67,13 @@ def widened(
     """
     reasons = dict(settings.float_reasons)
     for refusal in refusals:
-        if refusal.node not in graph.nodes:
+        node = graph.nodes.get(refusal.node)
+        if node is None or node.op == "opaque":  # float is no form of it either
             continue
         why = refusal.reason.removeprefix("there is no integer form of it").lstrip(": ")
         said = f"{NO_FORM} {refusal.op}" + (f": {why}" if why else "")
         reasons.setdefault(refusal.node, said)
-        for name in same_layer(graph, graph[refusal.node]):
+        for name in same_layer(graph, node):
             reasons.setdefault(name, f"{BESIDE} {said}")
     return kept_too(graph, settings, reasons)
 
@@ -138,7 +139,11 @@ def refused(
 
 def _follows(graph: Graph, refusal: UnsupportedByTarget) -> bool:
     node = graph.nodes.get(refusal.node)
-    return node is not None and node.op == "opaque" and follows_from_another(graph, node)
+    if node is None:
+        return False
+    if node.op == "constant":
+        return all(reader.op == "opaque" for reader in graph.readers(node.name))
+    return node.op == "opaque" and follows_from_another(graph, node)
 
 
 def _in_float_instead(
@@ -147,7 +152,9 @@ def _in_float_instead(
     """Return the sentence that offers float islands, with their price; "" where they do not do."""
     try:
         wider = widened(graph, replace(settings, allow_float=True), refusals)
-        if wider is None:
+        if wider is None or any(
+            graph[one.node].op == "opaque" for one in refusals if one.node in graph.nodes
+        ):
             return ""
         allowed = held_settings(graph, wider)
     except RequestError:

@@ -18,9 +18,9 @@ from intaglio.ir.graph import Graph, Node
 REPLACE = "Replace it in the network by what intaglio holds (docs/ops.md)"
 RANDOM_DROPS = ("dropout", "native_dropout", "feature_dropout", "alpha_dropout")
 RANDOM = ("rand", "randn", "randint", "bernoulli", "normal", "multinomial", "uniform", "randperm")
-NORMS = ("batch_norm", "native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm")
-CASTS = ("to", "_to_copy", "type_as", "half", "float", "double")
-SIZED_BY_VALUES = ("nonzero", "masked_select", "unique", "_unique2", "nms", "unique_dim")
+NORMS = ("batch_norm", "native_batch_norm", "native_batch_norm_legit", "cudnn_batch_norm")
+CASTS = ("to", "to_copy", "type_as", "half", "float", "double")
+SIZED_BY_VALUES = ("nonzero", "masked_select", "unique", "unique2", "nms", "unique_dim")
 WHOLE_NUMBERS = ("argmax", "argmin", "argsort", "bucketize", "searchsorted")
 ARITHMETIC = ("add", "sub", "mul", "div", "where", "masked_fill", "expand", "view", "reshape")
 """Calls that are held in float32: as opaque nodes they read something else."""
@@ -104,7 +104,7 @@ def why_call(
             f"a convolution over {AXES_WORDS[word]}; images have two",
             "Give it an axis of size 1, as a convolution over two",
         )
-    return Unheld(f"{called(call)} has no form here, neither in integers nor in float")
+    return Unheld(f"this call of {called(call)} has no form here, neither in integers nor in float")
 
 
 def _why_cast(kind: torch.dtype | None) -> Unheld:
@@ -127,4 +127,4 @@ def _word(call: Any) -> str:
     """Return a call's own name: "topk" of aten.topk.default."""
     name = getattr(getattr(call, "overloadpacket", None), "__name__", None)
     word = str(name or getattr(call, "__name__", call)).split(".")[-1]
-    return word.removesuffix("_") if not word.endswith("__") else word
+    return word if word.endswith("__") else word.strip("_")

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
 from intaglio.ir.graph import BATCH, Node
 from intaglio.runtimes.litert.format.layout import (
@@ -82,7 +81,7 @@ class Composition:
             clamp: The file's word for a fused activation.
             options: The operator's options, where it needs more than the activation.
         """
-        shape = tuple(torch.broadcast_shapes(*map(self.shape, inputs)))
+        shape = tuple(np.broadcast_shapes(*map(self.shape, inputs)))
         made = self.writing.build.tensor(self._name(word.lower()), shape, "float32")
         chosen = options
         if word in OPTIONS:
@@ -101,7 +100,7 @@ class Composition:
 
     def question(self, word: str, first: int, second: int) -> int:
         """Add a comparison ("GREATER"); return its tensor of yes and no."""
-        shape = tuple(torch.broadcast_shapes(self.shape(first), self.shape(second)))
+        shape = tuple(np.broadcast_shapes(self.shape(first), self.shape(second)))
         made = self.writing.build.tensor(self._name(word.lower()), shape, "bool")
         self.writing.build.operator(word, [first, second], [made], version=1)
         return made
