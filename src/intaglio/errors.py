@@ -9,6 +9,7 @@
     │   ├── CaptureError         the network cannot be captured as one static graph
     │   ├── NonFiniteError       NaN or infinity in weights or activations
     │   └── UnsupportedByTarget  the runtime cannot hold a layer, or not bit for bit
+    │       └── UnsupportedLayers    several of them
     ├── SpecError                a quantization spec that makes no sense
     ├── RangeError               a real range from which no scale can be made
     ├── GraphError               a graph that breaks an invariant: a defect of a pass
@@ -18,6 +19,8 @@ Messages say what was wrong, where in the user's model or file, the value seen, 
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 LONGEST_MESSAGE = 2000
 
@@ -85,10 +88,43 @@ class NonFiniteError(RequestError):
 class UnsupportedByTarget(RequestError):
     """A layer that the chosen runtime cannot hold, or not bit for bit."""
 
-    def __init__(self, layer: str, op: str, target: str, *, reason: str, try_instead: str) -> None:
+    def __init__(
+        self, layer: str, op: str, target: str, *, reason: str, try_instead: str, node: str = ""
+    ) -> None:
+        """Say which layer cannot be held.
+
+        Args:
+            layer: As the user's module names it.
+            op: What it does, in the user's words.
+            target: Name of the runtime.
+            reason: What cannot be held; no sentence of its own.
+            try_instead: What to do; a sentence without its full stop.
+            node: The value in the graph, where it is about what computes it; a layer that stays in
+                float may be held then.
+        """
         self.layer, self.op, self.target = layer, op, target
-        self.reason, self.try_instead = reason, try_instead
+        self.reason, self.try_instead, self.node = reason, try_instead, node
         super().__init__(f"{target} cannot hold layer '{layer}' ({op}): {reason}. {try_instead}.")
+
+
+class UnsupportedLayers(UnsupportedByTarget):
+    """Several layers that the chosen runtime cannot hold, all in one message.
+
+    Attributes:
+        refusals: One for each.
+    """
+
+    def __init__(self, refusals: Sequence[UnsupportedByTarget], message: str) -> None:
+        first = refusals[0]
+        super().__init__(
+            first.layer,
+            first.op,
+            first.target,
+            reason=first.reason,
+            try_instead=first.try_instead,
+            node=first.node,
+        )
+        self.refusals, self.args = tuple(refusals), (message,)
 
 
 class SpecError(IntaglioError):

@@ -71,7 +71,8 @@ def assert_one_partition_and_exact(result: intaglio.Result) -> None:
     interpreter = open_interpreter(result.content, LITERT)
     assert partitions(interpreter) == 1
     assert not_delegated(interpreter) == []
-    assert result.report.warnings == []
+    # random weights: what is left of the outputs is warned of, and nothing else
+    assert not [said for said in result.report.warnings if "SQNR" not in said]
     assert result.report.check.mismatches == 0
     assert result.report.check.images == CHECK_IMAGES
 

@@ -91,7 +91,7 @@ def test_the_recipe_that_was_found_repeats_the_file_without_a_search(hard):
 def test_a_wish_that_cannot_be_met_in_the_minutes_keeps_the_best_and_says_so():
     result = searched(damaged(), minutes=1e-3, **HARD)
 
-    (warning,) = result.report.warnings
+    warning = result.report.warnings[0]
     assert "wish was not met" in warning
     assert "minutes were spent" in warning
     assert result.report.verdict.accuracy in ("amber", "red")

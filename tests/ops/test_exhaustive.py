@@ -16,9 +16,9 @@ from intaglio.ops.traits import TRAITS
 from intaglio.passes import channel_statistics
 from intaglio.passes.channels import BY_AXES
 from intaglio.read.module import ops_read
-from intaglio.runtimes.litert.file.write import TFLITE_OPS
 from intaglio.runtimes.litert.ops.refused import KERNELS_REFUSED, WRITERS_REFUSED
 from intaglio.runtimes.litert.ops.site import KERNELS
+from intaglio.runtimes.litert.ops.writing import FLOAT_OPS, TFLITE_OPS
 from ops.samples import SAMPLED, sample
 
 
@@ -59,7 +59,7 @@ TABLES = {
     "multiply-accumulates": Table(lambda: filter(is_counted, OPS), {}),
     "reader of modules": Table(read_by_name, ops_read.REFUSED),
     "integer kernels of LiteRT": Table(lambda: KERNELS, KERNELS_REFUSED),
-    "writers of LiteRT": Table(lambda: TFLITE_OPS, WRITERS_REFUSED),
+    "writers of LiteRT": Table(lambda: {*TFLITE_OPS, *FLOAT_OPS}, WRITERS_REFUSED),
 }
 
 

@@ -18,7 +18,6 @@ from intaglio.ops.traits import ELEMENTWISE, GIVEN, MOVING, WEIGHTED
 from intaglio.passes.insert_quantize import insert_quantize, separate_constants
 
 ASKED = "asked for (keep_float)"
-NO_FORM = "the target has no integer form of it, and layers may stay in float (allow_float)"
 CHOSEN = "among the worst layers of a search that may leave some in float (allow_float)"
 TAIL = "softmax at the network's end: it is cheap, and its integer form is coarse"
 SUM = "weighted sum of a softmax, from which only outputs are computed"

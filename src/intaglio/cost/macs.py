@@ -46,6 +46,8 @@ def _macs(graph: Graph, node: Node) -> int:
     a transposed convolution reads is multiplied into C_out / groups * kH * kW places. A value of a
     product [M, K] [K, P] sums K products.
     """
+    if node.op == "matmul":
+        return _per_image(node.shape) * graph[node.inputs[0]].shape[-1]
     counted = TRAITS[node.op].weights.macs
     if counted == "none":
         return 0

@@ -15,6 +15,7 @@ from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.scheme import Scheme
 from intaglio.ops.traits import GIVEN
+from intaglio.ops.unknown_call import why_node, word_of
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.report.layers import weight_ranges
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
@@ -111,9 +112,10 @@ def unknown_ops(graph: Graph) -> Iterator[str]:
     """Name each layer whose op intaglio does not know."""
     for node in graph:
         if node.op == "opaque":
+            why = why_node(graph, node)
             yield (
-                f"layer '{_layer(node)}' calls {node.attrs['call']}, which has no integer form:"
-                " compress refuses it; replace it in the network"
+                f"layer '{_layer(node)}' ({word_of(node)}): {why.reason}: compress refuses it."
+                f" {why.remedy}"
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from intaglio.calibrate.float_islands import (
     ASKED,
     CHOSEN,
-    NO_FORM,
     is_float_tail,
     layers_called,
 )
@@ -24,11 +23,14 @@ from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.job.fixed import run_held, run_stream
 from intaglio.job.ladder import search
+from intaglio.job.made import Made, made_with_islands
 from intaglio.job.outcome import (
     Outcome,
     evaluated,
     first_report,
+    float_share,
     listed_sqnr_db,
+    poor_outputs,
     task_of,
     used_recipe,
 )
@@ -173,11 +175,13 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
     asked = run.settings.keep_float
     prepared, settings = prepare_network(captured, run.settings, run.recorder)
     run = replace(run, settings=settings)
-    outcome = _quantized(captured, prepared, run)
+    quantized, again = _quantized(captured, prepared, run)
+    made = made_with_islands(
+        prepared.graph, settings, lambda wished: _made(quantized(wished), run), again=again
+    )
+    outcome, twin, files = made.outcome, made.twin, made.files
     state, settings, recorder = outcome.state, outcome.settings, run.recorder
     graph, encodings = state.graph, state.encodings
-    twin = recorder.step("build the twin", lambda: build_twin(graph, encodings, settings.target))
-    files = recorder.step("write", lambda: _written(state, settings, run.options))
     checked = outcome.seen.checked
     counts = recorder.step("check", lambda: settings.target.check(files, twin, checked))
     require_match(counts, settings.target.runtime)
@@ -191,7 +195,9 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
         ),
         layers=layers,
         kept_float=_kept_float(outcome, asked),
+        in_float=float_share(outcome, counts),
     )
+    report = replace(report, warnings=[*report.warnings, *poor_outputs(report, captured, outcome)])
     report = _examined(report, captured, outcome, run)
     found = None
     if evaluate is not None:
@@ -236,7 +242,8 @@ def _kept_float(outcome: Outcome, asked: Sequence[str]) -> list[KeptFloat]:
     reasons: dict[str, str] = {}
     for layer in outcome.settings.keep_float:
         if layer not in asked:
-            why = CHOSEN if layer in outcome.in_float else NO_FORM
+            said = outcome.settings.float_reasons.get(layer, CHOSEN)
+            why = CHOSEN if layer in outcome.in_float else said
             reasons |= {node.name: why for node in layers_called(graph, layer)}
     return [
         KeptFloat(name, reasons.get(name, why) if why == ASKED else why)
@@ -262,13 +269,21 @@ def _examined(report: Report, captured: Graph, outcome: Outcome, run: _Run) -> R
     return replace(report, doctor=ailments, doctor_images=len(outcome.seen.images))
 
 
-def _quantized(captured: Graph, prepared: Prepared, run: _Run) -> Outcome:
-    """Return the network in integers: streaming where the recipe has no steps, else held images."""
+def _quantized(
+    captured: Graph, prepared: Prepared, run: _Run
+) -> tuple[Callable[[Settings], Outcome], bool]:
+    """Return what makes the network in integers, and whether it can do so more than once.
+
+    Streaming where the recipe has no steps, else on held images, which are read here.
+    """
     settings, data, recorder = run.settings, run.data, run.recorder
     recipe, device = settings.recipe, run.options.device
     if is_streamed(settings):
         total = run.options.provenance.images
-        return run_stream(prepared, settings, data, recorder, device=device, total=total)
+        again = isinstance(data, Tensor) or not isinstance(data, Iterator)
+        return (
+            lambda wished: run_stream(prepared, wished, data, recorder, device=device, total=total)
+        ), again
     shape = prepared.graph[prepared.graph.inputs[0]].shape[1:]
     share = share_of(settings, prepared.graph)
     held = recorder.step(
@@ -277,8 +292,20 @@ def _quantized(captured: Graph, prepared: Prepared, run: _Run) -> Outcome:
         changed=lambda made: {"tuning": len(made.tuning), "judged": len(made.judged)},
     )
     if recipe.search:
-        return search(captured, prepared, settings, held, recorder, device=device)
-    return run_held(prepared, settings, held, recorder, device=device)
+        return (
+            lambda wished: search(captured, prepared, wished, held, recorder, device=device)
+        ), True
+    return (lambda wished: run_held(prepared, wished, held, recorder, device=device)), True
+
+
+def _made(outcome: Outcome, run: _Run) -> Made:
+    """Return an outcome with its twin and its files."""
+    state, settings = outcome.state, outcome.settings
+    twin = run.recorder.step(
+        "build the twin", lambda: build_twin(state.graph, state.encodings, settings.target)
+    )
+    files = run.recorder.step("write", lambda: _written(state, settings, run.options))
+    return Made(outcome, twin, files)
 
 
 def _written(state: Quantized, settings: Settings, options: Options) -> dict[str, bytes]:

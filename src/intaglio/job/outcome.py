@@ -13,13 +13,21 @@ from intaglio.cost.macs import count_macs, total_params
 from intaglio.data.preprocess import describe
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
+from intaglio.job.islands import macs_in_float
 from intaglio.job.recorder import Recorder
 from intaglio.methods.steps.state import Quantized
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe
 from intaglio.recipe.settings import Settings
 from intaglio.report.parts import Attempt
-from intaglio.report.record import CheckResult, DataSource, FloatSide, IntegerSide, Report
+from intaglio.report.record import (
+    CheckResult,
+    DataSource,
+    FloatShare,
+    FloatSide,
+    IntegerSide,
+    Report,
+)
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin
 from intaglio.targets.runtime import CheckCounts
@@ -30,6 +38,13 @@ from intaglio.tasks.task import Task, output_shapes, stated_name, task_for
 
 CHECK_IMAGES = 8
 """Images on which file and twin are compared and layers measured while compressing."""
+
+
+POOR_DB, DOUBTFUL_DB = 20.0, 25.0
+"""SQNR of an output below which it is warned of: on any images, and on fewer than FEW_IMAGES."""
+FEW_IMAGES = 8
+WARNED = 8
+"""Outputs that are named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +210,44 @@ def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float | None]:
     0 where the float network gives a constant and the integer one does not.
     """
     return [judgement.agreement.sqnr_db.get(name, 0.0) for name in captured.outputs]
+
+
+def float_share(outcome: Outcome, counts: CheckCounts) -> FloatShare | None:
+    """Return what layers in float cost; None where none stayed."""
+    state = outcome.state
+    if not state.plan.kept_float:
+        return None
+    share = macs_in_float(state.graph, state.plan)
+    return FloatShare(share, counts.partitions, len(counts.builtin))
+
+
+def poor_outputs(report: Report, captured: Graph, outcome: Outcome) -> list[str]:
+    """Return a warning for each output of which little is left beside the float network's.
+
+    On fewer than FEW_IMAGES, what is not much more is doubtful: others may leave less.
+    """
+    judgement = outcome.judgement
+    if judgement is None or report.integer.sqnr_db is None:
+        rows = {row.name: row.sqnr_db for row in report.layers}
+        found, count = [rows.get(name) for name in captured.outputs], None
+    else:
+        found, count = list(report.integer.sqnr_db), judgement.n
+    told = []
+    for name, db in zip(captured.outputs, found, strict=True):
+        if db is not None and db < POOR_DB:
+            told.append(
+                f"output '{name}' has an SQNR of {db:.1f} dB beside the float network's: below"
+                f" {POOR_DB:g} dB little may be left of it; measure it (evaluate=, --eval), and see"
+                " the layers' SQNR in the report"
+            )
+        elif db is not None and db < DOUBTFUL_DB and (count or 0) < FEW_IMAGES:
+            told.append(
+                f"output '{name}' has an SQNR of {db:.1f} dB beside the float network's, on few"
+                f" images of the run: on others it may be below {POOR_DB:g} dB"
+            )
+    return told[:WARNED] + (
+        [f"and {len(told) - WARNED} more outputs"] if len(told) > WARNED else []
+    )
 
 
 def used_recipe(settings: Settings, where: Provenance) -> Recipe:

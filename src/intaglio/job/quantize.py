@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -13,18 +13,17 @@ from torch import Tensor
 from intaglio.calibrate import (
     CALIBRATORS,
     choose_encodings,
-    make_plan,
     observe_ranges,
     unequal_tails,
 )
 from intaglio.data.held import JUDGED_BYTES, Share, judged_within
 from intaglio.host.progress import told
 from intaglio.ir.graph import Graph
+from intaglio.job.islands import held_settings, planned
 from intaglio.job.recorder import Recorder
 from intaglio.methods import make_step
 from intaglio.methods.steps.state import Context, Prepared, Quantized, State
 from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE, StepKind, refuse_unmet
-from intaglio.numerics.plan import Plan
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.recipe.settings import Settings
@@ -47,7 +46,7 @@ def prepare_network(
     Where float is allowed, layers without an integer form are among those that they keep in float.
 
     Raises:
-        UnsupportedByTarget: If it does not; names the layer. No image has been opened then.
+        UnsupportedByTarget: If it does not; names all such layers. No image has been opened then.
     """
     canonical, target = captured.copy(), settings.target
     recorder.step("fold and fuse", lambda: canonicalize(canonical))
@@ -59,37 +58,6 @@ def prepare_network(
     settings = held_settings(lowered.graph, settings)
     statistics = channel_statistics(captured, canonical, lowered.graph)
     return Prepared(lowered.graph, lowered.graph, statistics), settings
-
-
-def held_settings(graph: Graph, settings: Settings) -> Settings:
-    """Return the settings with which the target holds a lowered graph.
-
-    Raises:
-        UnsupportedByTarget: If there are none; names the layer.
-    """
-    while True:
-        refusals = settings.target.refusals(*planned(graph, settings))
-        named = [found.layer for found in refusals if found.layer not in settings.keep_float]
-        if not refusals:
-            return settings
-        if not settings.allow_float or not named:
-            raise refusals[0]
-        kept = tuple(dict.fromkeys((*settings.keep_float, *named)))
-        settings = replace(settings, keep_float=kept)
-
-
-def planned(
-    graph: Graph, settings: Settings, tails: Mapping[str, str] | None = None
-) -> tuple[Graph, Plan]:
-    """Return the graph that is quantized, with the borders of float islands, and its plan."""
-    return make_plan(
-        graph,
-        settings.target,
-        settings.scheme,
-        keep_float=settings.keep_float,
-        weight_bits=settings.weight_bits,
-        float_tails=tails,
-    )
 
 
 @dataclass(frozen=True, eq=False)

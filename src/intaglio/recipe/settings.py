@@ -35,7 +35,8 @@ class Settings:
     """Choices that a recipe may name too, all decided and known to exist.
 
     The defaults are what holds where neither the caller nor the recipe says anything; those of the
-    scheme and of what the file takes are the target's.
+    scheme and of what the file takes are the target's. `float_reasons` says of layers among
+    `keep_float` that nobody asked for why they are there.
     """
 
     recipe: Recipe
@@ -52,6 +53,7 @@ class Settings:
     min_sqnr: float = 25.0
     minutes: float = 10.0
     allow_float: bool = False
+    float_reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:

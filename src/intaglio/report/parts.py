@@ -281,6 +281,21 @@ class KeptFloat:
 
 
 @dataclass(frozen=True)
+class FloatShare:
+    """What layers in float cost.
+
+    Attributes:
+        macs_percent: Percent of the multiply-accumulates that are computed in float.
+        partitions: Parts in which the runtime runs the network; one is fastest.
+        outside: How many ops run outside the runtime's fast kernels.
+    """
+
+    macs_percent: Percent = field(metadata={"digits": 2})
+    partitions: Count
+    outside: Count
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What came out, in two words.
 
@@ -316,6 +331,7 @@ class ReportData:
         steps: In the order they ran.
         layers: In the order of the network.
         kept_float: What stayed in float and why.
+        in_float: What that costs; None where nothing stayed.
         attempts: What a search tried, in order.
         doctor: What still ails the network, the worst first; None where it was not asked.
         doctor_images: On how many of the calibration images that was measured.
@@ -339,6 +355,7 @@ class ReportData:
     steps: Many[StepRow] = field(default_factory=list)
     layers: Many[LayerRow] = field(default_factory=list)
     kept_float: Many[KeptFloat] = field(default_factory=list)
+    in_float: FloatShare | None = field(default=None, metadata=ABSENT)
     attempts: Many[Attempt] = field(default_factory=list)
     doctor: Many[Ailment] | None = field(default=None, metadata=ABSENT)
     doctor_images: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)

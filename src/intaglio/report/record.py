@@ -15,6 +15,7 @@ from intaglio.report.parts import (
     Attempt,
     CheckResult,
     DataSource,
+    FloatShare,
     FloatSide,
     IntegerSide,
     KeptFloat,
@@ -29,6 +30,7 @@ from intaglio.report.text import as_text
 __all__ = [
     "CheckResult",
     "DataSource",
+    "FloatShare",
     "FloatSide",
     "IntegerSide",
     "KeptFloat",

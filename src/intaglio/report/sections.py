@@ -72,10 +72,25 @@ def remarks_section(report: ReportData) -> Section | None:
     refused = [] if report.check is None else report.check.refused
     remarks = (
         *(Remark(layer.why, "Kept in float", layer.name) for layer in report.kept_float),
+        *_price_of_float(report),
         *(Remark(layer, "Not compared") for layer in refused),
         *(Remark(warning) for warning in report.warnings),
     )
     return Section("remarks", "To know", Remarks(remarks)) if remarks else None
+
+
+def _price_of_float(report: ReportData) -> tuple[Remark, ...]:
+    """Return what layers in float cost; nothing where none is known to be."""
+    share = report.in_float
+    if share is None:
+        return ()
+    parts = "one part" if share.partitions == 1 else f"{share.partitions} parts"
+    beside = f", {share.outside} ops outside its fast kernels" if share.outside else ""
+    told = (
+        f"{share.macs_percent:.1f} % of the multiply-accumulates; the runtime runs the network in"
+        f" {parts}{beside}"
+    )
+    return (Remark(told, "Price of float"),)
 
 
 def doctor_section(report: ReportData) -> Section | None:

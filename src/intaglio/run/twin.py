@@ -16,6 +16,7 @@ from intaglio.numerics.accumulate import exact_float32
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops import OPS
+from intaglio.ops.unknown_call import REPLACE, word_of
 from intaglio.run.partial import Route, Tap
 from intaglio.run.weights import integer_bias, integer_weight
 from intaglio.targets.site import Kernel, Site
@@ -159,10 +160,11 @@ def prepare(graph: Graph, node: Node, encodings: Encodings, target: Target) -> K
     if node.op not in kernels:
         raise UnsupportedByTarget(
             node.source or node.name,
-            node.op,
+            word_of(node),
             target.name,
             reason="its integer arithmetic is not matched",
-            try_instead="Replace it in the network by an op that intaglio holds (docs/ops.md)",
+            try_instead=REPLACE,
+            node=node.name,
         )
     return kernels[node.op](site_of(graph, node, encodings, target))
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Node
 from intaglio.numerics.spec import QuantParams
+from intaglio.ops.unknown_call import word_of
 
 Kernel = Callable[[Sequence[Tensor]], Tensor]
 
@@ -55,7 +56,12 @@ class Site:
         layer = self.node.source or self.node.name
         instead = f"{try_instead}, or keep it in float (--keep-float {layer})"
         return UnsupportedByTarget(
-            layer, self.node.op, self.target, reason=reason, try_instead=instead
+            layer,
+            word_of(self.node),
+            self.target,
+            reason=reason,
+            try_instead=instead,
+            node=self.node.name,
         )
 
 

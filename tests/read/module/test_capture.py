@@ -55,7 +55,10 @@ def ops(function, example: Tensor = EXAMPLE) -> list[str]:
         (lambda x: F.softmax(x, -3), ["softmax"]),
         (lambda x: x.argmax(1) + 1, ["opaque", "opaque"]),
         (lambda x: x.double() * 2, ["opaque", "opaque"]),
-        (lambda x: F.max_pool2d(x[:, 0], 2), ["slice", "reshape", "reshape", "max_pool2d", "reshape"]),
+        (
+            lambda x: F.max_pool2d(x[:, 0], 2),
+            ["slice", "reshape", "reshape", "max_pool2d", "reshape"],
+        ),
         (lambda x: F.pad(x, (-1, 0, 0, 2)), ["slice", "pad"]),
         (lambda x: F.pad(x, (1, 0), value=2.5), ["pad"]),
         (lambda x: F.interpolate(x, scale_factor=1.5), ["resize"]),

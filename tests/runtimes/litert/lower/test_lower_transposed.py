@@ -51,8 +51,7 @@ def test_the_result_is_torchs(kernel, stride, data, groups, size):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     layer = next(node for node in graph if node.op == "conv_transpose2d")
     assert layer.attrs["groups"] == 1
-    beyond = any(o > p for p, o in zip(padding, output_padding, strict=True))
-    assert (transposed_padding_word(graph, layer) is not None) or beyond
+    assert transposed_padding_word(graph, layer) is not None
 
 
 @pytest.mark.parametrize(
@@ -123,10 +122,17 @@ def test_groups_become_one_with_zeros_between_them():
         {"kernel": (2, 2), "stride": (3, 3), "output_padding": (1, 1)},
     ],
 )
-def test_dilation_and_results_beyond_the_scatter_are_left_to_the_writer(attrs):
+def test_dilation_and_results_beyond_the_scatter_are_zeros_of_the_weight(attrs):
     graph = transposed(**attrs)
+    before, own = graph.copy(), float(graph.params["up.weight"].abs().sum())
 
-    assert crop_transposed(graph) == 0
+    assert crop_transposed(graph) > 0
+
+    layer = next(node for node in graph if node.op == "conv_transpose2d")
+    assert layer.attrs["dilation"] == (1, 1)
+    assert transposed_padding_word(graph, layer) is not None
+    assert float(graph.param(layer, "weight").abs().sum()) == pytest.approx(own, rel=1e-6)
+    assert_same_function(graph, before, images((1, 4, 5, 6), 2))
 
 
 def test_other_layers_are_left_alone():

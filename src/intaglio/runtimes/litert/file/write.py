@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
+from intaglio.ops.unknown_call import REPLACE, why_node
 from intaglio.runtimes.litert.file.bits import unheld
 from intaglio.runtimes.litert.format.builder import TfliteBuilder
 from intaglio.runtimes.litert.format.layout import file_shape
 from intaglio.runtimes.litert.ops.site import FUSED_ACTIVATIONS, arithmetic_of
-from intaglio.runtimes.litert.ops.writing import TFLITE_OPS, Writing
+from intaglio.runtimes.litert.ops.writing import FLOAT_OPS, NO_INTEGERS, TFLITE_OPS, Writing
 from intaglio.targets.target import Target
 
 DESCRIPTION = "int8 network written by intaglio"
@@ -51,38 +54,42 @@ def write_tflite(
 
 def write_node(node: Node, writing: Writing) -> None:
     """Write one node but an input; raise UnsupportedByTarget where the file cannot hold it."""
-    if node.op not in TFLITE_OPS:
-        raise _unknown(node, writing)
     if writing.is_float(node.name):
-        _refuse_unsaid_clamp(node, writing)
-    TFLITE_OPS[node.op](node, writing)
+        _write_float(node, writing)
+    elif node.op in TFLITE_OPS:
+        TFLITE_OPS[node.op](node, writing)
+    else:
+        raise _unknown(node, writing)
 
 
-def _kind(node: Node) -> str:
-    """Return what an op is called in messages: an unknown one by its ATen name."""
-    return str(node.attrs["call"]) if node.op == "opaque" else node.op
+def _write_float(node: Node, writing: Writing) -> None:
+    """Write a node that stays in float; a clamp that the file has no word for stands behind it."""
+    if node.op not in FLOAT_OPS and node.op not in TFLITE_OPS:
+        raise _unknown(node, writing)
+    write = FLOAT_OPS[node.op] if node.op in FLOAT_OPS else TFLITE_OPS[node.op]
+    activation = node.attrs.get("activation")
+    if node.op == "clamp" or activation in (None, UNBOUNDED, *FUSED_ACTIVATIONS):
+        write(node, writing)
+        return
+    plain = replace(node, name=f"{node.name}.unclamped", attrs={**node.attrs, "activation": None})
+    write(plain, writing)
+    clamp = Node(node.name, "clamp", [plain.name], {}, {"activation": activation}, node.shape)
+    FLOAT_OPS["clamp"](clamp, writing)
 
 
 def _unknown(node: Node, writing: Writing) -> UnsupportedByTarget:
-    form = "operator in the file for it" if writing.is_float(node.name) else "integer form of it"
-    return UnsupportedByTarget(
-        node.source or node.name,
-        _kind(node),
-        writing.target,
-        reason=f"there is no {form}",
-        try_instead="Replace it in the network by an op that intaglio holds (docs/ops.md)",
-    )
-
-
-def _refuse_unsaid_clamp(node: Node, writing: Writing) -> None:
-    """Raise UnsupportedByTarget for a clamp without a word: in float no grid's end does it."""
-    activation = node.attrs.get("activation")
-    if activation is not None and activation not in (*FUSED_ACTIVATIONS, UNBOUNDED):
-        raise writing.refuse(
-            node,
-            f"a clamp to {activation} in float, for which the file has no word",
-            "Leave it to be quantized (take it out of keep_float)",
-        )
+    """Return the refusal of an op without a writer; of a call that intaglio does not know, why."""
+    if node.op == "opaque":
+        why = why_node(writing.graph, node)
+        return writing.refuse(node, why.reason, why.remedy)
+    if writing.is_float(node.name):
+        return writing.refuse(node, "there is no operator in the file for it", REPLACE)
+    if node.op in FLOAT_OPS:
+        try:
+            writing.refuse_integers(node)
+        except UnsupportedByTarget as refusal:
+            return refusal
+    return writing.refuse(node, NO_INTEGERS, REPLACE)
 
 
 def _write_input(node: Node, writing: Writing, build: TfliteBuilder, io: str) -> None:

@@ -24,6 +24,7 @@ TYPES = {
     "int32": schema.TensorType.INT32,
     "int4": schema.TensorType.INT4,
     "int2": schema.TensorType.INT2,
+    "bool": schema.TensorType.BOOL,
 }
 WORDS = {
     "padding": schema.Padding,
@@ -32,6 +33,13 @@ WORDS = {
     "outDataType": schema.TensorType,
 }
 """Fields of options whose values the schema has words for."""
+
+
+def _number(name: str, value: Any) -> Any:
+    """Return a field's value as the schema has it."""
+    if name in WORDS:
+        return getattr(WORDS[name], value)
+    return TYPES[value] if name in ("inDataType", "outDataType") else value
 
 
 class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]  # it has no types
@@ -87,7 +95,7 @@ class TfliteBuilder:
         """Add a tensor without data; return its index.
 
         Args:
-            kind: "float32", "int8", "uint8", "int32", "int4" or "int2".
+            kind: "float32", "int8", "uint8", "int32", "int4", "int2" or "bool".
             params: Its grid; several scales lie along `axis`.
         """
         made = schema.TensorT()
@@ -138,13 +146,13 @@ class TfliteBuilder:
     def options(kind: str, **values: Any) -> Any:
         """Return the schema's record of an operator's options ("Conv2DOptions") with fields set.
 
-        Paddings and activations are given by their words ("SAME", "RELU6").
+        Paddings, activations and types are given by their words ("SAME", "RELU6", "bool").
         """
         made = getattr(schema, f"{kind}T")()
         for name, value in values.items():
             if not hasattr(made, name):
                 raise AttributeError(f"{kind} has no field {name}")
-            setattr(made, name, getattr(WORDS[name], value) if name in WORDS else value)
+            setattr(made, name, _number(name, value))
         return made
 
     def operator(

@@ -14,8 +14,9 @@ from intaglio.passes.graph_pass import graph_pass
 def crop_transposed(graph: Graph) -> int:
     """Widen grouped transposed convolutions to one group; crop with slices what SAME cannot say.
 
-    The widened weight has zeros between groups: the same function, at the cost of a dense one. An
-    output_padding beyond the scatter output, and dilation, are left for the writer to refuse.
+    The widened weight has zeros between groups: the same function, at the cost of a dense one. So
+    has a dilated one zeros between its places, and one whose output_padding reaches beyond what it
+    scatters zeros behind them.
     """
     changed = 0
     for node in graph:
@@ -24,6 +25,7 @@ def crop_transposed(graph: Graph) -> int:
         if node.attrs["groups"] > 1:
             _widen(graph, node)
             changed += 1
+        changed += _spread(graph, node)
         if transposed_padding_word(graph, node) is None:
             changed += _crop(graph, node)
     return changed
@@ -42,19 +44,37 @@ def _widen(graph: Graph, node: Node) -> None:
     node.attrs["groups"] = 1
 
 
+def _spread(graph: Graph, node: Node) -> int:
+    """Write dilation, and what the output has beyond the scatter's, as zeros of the weight."""
+    weight, attrs = graph.param(node, "weight"), node.attrs
+    places: list[slice] = []
+    extents, left = [], []
+    for axis in range(2):
+        step, size = attrs["dilation"][axis], graph[node.inputs[0]].shape[2 + axis]
+        reach = (weight.shape[2 + axis] - 1) * step + 1
+        stop = attrs["padding"][axis] + node.shape[2 + axis]
+        beyond = max(stop - (size - 1) * attrs["stride"][axis] - reach, 0)
+        places.append(slice(0, reach, step))
+        extents.append(reach + beyond)
+        left.append(attrs["output_padding"][axis] - beyond)
+    if tuple(extents) == tuple(weight.shape[2:]):
+        return 0
+    wide = torch.zeros(*weight.shape[:2], *extents)
+    wide[:, :, places[0], places[1]] = weight
+    graph.set_param(node, "weight", wide)
+    attrs["dilation"], attrs["output_padding"] = (1, 1), (left[0], left[1])
+    return 1
+
+
 def _crop(graph: Graph, node: Node) -> int:
     sizes = graph[node.inputs[0]].shape[2:]
     kernel = graph.param(node, "weight").shape[2:]
     attrs = node.attrs
-    if attrs["dilation"] != (1, 1):
-        return 0
     full = tuple(
         (size - 1) * stride + extent
         for size, stride, extent in zip(sizes, attrs["stride"], kernel, strict=True)
     )
     starts = attrs["padding"]
-    if any(starts[axis] + node.shape[2 + axis] > full[axis] for axis in range(2)):
-        return 0
     whole = Node(
         graph.unique_name(f"{node.name}.full"),
         "conv_transpose2d",

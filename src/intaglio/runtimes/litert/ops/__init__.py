@@ -1,10 +1,12 @@
-"""LiteRT's ops: kernel and writer of each on one page. Importing it fills both tables."""
+"""LiteRT's ops: kernel and writer of each on one page. Importing it fills the tables."""
 
 from intaglio.runtimes.litert.ops import (
     activation,
     convolution,
     elementwise,
     ends,
+    float_ops,
+    float_windows,
     function,
     matmul,
     pool,
@@ -17,6 +19,8 @@ __all__ = [
     "convolution",
     "elementwise",
     "ends",
+    "float_ops",
+    "float_windows",
     "function",
     "matmul",
     "pool",

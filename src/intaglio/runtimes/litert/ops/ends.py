@@ -7,6 +7,7 @@ reference  q = half away from zero of f32(x / s), + z
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from intaglio.ir.graph import Node
@@ -34,6 +35,11 @@ def quantize_input(values: Tensor, params: QuantParams, arithmetic: Arithmetic) 
 def write_constant(node: Node, writing: Writing) -> None:
     """A stored tensor, int8; float32 where layers in float read it."""
     value = writing.graph.param(node, "value")
+    if value.dtype != torch.float32:
+        kind = str(value.dtype).removeprefix("torch.")
+        raise writing.refuse(
+            node, f"stored numbers of type {kind}", "Use what reads them in float32 alone"
+        )
     if writing.is_float(node.name):
         writing.index[node.name] = writing.build.stored(node.name, to_file(value))
         return

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 REWRITTEN = {
-    "where": "base of the work on vocabulary: its kernel is being made",
     "adaptive_avg_pool2d": "with equal windows it is an average pool by explicit_pool; with"
     " unequal ones lower_adaptive_pool makes it linear layers over pixels",
-    "affine": "lower_affine makes it a convolution or a linear layer",
     "batch_norm": "folded into the layer before it, or made an affine, by canonicalize",
     "hard_sigmoid": "lower_hard_sigmoid makes it a clamped sum and a rescale",
     "hard_swish": "lower_hard_swish makes it a clamped sum and a product",
@@ -17,19 +15,25 @@ REWRITTEN = {
     "silu": "lower_silu makes it a sigmoid and a product",
 }
 """Ops that are gone when kernels are made and files are written, or that neither can have."""
+FLOAT_ALONE = {
+    "adaptive_avg_pool2d": "windows of unequal sizes have no operator in integers",
+    "affine": "lower_affine makes it a convolution or a linear layer where it has two or four axes",
+    "compare": "yes and no are no numbers on a grid",
+    "div": "the runtime divides in float32 alone; by a constant it is a product",
+    "softmax": "eight bits are too coarse for its scores",
+    "where": "yes and no choose between its values, and those are no numbers on a grid",
+}
+"""Ops that the file has in float32 alone."""
 KERNELS_REFUSED = {
     **REWRITTEN,
+    **FLOAT_ALONE,
     "constant": "its integers are stored: the twin hands them out (run/twin.py)",
-    "div": "the file's DIV is float32 alone; lower_div makes it a product with a reciprocal",
     "input": "its value is given, and made integers on the way in (run/twin.py)",
     "quantize": "what comes in from float is made integers in one place (run/twin.py)",
-    "compare": "yes and no are no numbers on a grid: what they choose from stays in float",
-    "softmax": "at the network's end it stays in float; lower_softmax composes it elsewhere",
 }
 """Ops without an entry in the table of integer kernels."""
 WRITERS_REFUSED = {
     **REWRITTEN,
-    "compare": "base of the work on vocabulary: its writer is being made",
     "input": "it is a tensor of the file and no operator: file/write.py adds it",
 }
-"""Ops without an entry in the table of writers."""
+"""Ops without an entry in either table of writers."""

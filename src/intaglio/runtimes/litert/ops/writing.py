@@ -13,12 +13,15 @@ from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, QuantSpec
+from intaglio.ops.unknown_call import word_of
 from intaglio.registry import Registry
 from intaglio.run.weights import integer_bias, integer_weight
 from intaglio.runtimes.litert.format.layout import Array, file_shape
 from intaglio.runtimes.litert.format.packing import pack_integers
+from intaglio.runtimes.litert.ops.refused import FLOAT_ALONE
 from intaglio.runtimes.litert.ops.site import FUSED_ACTIVATIONS, Arithmetic
 
+NO_INTEGERS = "there is no integer form of it"
 INT32 = QuantSpec(bits=32, symmetric=True)
 
 
@@ -186,26 +189,39 @@ class Writing:
         """Return the error that says the file cannot hold this node, by the user's layer."""
         layer = node.source or node.name
         return UnsupportedByTarget(
-            layer, node.op, self.target, reason=reason, try_instead=try_instead
+            layer,
+            word_of(node),
+            self.target,
+            reason=reason,
+            try_instead=try_instead,
+            node=node.name,
         )
 
     def refuse_integers(self, node: Node) -> None:
         """Raise UnsupportedByTarget unless the node, which has no integer form, stays in float."""
         if not self.is_float(node.name):
+            why = FLOAT_ALONE.get(node.op)
             raise self.refuse(
                 node,
-                "there is no integer form of it",
+                f"{NO_INTEGERS}: {why}" if why else NO_INTEGERS,
                 f"Keep it in float (--keep-float {node.source or node.name})",
             )
 
 
 Writer = Callable[[Node, Writing], None]
 TFLITE_OPS: Registry[Writer] = Registry("tflite writer")
+FLOAT_OPS: Registry[Writer] = Registry("tflite writer of float32")
+"""Writers of ops that are written otherwise in float32 than in integers, or in float32 alone."""
 
 
 def tflite_op(op: str) -> Callable[[Writer], Writer]:
     """Return a decorator that files a function as the writer of `op`."""
     return TFLITE_OPS.register(op)
+
+
+def float_op(op: str) -> Callable[[Writer], Writer]:
+    """Return a decorator that files a function as the writer of `op` where it stays in float."""
+    return FLOAT_OPS.register(op)
 
 
 def activation_word(node: Node) -> str:

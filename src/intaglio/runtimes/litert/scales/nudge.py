@@ -136,4 +136,5 @@ def _no_scale(node: Node, target: str) -> UnsupportedByTarget:
         target,
         reason="no scale was found on which x86-64 and ARM compute the same bits",
         try_instead="Calibrate with other images (another --seed)",
+        node=node.name,
     )
