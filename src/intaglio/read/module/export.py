@@ -29,6 +29,7 @@ from intaglio.ir.storage import settled_all
 from intaglio.ops.verify import schemas_hold, verify
 from intaglio.read.module.aten import ATEN, IDENTITY, SKIPPED, build_opaque
 from intaglio.read.module.builder import Builder, NoValue, Pieces
+from intaglio.read.module.unwrap import on_a_copy
 from intaglio.run.float import infer_shapes
 
 LARGEST = 2**31 - 1
@@ -36,6 +37,7 @@ LARGEST = 2**31 - 1
 WRAP = "wrap it in a module whose forward takes the image alone"
 
 
+@on_a_copy
 def capture(model: nn.Module, example_input: Tensor) -> Graph:
     """Return the graph of `model` in eval mode, with a symbolic batch.
 
