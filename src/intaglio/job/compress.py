@@ -188,6 +188,7 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
             size_bytes=sum(map(len, files.values())),
             logits_sqnr_db=_lowest_db(outcome, layers, _scores(graph)),
             sqnr_db=_by_output(captured, outcome),
+            outputs=list(captured.output_names) or None,
         ),
         layers=layers,
         kept_float=_kept_float(outcome, asked),

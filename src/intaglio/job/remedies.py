@@ -21,7 +21,7 @@ from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin
-from intaglio.tasks.evaluate import evaluate, listed
+from intaglio.tasks.evaluate import evaluate
 from intaglio.tasks.task import Task, labelled_task_for, output_shapes
 
 TRIALS = Share(tuning=256, judged=0.2, judging=64)
@@ -102,11 +102,11 @@ class Trial:
 
     def _agreement(self, twin: Twin, change: InputChange | None) -> float:
         """Return percent of the images for which float and integer network say the same."""
-        beside = self.task.beside(self.captured.outputs, is_told=False)
+        beside = self.task.beside(self.captured.output_titles, is_told=False)
         judged = self.held.judged if len(self.held.judged) else self.held.tuning
         for images in torch.split(judged, BATCH_SIZE):
             batch = _as_trained(images, change)
-            beside.add(run_float(self.captured, batch), listed(twin(batch)))
+            beside.add(run_float(self.captured, batch), twin.outputs(batch))
         percent = beside.agreement().percent
         if percent is None:
             raise RequestError(

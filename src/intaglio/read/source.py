@@ -41,8 +41,9 @@ def read(
     """Return the source of a network, opened by the reader that takes it.
 
     Args:
-        model: An nn.Module or an ExportedProgram; or a text or path, as the command line takes it: "net.pt2",
-            "mobilenet_v2(width=0.5)", "package.module:factory"; or what an installed reader takes.
+        model: An nn.Module or an ExportedProgram; or a text or path, as the command line takes it:
+            "net.pt2", "mobilenet_v2(width=0.5)", "package.module:factory"; or what an installed
+            reader takes.
         example_input: [N, C, H, W] float32 of the size that the network will be deployed at; not
             needed where a text says the size.
         weights: Trained weights, for a network that is named by a text.
