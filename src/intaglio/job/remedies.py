@@ -21,7 +21,7 @@ from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin
-from intaglio.tasks.evaluate import evaluate
+from intaglio.tasks.evaluate import evaluate, listed
 from intaglio.tasks.task import Task, labelled_task_for, output_shapes
 
 TRIALS = Share(tuning=256, judged=0.2, judging=64)
@@ -106,7 +106,7 @@ class Trial:
         judged = self.held.judged if len(self.held.judged) else self.held.tuning
         for images in torch.split(judged, BATCH_SIZE):
             batch = _as_trained(images, change)
-            beside.add(run_float(self.captured, batch), twin.outputs(batch))
+            beside.add(run_float(self.captured, batch), listed(twin(batch)))
         percent = beside.agreement().percent
         if percent is None:
             raise RequestError(

@@ -11,7 +11,7 @@ from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.run.float import run_float
 from intaglio.run.twin import IMAGES_AT_ONCE, Twin
-from intaglio.tasks.evaluate import SideBySide
+from intaglio.tasks.evaluate import SideBySide, listed
 from intaglio.tasks.judgement import Judgement
 from intaglio.tasks.task import Outputs, Task, output_shapes, task_for
 
@@ -80,7 +80,7 @@ class Judge:
         both = SideBySide(self.task, self.names, is_told=self.is_told)
         labels = [None] * len(self.floats) if self.labels is None else _pieces(self.labels)
         for piece, floats, known in zip(_pieces(self.images), self.floats, labels, strict=False):
-            both.add(floats, twin.outputs(piece), known)
+            both.add(floats, listed(twin(piece)), known)
         return both.judgement()
 
 
