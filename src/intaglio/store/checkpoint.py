@@ -94,10 +94,10 @@ def places(content: object) -> list[Place]:
         named = [(key, inner) for key, inner in value.items() if isinstance(key, str)]
         tensors = {key: inner for key, inner in named if is_plain(inner)}
         if tensors or not path:
-            foreign = [str(key) for key, inner in value.items() if not is_plain(inner)]
+            foreign = [str(key) for key in value if key not in tensors]
             found.append(Place(path, tensors, foreign))
         if len(path) < DEEPEST:
-            waiting += [((*path, key), inner) for key, inner in named]
+            waiting += [((*path, key), inner) for key, inner in named if isinstance(inner, Mapping)]
     return found
 
 

@@ -12,7 +12,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -21,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from intaglio.errors import CaptureError
 
-Captured = Callable[[nn.Module, Tensor], Any]
+Capture = TypeVar("Capture", bound=Callable[[nn.Module, Tensor], Any])
 WRAPPERS: tuple[type[nn.Module], ...] = (
     nn.DataParallel,
     nn.parallel.DistributedDataParallel,
@@ -38,8 +38,8 @@ GUARDS = "_guards_fn"
 """A call in the module of an exported program that insists on the batch of its example."""
 
 
-def on_a_copy(function: Captured) -> Captured:
-    """Return the function of a module and an example, given a plain copy of them.
+def on_a_copy(function: Capture) -> Capture:
+    """Return the function of a module and an example, which is then given a plain copy of them.
 
     The copy is float32, on the CPU, in eval mode, and takes one tensor.
     """
@@ -52,7 +52,7 @@ def on_a_copy(function: Captured) -> Captured:
         with borrowed(network) as module:
             return function(module, example)
 
-    return work
+    return cast(Capture, work)
 
 
 def plain_example(example: Any) -> Any:
