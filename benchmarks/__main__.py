@@ -16,6 +16,7 @@ from benchmarks import (
     cells,
     cost,
     doctor,
+    fuzz_parsers,
     judging,
     ladder,
     memory,
@@ -28,7 +29,7 @@ from benchmarks import (
 )
 
 PARTS = (bits, accuracy, memory, cost, calibrator_cost, calibrators)
-PARTS += (ladder, mixed, reconstruction, remaining, doctor, minutes)
+PARTS += (ladder, mixed, reconstruction, remaining, doctor, minutes, fuzz_parsers)
 
 for part in PARTS:
     print(f"== {part.__name__}", flush=True)

@@ -135,6 +135,37 @@ def test_a_file_that_is_no_toml_is_named(tmp_path, content):
         find_recipe(written(tmp_path, content))
 
 
+@pytest.mark.parametrize("number", [str(2**63), str(-(2**63) - 1), "0x" + "f" * 5000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "limit = {}",
+        "keep_float = [[{}]]",
+        "weight_bits = {{limit = {}}}",
+        "[[steps]]\nname = 'allocate-bits'\nlimit = {}",
+        "[ran]\nlimit = {}",
+    ],
+)
+def test_a_whole_number_beyond_64_bits_is_refused_by_key(tmp_path, content, number):
+    (tmp_path / "own.toml").write_text(content.format(number))
+
+    with pytest.raises(
+        RequestError, match=r"key '(limit|keep_float)' has a whole number beyond 64"
+    ):
+        find_recipe(str(tmp_path / "own.toml"))
+
+
+@pytest.mark.parametrize("depth", [100, 400, 1000, 20_000])
+@pytest.mark.parametrize("pair", ["[ ]", "{a= }", "[{a= }]"])
+def test_nesting_of_any_depth_is_refused_and_no_crash(tmp_path, depth, pair):
+    opening, closing = pair.split(" ")
+    text = f"[[steps]]\nname = 'equalize'\ndeviations = {opening * depth}1{closing * depth}\n"
+    (tmp_path / "own.toml").write_text(text)
+
+    with pytest.raises(RequestError, match=r"nested too deeply|should be a valid number"):
+        find_recipe(str(tmp_path / "own.toml"))
+
+
 def test_a_file_that_is_missing_or_a_folder_is_named(tmp_path):
     (tmp_path / "folder.toml").mkdir()
 

@@ -125,13 +125,13 @@ def test_a_child_that_is_called_module_keeps_its_prefix(network, trained, tmp_pa
     assert same(network.state_dict(), trained)
 
 
-def test_a_prefix_on_some_keys_only_is_not_taken_off(network, trained, tmp_path):
-    trained["module.2.weight"] = trained.pop("2.weight")
+def test_a_prefix_that_would_make_two_keys_one_is_not_taken_off(network, trained, tmp_path):
+    trained["module.2.weight"] = trained["2.weight"] + 1.0
     torch.save(trained, tmp_path / "a.pth")
 
     message = refusal(network, tmp_path / "a.pth")
 
-    assert "1 missing key: 2.weight; 1 unexpected key: module.2.weight" in message
+    assert "1 unexpected key: module.2.weight" in message
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -391,7 +391,7 @@ def test_a_whole_pickled_network_or_a_bare_pickle_is_refused_and_runs_nothing(ne
 
 def test_a_checkpoint_without_a_state_dict_is_refused(network, trained, tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
-    torch.save({"epoch": 3, "net": trained, "lr": 0.1, "best": 1}, tmp_path / "other.pth")
+    torch.save({"epoch": 3, "net": [trained], "lr": 0.1, "best": 1}, tmp_path / "other.pth")
 
     assert "holds a list, not a state dict" in refusal(network, tmp_path / "list.pth")
     assert "4 other entries: epoch, net, lr, ...; save model.state_dict()" in refusal(

@@ -23,6 +23,7 @@ KNOWING = (
 WORDS = re.compile(r"top[-_ ]?[15]|class(es|ifier|ifiers|ify|ifies)?", re.IGNORECASE)
 OF_PYTHON = {
     "read/__init__.py": {"class"},
+    "read/module/unwrap.py": {"class"},
     "read/named/build.py": {"class"},
     "store/weights.py": {"classes"},
 }

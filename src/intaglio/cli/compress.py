@@ -38,6 +38,7 @@ from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.settings import WISHES, Settings
 from intaglio.report import StepRow, print_report
+from intaglio.store.weights import file_and_part
 from intaglio.tasks.task import output_shapes, task_for
 
 
@@ -69,7 +70,9 @@ def _wishes(request: CompressRequest) -> Options:
 
 def _read_paths(request: CompressRequest) -> dict[str, str]:
     """Return the files and folders that the run reads, by the name of the option."""
-    named = {"--data": request.data, "--eval": request.evaluation, "--weights": request.weights}
+    named = {"--data": request.data, "--eval": request.evaluation}
+    if request.weights:
+        named["--weights"] = str(file_and_part(request.weights)[0])
     if os.path.isfile(request.model):
         named["MODEL"] = request.model
     return {option: path for option, path in named.items() if path and path != NO_DATA}

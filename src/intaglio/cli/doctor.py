@@ -9,7 +9,7 @@ from intaglio.cli.options import LOOKED_AT, DoctorRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import NO_DATA
 from intaglio.cli.screen import print_json, print_line
-from intaglio.cli.source import open_source
+from intaglio.cli.source import open_source, tell_notes
 from intaglio.data.dataset import Dataset
 from intaglio.data.images import draw, open_dataset
 from intaglio.doctor import Diagnosis, Finding, diagnose
@@ -40,6 +40,8 @@ def run(request: DoctorRequest) -> None:
             input_shape=request.input_shape,
             seed=job.seed,
         )
+        if request.weights:
+            tell_notes(network)
         found = job.diagnosis(network, progress)
     if request.as_json:
         print_json(found.to_dict())

@@ -8,7 +8,7 @@ from intaglio.cli.options import InspectRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import load_told
 from intaglio.cli.screen import print_json, print_line, print_table
-from intaglio.cli.source import open_source
+from intaglio.cli.source import open_source, tell_notes
 from intaglio.doctor.inspection import Inspection, inspect
 from intaglio.errors import RequestError
 from intaglio.host.files import MARK
@@ -49,6 +49,8 @@ def _captured(request: InspectRequest) -> Graph:
         input_shape=request.input_shape,
         seed=request.seed or 0,
     )
+    if request.weights:
+        tell_notes(network)
     with shown_progress(as_json=request.as_json) as progress:
         progress.begin("capture", None)
         return network.capture()

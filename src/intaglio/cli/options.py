@@ -29,7 +29,8 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Trained weights: .safetensors, or a PyTorch checkpoint. Nothing is ever unpickled.",
+        help="Trained weights: .safetensors, or a PyTorch checkpoint; FILE#model_ema names a part"
+        " of it. Nothing is ever unpickled.",
     ),
 ]
 Preprocessing = Annotated[

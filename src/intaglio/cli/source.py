@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 
+from intaglio.cli.failures import tell_note
 from intaglio.data.preprocess import check_input_shape
 from intaglio.errors import RequestError
 from intaglio.read.reader import Source
@@ -38,6 +39,12 @@ def open_source(
         source = read(text, weights=weights, preprocess=preprocess, input_shape=shape, seed=seed)
     check_input_shape(source.input_shape)
     return source
+
+
+def tell_notes(network: Source) -> None:
+    """Tell on standard error what the user should know of a network, where no report does."""
+    for note in network.notes:
+        tell_note(note)
 
 
 def parse_input_shape(text: str | None) -> tuple[int, ...] | None:

@@ -19,7 +19,7 @@ from intaglio.doctor.input_images import InputSeen
 from intaglio.errors import NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan
-from intaglio.run.float import channels_last, run_float
+from intaglio.run.float import channels_last, in_layout, run_float
 from intaglio.run.twin import IMAGES_AT_ONCE
 from intaglio.targets.runtime import Ranges
 
@@ -185,8 +185,7 @@ class _NetworkSeen:
     def add(self, images: Tensor) -> None:
         """Run images [n, C, H, W] through the network; none where n is 0."""
         if len(images):
-            in_order = images.contiguous(memory_format=torch.channels_last)
-            run_float(self.fast, in_order, tap=self._look)
+            run_float(self.fast, in_layout(images), tap=self._look)
             self.through += len(images)
 
     def _look(self, node: Node, value: Tensor) -> None:

@@ -154,7 +154,7 @@ def _deviation(mean: Tensor, square: Tensor) -> Tensor:
 def _first_layer(captured: Graph, layer: Node, norm: Node) -> FirstLayer:
     weight = captured.param(layer, "weight").double()
     upto = captured.copy()
-    upto.outputs = [layer.name]
+    upto.outputs, upto.output_names = [layer.name], ()
     upto.drop_unused()
     zeros = torch.zeros(len(weight))
     return FirstLayer(

@@ -55,12 +55,23 @@ class Graph:
         params: Weights by key, detached float32 tensors.
         inputs: Names of the nodes that hold the network's inputs.
         outputs: Names of the values that the network returns, in order.
+        output_names: What the network calls them, in the same order, where it returns a dict; ()
+            where they have no names.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
     params: dict[str, Tensor] = field(default_factory=dict)
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
+    output_names: tuple[str, ...] = ()
+
+    @property
+    def output_titles(self) -> list[str]:
+        """What to call the outputs where they are told: by the network's names, else the values'.
+
+        No two are the same, unless a network without names returns a value twice.
+        """
+        return list(self.output_names or self.outputs)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(list(self.nodes.values()))
@@ -128,6 +139,7 @@ class Graph:
             dict(self.params),
             list(self.inputs),
             list(self.outputs),
+            self.output_names,
         )
 
     def unique_name(self, wish: str) -> str:

@@ -36,7 +36,9 @@ def text(graph: Graph) -> str:
     in it.
     """
     lines = [_line(node) for node in graph]
-    return "\n".join([*lines, f"return {', '.join(graph.outputs)}", ""])
+    named = zip(graph.output_names, graph.outputs, strict=True) if graph.output_names else ()
+    ends = [f"{name}={value}" for name, value in named] or graph.outputs
+    return "\n".join([*lines, f"return {', '.join(ends)}", ""])
 
 
 def _line(node: Node) -> str:

@@ -67,9 +67,9 @@ def compress(
     """Return the integer network of a trained module, checked bit for bit against its file.
 
     Args:
-        model: A trained module with one image tensor in; or a text or path, as the command line
-            takes it ("net.pt2", "mobilenet_v2", "package.module:factory"); or what `intaglio.read`
-            returned for one, which also takes weights.
+        model: A trained module, or an exported program, with one image tensor in; or a text or path,
+            as the command line takes it ("net.pt2", "mobilenet_v2", "package.module:factory"); or
+            what `intaglio.read` returned for one, which also takes weights.
         example_input: [N, C, H, W] float32 of the deployed size; needed where no text says it.
         target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
@@ -92,7 +92,9 @@ def compress(
 
 
 def _source(
-    model: nn.Module | str | os.PathLike[str] | Source, example_input: Tensor | None, seed: int
+    model: nn.Module | str | os.PathLike[str] | Source,
+    example_input: Tensor | None,
+    seed: int,
 ) -> Source:
     if not isinstance(model, Source):
         return read(model, example_input, seed=seed)
@@ -192,6 +194,7 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
             size_bytes=sum(map(len, files.values())),
             logits_sqnr_db=_lowest_db(outcome, layers, _scores(graph)),
             sqnr_db=_by_output(captured, outcome),
+            outputs=list(captured.output_names) or None,
         ),
         layers=layers,
         kept_float=_kept_float(outcome, asked),

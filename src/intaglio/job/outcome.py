@@ -180,10 +180,10 @@ def evaluated(
         """Return how both networks do on the same images, each told to the progress."""
         return compare(
             lambda images: run_float(captured, images),
-            twin,
+            twin.outputs,
             task.batches(evaluate, shape),
             task,
-            names=captured.outputs,
+            names=captured.output_titles,
             seen=recorder.progress.advance,
         )
 
@@ -209,7 +209,7 @@ def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float | None]:
 
     0 where the float network gives a constant and the integer one does not.
     """
-    return [judgement.agreement.sqnr_db.get(name, 0.0) for name in captured.outputs]
+    return [judgement.agreement.sqnr_db.get(name, 0.0) for name in captured.output_titles]
 
 
 def float_share(outcome: Outcome, counts: CheckCounts) -> FloatShare | None:

@@ -102,7 +102,7 @@ class Trial:
 
     def _agreement(self, twin: Twin, change: InputChange | None) -> float:
         """Return percent of the images for which float and integer network say the same."""
-        beside = self.task.beside(self.captured.outputs, is_told=False)
+        beside = self.task.beside(self.captured.output_titles, is_told=False)
         judged = self.held.judged if len(self.held.judged) else self.held.tuning
         for images in torch.split(judged, BATCH_SIZE):
             batch = _as_trained(images, change)

@@ -48,7 +48,7 @@ def params_exist(graph: Graph) -> None:
 
 
 def ends_exist(graph: Graph) -> None:
-    """Inputs are input nodes, and outputs are values of the graph."""
+    """Inputs are input nodes, outputs values of the graph, with a name each or none at all."""
     for name in graph.inputs:
         if name not in graph.nodes or graph[name].op != "input":
             raise GraphError(f"input '{name}' is not an input node")
@@ -57,3 +57,6 @@ def ends_exist(graph: Graph) -> None:
             raise GraphError(f"output '{name}' does not exist")
     if not graph.outputs:
         raise GraphError("the graph has no outputs")
+    names = graph.output_names
+    if names and (len(names) != len(graph.outputs) or len(set(names)) != len(names)):
+        raise GraphError(f"the outputs {graph.outputs} have the names {names}")

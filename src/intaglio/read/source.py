@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -12,6 +13,7 @@ from intaglio.data.preprocess import Preprocess
 from intaglio.errors import RequestError
 from intaglio.read.module.export import check_example
 from intaglio.read.module.reader import MODULE
+from intaglio.read.module.unwrap import example_notes, not_a_module, plain_example
 from intaglio.read.named.reader import NAMED
 from intaglio.read.program.reader import PROGRAM
 from intaglio.read.reader import READERS, Given, Reader, Source
@@ -39,8 +41,9 @@ def read(
     """Return the source of a network, opened by the reader that takes it.
 
     Args:
-        model: An nn.Module; or a text or path, as the command line takes it: "net.pt2",
-            "mobilenet_v2(width=0.5)", "package.module:factory"; or what an installed reader takes.
+        model: An nn.Module or an ExportedProgram; or a text or path, as the command line takes it:
+            "net.pt2", "mobilenet_v2(width=0.5)", "package.module:factory"; or what an installed
+            reader takes.
         example_input: [N, C, H, W] float32 of the size that the network will be deployed at; not
             needed where a text says the size.
         weights: Trained weights, for a network that is named by a text.
@@ -52,15 +55,17 @@ def read(
         RequestError: If there is no such network, or what is given does not go with it.
         CaptureError: If the example input is none.
     """
+    example = plain_example(example_input)
     given = Given(
         weights=weights,
         preprocess=preprocess,
-        input_shape=_settled_shape(example_input, input_shape),
-        example_input=example_input,
+        input_shape=_settled_shape(example, input_shape),
+        example_input=example,
         seed=seed,
     )
     wanted = os.fsdecode(model) if isinstance(model, os.PathLike) else model
-    return _reader_of(wanted).open(wanted, given)
+    source = _reader_of(wanted).open(wanted, given)
+    return replace(source, notes=(*source.notes, *example_notes(example_input)))
 
 
 def _reader_of(model: object) -> Reader:
@@ -78,10 +83,7 @@ def _reader_of(model: object) -> Reader:
         return READERS[takers[0]]
     if isinstance(model, str):
         return NAMED  # which says what is wrong with the name
-    raise RequestError(
-        f"the model is a {type(model).__name__}: give an nn.Module, or a text or path such as"
-        " 'net.pt2', 'mobilenet_v2' or 'package.module:factory'"
-    )
+    raise RequestError(not_a_module(model))
 
 
 def _settled_shape(

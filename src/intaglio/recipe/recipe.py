@@ -22,7 +22,7 @@ from intaglio.registry import Registry
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 """Keys that TOML takes without quotes."""
-LARGEST_BYTES, MOST_DOTS = 2**18, 500
+LARGEST_BYTES, MOST_DOTS, LONGEST_KEY = 2**18, 500, 80
 QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'""")
 ALWAYS_WRITTEN = {"name", "description", "calibrator"}
 
@@ -226,9 +226,26 @@ def _read_toml(path: Path) -> Mapping[str, object]:
     if any(QUOTED.sub("", line).count(".") > MOST_DOTS for line in text.splitlines()):
         raise ValueError(f"a line has more than {MOST_DOTS} dots outside of quotes")
     try:
-        return tomllib.loads(text)
+        content = tomllib.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    _refuse_endless_numbers(content)
+    return content
+
+
+def _refuse_endless_numbers(content: Mapping[str, object]) -> None:
+    """Raise ValueError for a whole number beyond TOML's 64 bits, which tomllib lets pass.
+
+    One in hexadecimal may be so long that Python does not write it in a message either.
+    """
+    waiting: list[tuple[str, object]] = list(content.items())
+    for key, value in waiting:  # it grows meanwhile
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError(f"key {key[:LONGEST_KEY]!r} has a whole number beyond 64 bits")
+        if isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += [(key, inner) for inner in value]
 
 
 def _from_file(path: Path) -> Recipe:

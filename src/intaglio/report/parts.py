@@ -91,6 +91,7 @@ class IntegerSide:
         agreement: Percent of the n images for which both networks say the same.
         logits_sqnr_db: SQNR of the network's output in dB; of several, the lowest.
         sqnr_db: That of each output by itself, in the network's order.
+        outputs: What the network calls them, in that order; None where they have no names.
     """
 
     size_bytes: Count | None = field(default=None, metadata=ABSENT)
@@ -99,6 +100,7 @@ class IntegerSide:
     agreement: Percent | None = field(default=None, metadata=PERCENT)
     logits_sqnr_db: Decibels = field(default=None, metadata=DECIBELS)
     sqnr_db: Many[Decibels] | None = field(default=None, metadata=DECIBELS)
+    outputs: Many[str] | None = field(default=None, metadata=ABSENT)
 
     def __post_init__(self) -> None:
         refuse_without_images("integer", self.n, {**self.figures, "agreement": self.agreement})

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from intaglio.report.parts import DataSource, ReportData, Verdict
+from intaglio.report.parts import DataSource, IntegerSide, ReportData, Verdict
 from intaglio.report.section import (
     Cell,
     Claim,
@@ -32,6 +32,7 @@ from intaglio.report.words import (
 
 TITLE = "Summary"
 LABELS_SHOWN = 6
+OUTPUTS_SHOWN = 12
 SIDES = ("float", "integer")
 
 
@@ -63,6 +64,7 @@ def comparison_section(report: ReportData) -> Section:
         outputs = len(integer.sqnr_db or ())
         label = f"Output SQNR (lowest of {outputs})" if outputs > 1 else "Output SQNR"
         rows.append(_compared(label, "", decibel_text(integer.logits_sqnr_db)))
+        rows += _named_rows(integer)
     rows += [
         _compared(
             "Size",
@@ -78,6 +80,17 @@ def comparison_section(report: ReportData) -> Section:
         *(Column(title, title, numeric=True) for title in (*SIDES, "change")),
     )
     return Section("comparison", TITLE, Table(columns, tuple(rows)))
+
+
+def _named_rows(integer: IntegerSide) -> list[TableRow]:
+    """Return the SQNR of each output by the network's own name; of one output nothing."""
+    names, found = integer.outputs or (), integer.sqnr_db or ()
+    if len(names) < 2 or len(names) != len(found):
+        return []
+    return [
+        _compared(f"SQNR of '{name}'", "", decibel_text(value))
+        for name, value in zip(names, found, strict=True)
+    ][:OUTPUTS_SHOWN]
 
 
 def _compared(label: str, real: str, integer: str = "", change: str = "") -> TableRow:

@@ -48,16 +48,21 @@ class Twin:
     target: Target
     kernels: dict[str, Kernel]
 
-    def __call__(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+    def __call__(self, images: Tensor) -> Tensor | tuple[Tensor, ...] | dict[str, Tensor]:
         """Return the dequantized outputs for float images [N, C, H, W]: what the file returns.
 
-        One tensor, or a tuple where the network has several outputs. Layouts are torch's (NCHW).
+        One tensor, or a tuple where the network has several outputs, or a dict where it returns one
+        (keys of nested ones joined with points). Layouts are torch's (NCHW).
         """
-        outputs = [
-            self._real(name, value)
-            for name, value in zip(self.graph.outputs, self.integers(images), strict=True)
-        ]
+        outputs = self.outputs(images)
+        if self.graph.output_names:
+            return dict(zip(self.graph.output_names, outputs, strict=True))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def outputs(self, images: Tensor) -> list[Tensor]:
+        """Return the dequantized outputs for float images [N, C, H, W], in the graph's order."""
+        integers = zip(self.graph.outputs, self.integers(images), strict=True)
+        return [self._real(name, value) for name, value in integers]
 
     def integers(self, images: Tensor) -> list[Tensor]:
         """Return the raw output integers (int32); an output that stayed float32 comes as it is."""

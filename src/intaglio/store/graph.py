@@ -1,9 +1,11 @@
 """A graph as two files: weights in safetensors, structure in JSON. Nothing is ever unpickled.
 
     {"format": "intaglio graph", "version": 1, "inputs": [..], "outputs": [..],
+     "output_names": [..],
      "nodes": [{"name": .., "op": .., "inputs": [..], "params": {..}, "attrs": {..}, "shape": [..],
                 "source": ..}]}
 
+`output_names` is there only where the network gives its outputs names.
 JSON lists are the graph's tuples, and infinities are the strings "inf" and "-inf".
 """
 
@@ -59,6 +61,7 @@ def save_graph(graph: Graph, path_stem: Path | str) -> None:
         "version": VERSION,
         "inputs": graph.inputs,
         "outputs": graph.outputs,
+        **({"output_names": list(graph.output_names)} if graph.output_names else {}),
         "nodes": [_encode_node(node) for node in graph],
     }
     # safetensors refuses tensors that share memory, as tied weights do
@@ -141,7 +144,11 @@ def _decode(structure: Any) -> Graph:
     _check(type(structure) is dict and structure.get("format") == FORMAT, "not a graph of intaglio")
     version = structure["version"]
     _check(type(version) is int and version == VERSION, f"version {version!r}, not {VERSION}")
-    graph = Graph(inputs=_names(structure["inputs"]), outputs=_names(structure["outputs"]))
+    graph = Graph(
+        inputs=_names(structure["inputs"]),
+        outputs=_names(structure["outputs"]),
+        output_names=tuple(_names(structure.get("output_names", []))),
+    )
     _check(type(structure["nodes"]) is list, "nodes is not a list")
     for entry in structure["nodes"]:
         graph.add(_decode_node(entry))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle  # for its error class alone: nothing is ever unpickled here
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -20,31 +20,40 @@ from torch import Tensor, nn
 from intaglio.errors import NonFiniteError, WeightsError, cause
 from intaglio.host.archive import DamagedArchive, check_contents, open_archive
 from intaglio.host.plain_pickle import check_pickle
+from intaglio.store.checkpoint import Place, Reading, is_counter, places, readings
 
-WRAPPER_KEYS = ("state_dict", "model")  # where checkpoints keep the state dict beside other things
-PARALLEL_PREFIX = "module."  # what nn.DataParallel puts before each key
-BATCH_COUNTER = "num_batches_tracked"  # evaluation never reads it, and converted files lack it
 PICKLES_OF_OLD_FORMAT = 5  # magic number, version, machine, content, keys of storages
 NAMED = 3  # how many keys of each kind a message names
+PART = "#"
+"""Between a file and the part of it that is meant: "net.pth#model_ema"."""
 
 
-def load_weights(module: nn.Module, path: Path | str) -> None:
+def load_weights(module: nn.Module, path: Path | str) -> tuple[str, ...]:
     """Copy the weights in the file `path` into `module`; keys and shapes must be exactly the same.
 
     `.safetensors` is read as such, all else as a PyTorch checkpoint with `weights_only=True`: a
-    plain state dict, or one under "state_dict" or "model", with or without the prefix "module.".
-    Other float types (float16, bfloat16, float64) become the network's own, float32. Batch-norm
-    counters (num_batches_tracked) may be missing. On any error the network is as it was before.
+    state dict in any of the forms of `store.checkpoint`. Where several parts of a file fit, the
+    plain weights are taken before averaged ones; "net.pth#model_ema" says which. Other float types
+    (float16, bfloat16, float64) become the network's own, float32. Counters that no evaluation
+    reads may be missing, and of weights that the network ties all but one. On any error the network
+    is as it was before.
+
+    Returns:
+        What was taken of the file, in sentences; nothing where it is a state dict as the network
+        has it.
 
     Raises:
         WeightsError: If the file is missing, damaged, would need unpickling, or does not fit.
         NonFiniteError: If a weight is NaN or infinite in the network's float type.
     """
-    path = Path(path)
-    given = _without_parallel_prefix(_read(path), module)
+    path, part = file_and_part(str(path))
     wanted = {k: v for k, v in module.state_dict().items() if isinstance(v, Tensor)}
-    _check_fit(given, wanted, path)
-    converted = {key: tensor.to(wanted[key].dtype) for key, tensor in given.items()}
+    taken, told = _chosen(_read(path), wanted, path, part)
+    converted = {
+        key: tensor.to(wanted[key].dtype)
+        for key, tensor in taken.items()
+        if not (is_counter(key) and _is_of_other_kind(tensor, wanted[key]))
+    }
     for key, tensor in converted.items():
         _check_finite(key, tensor, path)
     before = {key: tensor.clone() for key, tensor in wanted.items()}
@@ -57,10 +66,107 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
         raise WeightsError(
             f"the network refuses the weights in '{path}': {cause(error)}"
         ) from error
+    return told
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of the file by key, as stored."""
+def file_and_part(text: str) -> tuple[Path, str | None]:
+    """Return the file, and what is meant in it; a file whose own name has the mark is itself."""
+    file, mark, part = text.rpartition(PART)
+    if mark and not Path(text).exists():
+        return Path(file), part
+    return Path(text), None
+
+
+def _chosen(
+    content: object, wanted: Mapping[str, Tensor], path: Path, part: str | None
+) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
+    """Return the network's weights among a file's content, by its keys, and what is to be said.
+
+    Raises:
+        WeightsError: If there are none, or several that nothing tells apart.
+    """
+    found = places(content)
+    read = [reading for place in found for reading in readings(place, wanted)]
+    fitting: dict[str, Reading] = {}
+    for reading in sorted(read, key=lambda reading: reading.rank):
+        if reading.name not in fitting and not _complaints(reading.tensors, wanted):
+            fitting[reading.name] = reading
+    if not fitting:
+        raise _unfit(content, found, read, wanted, path)
+    if part is not None and part not in fitting:
+        raise WeightsError(
+            f"the weights '{path}' have no part '{part}' that fits the network: these do,"
+            f" {_quoted([name for name in fitting if name]) or 'the whole file alone'}"
+        )
+    first, *others = fitting.values() if part is None else [fitting[part]]
+    rivals = [other for other in others if other.rank == first.rank and _differ(first, other)]
+    if rivals:
+        names = [reading.name for reading in (first, *rivals)]
+        raise WeightsError(
+            f"the weights '{path}' hold several networks that fit, {_quoted(names)}: say which,"
+            f" such as '{path}{PART}{names[0]}'"
+        )
+    return first.tensors, _told(first, [other for other in others if other.is_averaged], path)
+
+
+def _differ(one: Reading, other: Reading) -> bool:
+    return any(not torch.equal(one.tensors[key], other.tensors[key]) for key in one.tensors)
+
+
+def _told(taken: Reading, averaged: Sequence[Reading], path: Path) -> tuple[str, ...]:
+    """Return what the user should know of what was taken."""
+    said = []
+    if taken.name:
+        kind = "the averaged weights" if taken.is_averaged else "the weights"
+        said.append(f"{kind} '{taken.name}' of '{path.name}' were taken")
+    if averaged and not taken.is_averaged:
+        which = "" if taken.name else f"the plain weights of '{path.name}' were taken, "
+        offered = " or ".join(f"{path.name}{PART}{reading.name}" for reading in averaged[:NAMED])
+        said.append(f"{which}averaged ones are there as well: {offered}")
+    if taken.beside:
+        said.append(_listed(taken.beside, "other tensor was left", "other tensors were left"))
+    kinds = {tensor.dtype for tensor in taken.tensors.values() if tensor.is_floating_point()}
+    halves = sorted(str(kind).removeprefix("torch.") for kind in kinds - {torch.float32})
+    if halves:
+        said.append(f"{' and '.join(halves)} of '{path.name}' became float32")
+    return ("; ".join(said),) if said else ()
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names[: 2 * NAMED])
+
+
+def _unfit(
+    content: object,
+    found: Sequence[Place],
+    read: Sequence[Reading],
+    wanted: Mapping[str, Tensor],
+    path: Path,
+) -> WeightsError:
+    """Return the error for a file in which nothing fits, told of what comes nearest."""
+    if not isinstance(content, Mapping):
+        return WeightsError(
+            f"the checkpoint '{path}' holds a {type(content).__name__}, not a state dict:"
+            " save model.state_dict()"
+        )
+    near = max(read, key=lambda one: sum(key in wanted for key in one.tensors), default=None)
+    foreign = near.place.foreign if near is not None else [str(key) for key in content]
+    missing = near is None or any(key not in near.tensors for key in wanted)
+    if foreign and missing:
+        return WeightsError(
+            f"the checkpoint '{path}' is no state dict of plain tensors:"
+            f" {_listed(foreign, 'other entry', 'other entries')}; save model.state_dict(), alone"
+            " or under 'state_dict'"
+        )
+    tensors = {} if near is None else near.tensors
+    return WeightsError(
+        f"the weights '{path}' do not fit the network: {_complaints(tensors, wanted)}."
+        " Is it the right network, with the right arguments (width, num_classes)?"
+    )
+
+
+def _read(path: Path) -> object:
+    """Return what the file holds, as stored."""
     if path.is_dir():
         raise WeightsError(f"the weights '{path}' are a directory: name the file in it")
     if not path.is_file():
@@ -74,7 +180,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"the weights file '{path}' is empty")
     if path.suffix.lower() == ".safetensors":
         return _read_safetensors(path)
-    return _state_dict_of(_read_checkpoint(path, start), path)
+    return _read_checkpoint(path, start)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -153,46 +259,17 @@ def _not_a_checkpoint(path: Path) -> WeightsError:
     )
 
 
-def _state_dict_of(content: object, path: Path) -> dict[str, Tensor]:
-    """Return the state dict in a checkpoint: its content itself, or what a wrapper key holds."""
-    if isinstance(content, Mapping):
-        inner = next(
-            (content[k] for k in WRAPPER_KEYS if isinstance(content.get(k), Mapping)), None
-        )
-        content = content if inner is None else inner
-    if not isinstance(content, Mapping):
-        raise WeightsError(
-            f"the checkpoint '{path}' holds a {type(content).__name__}, not a state dict:"
-            " save model.state_dict()"
-        )
-    foreign = [key for key, v in content.items() if not (isinstance(key, str) and _is_plain(v))]
-    if foreign:
-        raise WeightsError(
-            f"the checkpoint '{path}' is no state dict of plain tensors:"
-            f" {_listed(foreign, 'other entry', 'other entries')}; save model.state_dict(), alone"
-            " or under 'state_dict'"
-        )
-    return dict(content)
+def _complaints(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """Return what keeps tensors from being the network's, "" where nothing does.
 
-
-def _is_plain(value: object) -> bool:
-    """Return whether `value` is an ordinary dense tensor, neither sparse nor quantized nor meta."""
-    if not isinstance(value, Tensor) or value.device.type != "cpu":
-        return False
-    return value.layout == torch.strided and not value.is_quantized
-
-
-def _without_parallel_prefix(given: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor]:
-    """Return `given` without "module." before every key, when all have it and the network not."""
-    prefixed = bool(given) and all(key.startswith(PARALLEL_PREFIX) for key in given)
-    if not prefixed or any(key.startswith(PARALLEL_PREFIX) for key in module.state_dict()):
-        return given
-    return {key.removeprefix(PARALLEL_PREFIX): tensor for key, tensor in given.items()}
-
-
-def _check_fit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: Path) -> None:
-    """Raise WeightsError unless keys, shapes and kinds of number agree; batch counters may miss."""
-    missing = [k for k in wanted if k not in given and k.rpartition(".")[2] != BATCH_COUNTER]
+    Counters may be missing, and so may a key whose memory another one of the network's shares.
+    """
+    held = {_memory(wanted[key]) for key in wanted if key in given} - {None}
+    missing = [
+        key
+        for key in wanted
+        if key not in given and not is_counter(key) and _memory(wanted[key]) not in held
+    ]
     unexpected = [key for key in given if key not in wanted]
     shared = [key for key in wanted if key in given]
     misshapen = [
@@ -203,23 +280,49 @@ def _check_fit(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: 
     of_wrong_kind = [
         f"{key} (file {given[key].dtype}, network {wanted[key].dtype})"
         for key in shared
-        if given[key].is_floating_point() != wanted[key].is_floating_point()
-        or given[key].is_complex() != wanted[key].is_complex()
+        if not is_counter(key) and _is_of_other_kind(given[key], wanted[key])
     ]
     complaints = [
         _listed(missing, "missing key", "missing keys"),
         _listed(unexpected, "unexpected key", "unexpected keys"),
         _listed(misshapen, "wrong shape", "wrong shapes"),
         _listed(of_wrong_kind, "wrong kind of number", "wrong kinds of number"),
+        _listed(_untied(given, wanted), "weight the network ties", "weights the network ties"),
     ]
-    if any(complaints):
-        raise WeightsError(
-            f"the weights '{path}' do not fit the network: {'; '.join(filter(None, complaints))}."
-            " Is it the right network, with the right arguments (width, num_classes)?"
-        )
+    return "; ".join(filter(None, complaints))
 
 
-def _listed(found: list[str], singular: str, plural: str) -> str:
+def _memory(tensor: Tensor) -> tuple[int, ...] | None:
+    """Return what two keys of one network have in common where they are one weight."""
+    if not tensor.numel() or tensor.device.type == "meta":
+        return None
+    return (tensor.data_ptr(), *tensor.shape, *tensor.stride())
+
+
+def _untied(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    """Return the keys of one weight of the network for which the file has two."""
+    first: dict[tuple[int, ...] | None, str] = {}
+    found = []
+    for key in (key for key in wanted if key in given):
+        other = first.setdefault(_memory(wanted[key]), key)
+        is_one = other != key and _memory(wanted[key]) is not None
+        if is_one and not torch.equal(given[key], given[other]):
+            found.append(f"{key} (the file has another {other})")
+    return found
+
+
+def _is_of_other_kind(given: Tensor, wanted: Tensor) -> bool:
+    """Whether numbers cannot be taken over: reals for integers that are not whole, and the like."""
+    if given.is_complex() != wanted.is_complex():
+        return True
+    if given.is_floating_point() == wanted.is_floating_point():
+        return False
+    if not given.is_floating_point():
+        return True
+    return not bool((given == given.to(wanted.dtype).to(given.dtype)).all())  # all cast to half
+
+
+def _listed(found: Sequence[str], singular: str, plural: str) -> str:
     """Return "5 missing keys: a, b, c, ..." or the empty string when nothing was found."""
     if not found:
         return ""

@@ -13,8 +13,9 @@ from intaglio.report.figures import FLOAT
 from intaglio.tasks.judgement import Judgement, Loss, paired_loss, unpaired_loss
 from intaglio.tasks.task import Agreement, Labels, Meter, Outputs, Task, task_for
 
-Network = Callable[[Tensor], Tensor | Sequence[Tensor]]
-"""Images [N, C, H, W] -> one output, or several."""
+Made = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
+Network = Callable[[Tensor], Made]
+"""Images [N, C, H, W] -> one output, or several, maybe by their names."""
 
 NOTHING = "there are no images to evaluate on: the data is empty"
 
@@ -168,13 +169,15 @@ def compare(
     return Compared(*both.figures(), both.judgement())
 
 
-def listed(made: Tensor | Sequence[Tensor]) -> Outputs:
+def listed(made: Made) -> Outputs:
     """Return what a network returned as a list of its outputs.
 
     Raises:
-        RequestError: If it is no tensor and no sequence of them.
+        RequestError: If it is no tensor, and no sequence or dict of them.
     """
     outputs = [made] if isinstance(made, Tensor) else made
+    if isinstance(outputs, Mapping):
+        outputs = list(outputs.values())
     if not isinstance(outputs, tuple | list) or not all(isinstance(x, Tensor) for x in outputs):
         raise RequestError(
             f"the network returns a {type(made).__name__}: evaluation takes a tensor, or several"

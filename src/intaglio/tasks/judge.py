@@ -49,7 +49,7 @@ class Judge:
             seconds: Beyond them no more images are taken in, once there are FEWEST.
         """
         self.task = task or task_for(output_shapes(graph))
-        self.names = list(graph.outputs)
+        self.names = graph.output_titles
         self.floats: list[Outputs] = []
         began, count = time.perf_counter(), 0
         for piece in torch.split(images, IMAGES_AT_ONCE):

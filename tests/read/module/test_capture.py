@@ -212,7 +212,7 @@ def test_what_cannot_be_captured_is_refused_in_one_line(module, words):
 @pytest.mark.parametrize(
     ("example", "words"),
     [
-        (torch.zeros(1, 3, 8, 8).double(), "got torch.float64"),
+        (torch.zeros(1, 3, 8, 8).long(), "got torch.int64"),
         ([[1.0]], "got list"),
         (torch.zeros(0, 3, 8, 8), r"got the shape \[0, 3, 8, 8\]"),
         (torch.tensor(1.0), r"got the shape \[\]"),

@@ -282,5 +282,12 @@ def test_arguments_deeper_or_longer_than_python_follows_are_refused(keyword, ins
     assert refusal(f"mobilenet_v1({keyword}{inside})")
 
 
+@pytest.mark.parametrize("value", ["{}", "[1, ({},)]", "{{1: {}}}", "-{}"])
+def test_a_number_too_long_for_any_message_is_refused(value):
+    text = f"mobilenet_v1(width={value.format('0x' + 'f' * 5000)})"
+
+    assert "'width' with a number too long to show" in refusal(text)
+
+
 def test_a_model_of_endless_length_is_refused():
     assert "20012 letters" in refusal(f"mobilenet_v1({'x' * 19_998})"[:20_012])

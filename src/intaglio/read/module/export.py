@@ -20,10 +20,12 @@ from intaglio.ir.graph import Graph
 from intaglio.read.module.mixing import refuse_mixed_images
 from intaglio.read.module.program import built
 from intaglio.read.module.quiet import one_line, quiet
+from intaglio.read.module.unwrap import on_a_copy
 
 WRAP = "wrap it in a module whose forward takes the image alone"
 
 
+@on_a_copy
 def capture(model: nn.Module, example_input: Tensor) -> Graph:
     """Return the graph of `model` in eval mode, with a symbolic batch.
 
@@ -41,15 +43,9 @@ def capture(model: nn.Module, example_input: Tensor) -> Graph:
     """
     check_example(example_input)
     _check_takes_one_input(model)
-    training = {name: module.training for name, module in model.named_modules()}
-    model.eval()
-    try:
-        builder = built(_export(model, example_input))
-        if builder.moves_batch:
-            refuse_mixed_images(model, example_input)
-    finally:
-        for name, module in model.named_modules():
-            module.training = training[name]
+    builder = built(_export(model, example_input))
+    if builder.moves_batch:
+        refuse_mixed_images(model, example_input)
     return builder.graph
 
 

@@ -28,6 +28,7 @@ from intaglio.read.module.aliases import plain_of, shown_by
 from intaglio.read.module.aten import ATEN, IDENTITY, SKIPPED, build_opaque
 from intaglio.read.module.builder import Builder, NoValue, Pieces
 from intaglio.read.module.fold import fold_stored
+from intaglio.read.module.output_names import output_names
 from intaglio.read.module.words import in_our_words
 from intaglio.run.float import infer_shapes
 
@@ -52,8 +53,11 @@ def built(program: ExportedProgram) -> Builder:
         CaptureError: If the batch does not stay apart, or a layer asks for what none does.
         NonFiniteError: If a weight holds NaN or infinity; names the layer.
     """
-    builder = _read(in_our_words(program))
+    program = in_our_words(program)
+    builder = _read(program)
     graph = builder.graph
+    names = output_names(program)
+    graph.output_names = names if len(names) == len(graph.outputs) else ()
     graph.drop_unused()
     _refuse_non_finite(graph)
     try:

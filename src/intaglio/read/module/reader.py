@@ -8,6 +8,7 @@ from torch import nn
 
 from intaglio.errors import RequestError
 from intaglio.read.module.export import capture, check_example
+from intaglio.read.module.unwrap import notes_of, unwrapped
 from intaglio.read.reader import Given, Source
 
 
@@ -26,7 +27,8 @@ class ModuleReader:
         """Return the source of a module, which is not changed.
 
         Raises:
-            CaptureError: If there is no example input, or it is none.
+            CaptureError: If there is no example input, or it is none; or the module has no weights
+                of a float network.
             RequestError: If weights are given as well.
         """
         assert isinstance(model, nn.Module), "takes() says so"
@@ -36,6 +38,7 @@ class ModuleReader:
                 f"the module {type(module).__name__} brings its own weights: leave weights="
                 f"'{given.weights}' out, or load them into it first"
             )
+        unwrapped(module)  # refuses what has no weights to read
         shape = given.input_shape
         example = check_example(None if shape is None else given.example_of(shape))
         return Source(
@@ -43,6 +46,7 @@ class ModuleReader:
             lambda: capture(module, example),
             given.preprocess_over(None),
             (1, *example.shape[1:]),
+            notes_of(module),
         )
 
 

@@ -50,8 +50,8 @@ class NamedReader:
 def _load(built: BuiltModel, weights: str | Path | None) -> tuple[str, ...]:
     """Load the weights, if any; return what the user should know of them."""
     if weights is not None:
-        load_weights(built.module, weights)
-    elif built.name in ZOO:
+        return load_weights(built.module, weights)
+    if built.name in ZOO:
         return ("no --weights were given: the network has random weights",)
     return ()
 

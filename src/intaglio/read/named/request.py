@@ -93,6 +93,12 @@ def _literal(value: ast.expr, keyword: str, text: str) -> object:
             f"the model {text!r} has '{keyword}={_shown(value)}', which is not a literal:"
             " only numbers, quoted text, True, False, None and tuples, lists or dicts of them are"
         ) from error
+    try:
+        repr(literal)
+    except ValueError:  # of a number that is written in hexadecimal; no message could hold it
+        raise RequestError(
+            f"the model {text[:LONGEST_SHOWN]!r} has a '{keyword}' with a number too long to show"
+        ) from None
     return literal
 
 

@@ -1,4 +1,4 @@
-"""The reader of saved programs: a `.pt2` file of torch.export.save."""
+"""The reader of exported programs: in memory, or a `.pt2` file of torch.export.save."""
 
 from __future__ import annotations
 
@@ -14,30 +14,33 @@ from intaglio.read.program.saved_program import load_program, program_input
 from intaglio.read.reader import Given, Source
 
 ENDING = ".pt2"
+IN_MEMORY = "model"
 
 
 @dataclass(frozen=True)
 class ProgramReader:
-    """Takes a path that ends in .pt2."""
+    """Takes an ExportedProgram, and a path that ends in .pt2."""
 
     name: str = "program"
     description: str = "a saved .pt2 exported program"
 
     def takes(self, model: object) -> bool:
-        """Whether it is such a path."""
+        """Whether it is a program, or such a path."""
+        if isinstance(model, ExportedProgram):
+            return True
         return isinstance(model, str) and model.lower().endswith(ENDING)
 
     def open(self, model: object, given: Given) -> Source:
-        """Return the source of a saved program, of which nothing is run that could be code.
+        """Return the source of a program; of a saved one nothing is run that could be code.
 
         Raises:
             WeightsError: If the file is missing or damaged, or would need unpickling.
             RequestError: If weights are given as well, or another input shape than its own.
         """
-        text = str(model)
+        text = IN_MEMORY if isinstance(model, ExportedProgram) else str(model)
         if given.weights is not None:
             raise RequestError(f"the program '{text}' brings its own weights: leave --weights out")
-        program = load_program(Path(text))
+        program = model if isinstance(model, ExportedProgram) else load_program(Path(text))
         batch, sizes = program_input(program)
         own = (1, *sizes)
         if given.input_shape not in (None, own):

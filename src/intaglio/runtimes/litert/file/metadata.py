@@ -116,7 +116,8 @@ def model_metadata(
     """Return the ModelMetadata flatbuffer of a graph."""
     build = flatbuffers.Builder(1024)
     inputs = [_input_tensor(build, graph[name], preprocess) for name in graph.inputs]
-    outputs = [_output_tensor(build, node, labels) for node in _outputs(graph)]
+    titled = zip(graph.output_titles, _outputs(graph), strict=True)
+    outputs = [_output_tensor(build, title, node, labels) for title, node in titled]
     name = build.CreateString("main")
     subgraph = _table(
         build,
@@ -172,8 +173,10 @@ def _input_tensor(build: flatbuffers.Builder, node: Node, preprocess: Preprocess
     return _table(build, fields)
 
 
-def _output_tensor(build: flatbuffers.Builder, node: Node, labels: Sequence[str]) -> int:
-    fields = {TENSOR_NAME: build.CreateString(node.name)}
+def _output_tensor(
+    build: flatbuffers.Builder, title: str, node: Node, labels: Sequence[str]
+) -> int:
+    fields = {TENSOR_NAME: build.CreateString(title)}
     feature = _table(build, {})
     fields[TENSOR_CONTENT] = _union(build, CONTENT_TYPE, FEATURE_PROPERTIES, feature)
     if _has_classes(node, labels):

@@ -48,6 +48,8 @@ def write_tflite(
             write_node(node, writing)
     for name in graph.outputs:
         build.outputs.append(writing.index[name] if io == "int8" else writing.real(name))
+    if graph.output_names:
+        build.input_names, build.output_names = list(graph.inputs), list(graph.output_names)
     build.metadata.update(metadata or {})
     return build.pack(DESCRIPTION)
 

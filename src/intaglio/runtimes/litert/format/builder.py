@@ -70,6 +70,8 @@ class TfliteBuilder:
     Attributes:
         tensors, operators: In the order they were added.
         inputs, outputs: Indices of the file's input and output tensors.
+        input_names, output_names: What the file's signature calls them; where empty, as the
+            tensors are called.
         metadata: Name to bytes, stored as buffers of their own.
     """
 
@@ -77,6 +79,8 @@ class TfliteBuilder:
     operators: list[Any] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    input_names: list[str] = field(default_factory=list)
+    output_names: list[str] = field(default_factory=list)
     metadata: dict[str, bytes] = field(default_factory=dict)
     _codes: dict[tuple[int, int], int] = field(default_factory=dict)
     _buffers: list[Any] = field(default_factory=list)
@@ -206,14 +210,19 @@ class TfliteBuilder:
     def _signature(self) -> Any:
         made = schema.SignatureDefT()
         made.signatureKey, made.subgraphIndex = "serving_default", 0
-        made.inputs = [self._named(index) for index in self.inputs]
-        made.outputs = [self._named(index) for index in self.outputs]
+        made.inputs = self._named(self.inputs, self.input_names)
+        made.outputs = self._named(self.outputs, self.output_names)
         return made
 
-    def _named(self, index: int) -> Any:
-        made = schema.TensorMapT()
-        made.name, made.tensorIndex = self.tensors[index].name, index
-        return made
+    def _named(self, indices: list[int], names: list[str]) -> list[Any]:
+        found = []
+        for index, name in zip(
+            indices, names or [self.tensors[index].name for index in indices], strict=True
+        ):
+            made = schema.TensorMapT()
+            made.name, made.tensorIndex = name, index
+            found.append(made)
+        return found
 
     def _metadata(self, name: str, data: bytes) -> Any:
         made = schema.MetadataT()
