@@ -67,7 +67,7 @@ def compress(
     """Return the integer network of a trained module, checked bit for bit against its file.
 
     Args:
-        model: A trained module, or an exported program, with one image tensor in; or a text or path,
+        model: A trained module or exported program with one image tensor in; or a text or path,
             as the command line takes it ("net.pt2", "mobilenet_v2", "package.module:factory"); or
             what `intaglio.read` returned for one, which also takes weights.
         example_input: [N, C, H, W] float32 of the deployed size; needed where no text says it.
