@@ -12,6 +12,7 @@ from intaglio.runtimes.litert.lower.lower_activations import (
     lower_hard_swish,
     lower_silu,
 )
+from intaglio.runtimes.litert.lower.lower_affine_axes import lower_affine_axes
 from intaglio.runtimes.litert.lower.lower_shapes import (
     lower_affine,
     lower_average_pool,
@@ -35,6 +36,7 @@ def lower(graph: Graph) -> dict[str, int]:
         lower_hard_sigmoid,
         lower_hard_swish,
         lower_affine,
+        lower_affine_axes,
         lower_average_pool,
         lower_nearest,
         lower_strided_slice,
