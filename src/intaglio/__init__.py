@@ -22,6 +22,7 @@ from intaglio.errors import (
     SpecError,
     UnknownName,
     UnsupportedByTarget,
+    UnsupportedLayers,
     WeightsError,
 )
 
@@ -73,6 +74,7 @@ __all__ = [
     "Target",
     "UnknownName",
     "UnsupportedByTarget",
+    "UnsupportedLayers",
     "WeightsError",
     "build_twin",
     "capture",

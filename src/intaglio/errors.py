@@ -20,8 +20,6 @@ Messages say what was wrong, where in the user's model or file, the value seen, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 LONGEST_MESSAGE = 2000
 
 
@@ -114,7 +112,7 @@ class UnsupportedLayers(UnsupportedByTarget):
         refusals: One for each.
     """
 
-    def __init__(self, refusals: Sequence[UnsupportedByTarget], message: str) -> None:
+    def __init__(self, refusals: tuple[UnsupportedByTarget, ...], message: str) -> None:
         first = refusals[0]
         super().__init__(
             first.layer,
@@ -124,7 +122,7 @@ class UnsupportedLayers(UnsupportedByTarget):
             try_instead=first.try_instead,
             node=first.node,
         )
-        self.refusals, self.args = tuple(refusals), (message,)
+        self.refusals, self.args = refusals, (message,)
 
 
 class SpecError(IntaglioError):

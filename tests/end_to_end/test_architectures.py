@@ -16,7 +16,7 @@ REFUSED = {
     "mobilevit": "no integer form",
     "convnext": "layer_norm",
     "in_place": "fill",
-    "convolution_forms": "aten.pad",
+    "convolution_forms": "torch's pad",
     "pool_forms": "max pooling",
     "unknown_ops": "group_norm",
     "views": "stack",

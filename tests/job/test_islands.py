@@ -15,8 +15,11 @@ from intaglio.errors import RequestError, UnsupportedByTarget, UnsupportedLayers
 from intaglio.ir.graph import Graph
 from intaglio.job import made
 from intaglio.job.compress import compress_graph
+from intaglio.job.islands import kept_too
 from intaglio.job.result import Result
 from intaglio.recipe.options import Options
+from intaglio.recipe.recipe import find_recipe
+from intaglio.recipe.settings import settle
 
 SHAPE = (3, 8, 8)
 X = torch.randn(16, *SHAPE, generator=torch.Generator().manual_seed(0))
@@ -123,6 +126,15 @@ def test_what_belongs_to_a_refused_layer_goes_with_it_and_layers_with_weights_st
 def test_a_scheme_that_the_target_has_not_is_not_mended_by_float():
     with pytest.raises(RequestError):
         compressed(sketched(), allow_float=True, scheme="w4a4")
+
+
+def test_a_network_that_would_be_all_float_is_refused_and_says_so():
+    graph = sketched(SOFTMAX)
+    settings = settle(find_recipe("plain"), "litert", Options(allow_float=True))
+
+    assert kept_too(graph, settings, {"first": "why"}).keep_float == ("first",)
+    with pytest.raises(RequestError, match=r"all 2 layers with weights .*'layer.first': why"):
+        kept_too(graph, settings, {"first": "why", "last": "why"})
 
 
 def amplified(behind: str | None = None) -> Graph:

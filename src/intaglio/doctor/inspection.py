@@ -15,7 +15,7 @@ from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.scheme import Scheme
 from intaglio.ops.traits import GIVEN
-from intaglio.ops.unknown_call import why_node, word_of
+from intaglio.ops.unknown_call import follows_from_another, why_node, word_of
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.report.layers import weight_ranges
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
@@ -111,7 +111,7 @@ def _hazards(graph: Graph, target: Target, scheme: Scheme) -> Iterator[str]:
 def unknown_ops(graph: Graph) -> Iterator[str]:
     """Name each layer whose op intaglio does not know."""
     for node in graph:
-        if node.op == "opaque":
+        if node.op == "opaque" and not follows_from_another(graph, node):
             why = why_node(graph, node)
             yield (
                 f"layer '{_layer(node)}' ({word_of(node)}): {why.reason}: compress refuses it."

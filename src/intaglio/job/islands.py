@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from intaglio.calibrate import make_plan
+from intaglio.calibrate.float_islands import layers_called
 from intaglio.cost.macs import count_macs
 from intaglio.errors import RequestError, UnsupportedByTarget, UnsupportedLayers
 from intaglio.ir.graph import Graph, Node
@@ -89,12 +90,13 @@ def kept_too(graph: Graph, settings: Settings, reasons: Mapping[str, str]) -> Se
         return None
     made = replace(settings, keep_float=(*settings.keep_float, *new), float_reasons=dict(reasons))
     weighted = [node for node in graph if node.op in WEIGHTED]
-    if weighted and all(node.name in made.keep_float for node in weighted):
+    kept = {node.name for layer in made.keep_float for node in layers_called(graph, layer)}
+    if weighted and all(node.name in kept for node in weighted):
         why = reasons.get(weighted[0].name, "asked for")
         raise RequestError(
-            f"{settings.target.name} holds none of the {len(weighted)} layers with weights in"
-            f" integers (first '{_layer(weighted[0])}': {why}): all would stay in float, and"
-            " nothing would be left to quantize"
+            f"all {len(weighted)} layers with weights would stay in float (first"
+            f" '{_layer(weighted[0])}': {why}), and nothing would be left to quantize on"
+            f" {settings.target.name}: use the float network, or another target"
         )
     return made
 
@@ -134,7 +136,7 @@ def refused(
             try_instead=first.try_instead + remark,
             node=first.node,
         )
-    return UnsupportedLayers(told, _message(told, settings.target.name) + f"{remark}.")
+    return UnsupportedLayers(tuple(told), _message(told, settings.target.name) + f"{remark}.")
 
 
 def _follows(graph: Graph, refusal: UnsupportedByTarget) -> bool:

@@ -13,7 +13,6 @@ from calibrate.planned import plan_of
 from intaglio.calibrate.encodings import choose_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.minmax import MinMax
-from intaglio.errors import UnsupportedByTarget
 from intaglio.numerics.spec import per_tensor
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture

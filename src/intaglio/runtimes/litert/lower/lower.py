@@ -15,6 +15,7 @@ from intaglio.runtimes.litert.lower.lower_activations import (
     lower_hard_swish,
     lower_silu,
 )
+from intaglio.runtimes.litert.lower.lower_affine_axes import lower_affine_axes
 from intaglio.runtimes.litert.lower.lower_average_pool import (
     lower_adaptive_pool,
     lower_average_pool,
@@ -57,6 +58,7 @@ def lower(graph: Graph) -> dict[str, int]:
         lower_extremes,
         lower_take,
         lower_affine,
+        lower_affine_axes,
         lower_average_pool,
         lower_adaptive_pool,
         lower_max_pool,

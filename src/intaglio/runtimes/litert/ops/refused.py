@@ -5,6 +5,7 @@ from __future__ import annotations
 REWRITTEN = {
     "adaptive_avg_pool2d": "with equal windows it is an average pool by explicit_pool; with"
     " unequal ones lower_adaptive_pool makes it linear layers over pixels",
+    "affine": "lower_affine makes it a layer with weights, lower_affine_axes a product and a sum",
     "batch_norm": "folded into the layer before it, or made an affine, by canonicalize",
     "hard_sigmoid": "lower_hard_sigmoid makes it a clamped sum and a rescale",
     "hard_swish": "lower_hard_swish makes it a clamped sum and a product",
@@ -17,7 +18,6 @@ REWRITTEN = {
 """Ops that are gone when kernels are made and files are written, or that neither can have."""
 FLOAT_ALONE = {
     "adaptive_avg_pool2d": "windows of unequal sizes have no operator in integers",
-    "affine": "lower_affine makes it a convolution or a linear layer where it has two or four axes",
     "compare": "yes and no are no numbers on a grid",
     "div": "the runtime divides in float32 alone; by a constant it is a product",
     "softmax": "eight bits are too coarse for its scores",
@@ -33,7 +33,7 @@ KERNELS_REFUSED = {
 }
 """Ops without an entry in the table of integer kernels."""
 WRITERS_REFUSED = {
-    **REWRITTEN,
+    **{op: why for op, why in REWRITTEN.items() if op != "affine"},  # it can be kept in float
     "input": "it is a tensor of the file and no operator: file/write.py adds it",
 }
 """Ops without an entry in either table of writers."""
