@@ -13,10 +13,7 @@ from intaglio.runtimes.litert.lower.lower_activations import (
     lower_hard_swish,
     lower_silu,
 )
-from intaglio.runtimes.litert.lower.lower_average_pool import (
-    lower_adaptive_pool,
-    lower_average_pool,
-)
+from intaglio.runtimes.litert.lower.lower_average_pool import lower_average_pool
 from intaglio.runtimes.litert.lower.lower_max_pool import lower_max_pool
 from intaglio.runtimes.litert.lower.lower_nearest import lower_nearest
 from intaglio.runtimes.litert.lower.lower_pixel_shuffle import lower_pixel_shuffle
@@ -28,6 +25,7 @@ from intaglio.runtimes.litert.lower.lower_shapes import (
     split_concat,
 )
 from intaglio.runtimes.litert.lower.lower_transposed import crop_transposed
+from intaglio.runtimes.litert.lower.pixel_layers import lower_adaptive_pool, lower_resize
 
 
 def lower(graph: Graph) -> dict[str, int]:
@@ -49,6 +47,7 @@ def lower(graph: Graph) -> dict[str, int]:
         lower_adaptive_pool,
         lower_max_pool,
         lower_nearest,
+        lower_resize,
         lower_strided_slice,
         crop_transposed,
         absorb_rescale,
