@@ -22,7 +22,7 @@ PAGE = Path(__file__).parent / "ops.md"
 FILLED_BY = (canonicalize, lower, relu6_to_relu)  # importing them is what files the passes
 
 REWRITTEN = {
-    "adaptive_avg_pool2d": ("explicit_pool", "global_pool"),
+    "adaptive_avg_pool2d": ("explicit_pool", "global_pool", "lower_adaptive_pool"),
     "affine": ("lower_affine",),
     "avg_pool2d": ("global_pool", "lower_average_pool"),
     "batch_norm": ("fold_batch_norm", "batch_norm_to_affine"),
@@ -31,10 +31,12 @@ REWRITTEN = {
     "div": ("divide_by_constant",),
     "hard_sigmoid": ("lower_hard_sigmoid",),
     "hard_swish": ("lower_hard_swish",),
+    "max_pool2d": ("explicit_pool", "lower_max_pool"),
     "mul": ("multiply_by_scalar",),
     "pad": ("merge_pad",),
-    "rescale": ("absorb_rescale",),
-    "resize": ("lower_nearest",),
+    "prelu": ("lower_prelu",),
+    "rescale": ("absorb_rescale", "store_factors"),
+    "resize": ("lower_nearest", "lower_resize"),
     "silu": ("lower_silu",),
     "slice": ("lower_strided_slice",),
 }

@@ -10,11 +10,8 @@ import torch
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.run.float import infer_shapes, run_float
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.runtimes.litert.lower.lower_average_pool import (
-    LARGEST_POOL,
-    lower_adaptive_pool,
-    lower_average_pool,
-)
+from intaglio.runtimes.litert.lower.lower_average_pool import LARGEST_POOL, lower_average_pool
+from intaglio.runtimes.litert.lower.pixel_layers import lower_adaptive_pool
 from intaglio.targets.target import Target
 from runtimes.litert.lower.settled import assert_held
 

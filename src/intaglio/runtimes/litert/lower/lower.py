@@ -16,10 +16,7 @@ from intaglio.runtimes.litert.lower.lower_activations import (
     lower_silu,
 )
 from intaglio.runtimes.litert.lower.lower_affine_axes import lower_affine_axes
-from intaglio.runtimes.litert.lower.lower_average_pool import (
-    lower_adaptive_pool,
-    lower_average_pool,
-)
+from intaglio.runtimes.litert.lower.lower_average_pool import lower_average_pool
 from intaglio.runtimes.litert.lower.lower_composed import (
     lower_div,
     lower_extremes,
@@ -37,6 +34,7 @@ from intaglio.runtimes.litert.lower.lower_shapes import (
 )
 from intaglio.runtimes.litert.lower.lower_take import lower_take
 from intaglio.runtimes.litert.lower.lower_transposed import crop_transposed
+from intaglio.runtimes.litert.lower.pixel_layers import lower_adaptive_pool, lower_resize
 
 
 def lower(graph: Graph) -> dict[str, int]:
@@ -63,6 +61,7 @@ def lower(graph: Graph) -> dict[str, int]:
         lower_adaptive_pool,
         lower_max_pool,
         lower_nearest,
+        lower_resize,
         lower_strided_slice,
         crop_transposed,
         absorb_rescale,

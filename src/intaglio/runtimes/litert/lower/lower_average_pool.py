@@ -1,4 +1,4 @@
-"""Average pools in ops that the runtime's delegate takes: convolutions and linear layers."""
+"""Average pools in an op that the runtime's delegate takes: depthwise convolutions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.ops import OPS
 from intaglio.passes.graph_pass import graph_pass
 from intaglio.runtimes.litert.lower.depthwise import Margins, become_depthwise
+from intaglio.runtimes.litert.lower.pixel_layers import put_before
 
 LARGEST_POOL = 64
 """Most elements of a pooling window that is written as a convolution; above it is far too slow."""
-LARGEST_MATRIX = 2**16
-"""Most weights of an adaptive pool that is written as one layer over all pixels."""
 SAME = 1e-9
 """How far apart float64 factors may be that are equal but for rounding."""
 
@@ -71,7 +70,7 @@ def _without_divisor(graph: Graph, node: Node, factor: float) -> int:
     node.attrs.update(ceil_mode=False, divisor=None, count_include_pad=True)
     if abs(factor - 1.0) > SAME:
         attrs = dict(node.attrs)
-        _put_before(graph, node, "avg_pool2d", attrs, node.shape, "plain")
+        put_before(graph, node, "avg_pool2d", attrs, node.shape, "plain")
         scaled = {"factor": factor}
         made = Node(node.name, "rescale", node.inputs, {}, scaled, node.shape, node.source)
         replace(graph, node, made)
@@ -80,7 +79,7 @@ def _without_divisor(graph: Graph, node: Node, factor: float) -> int:
 
 def _weigh_places(graph: Graph, node: Node, factors: Tensor) -> Node:
     """Make a node the product of a pool with a number per place; return the pool."""
-    pool = _put_before(graph, node, "avg_pool2d", dict(node.attrs), node.shape, "whole")
+    pool = put_before(graph, node, "avg_pool2d", dict(node.attrs), node.shape, "whole")
     name = graph.unique_name(f"{node.name}.places")
     constant = Node(name, "constant", shape=tuple(factors.shape), source=node.source)
     insert_before(graph, node.name, constant)
@@ -95,7 +94,7 @@ def _convolve(graph: Graph, pool: Node, share: float, margins: Margins) -> None:
     (height, width), stride = pool.attrs["kernel"], pool.attrs["stride"]
     if height * width > LARGEST_POOL:
         shape = (*pool.shape[:3], graph[pool.inputs[0]].shape[3])
-        rows = _put_before(graph, pool, "avg_pool2d", {}, shape, "rows")
+        rows = put_before(graph, pool, "avg_pool2d", {}, shape, "rows")
         weight = torch.full((pool.channels, 1, height, 1), 1.0 / height)
         padding = (margins[0], margins[1], 0, 0)
         become_depthwise(graph, rows, weight, stride=(stride[0], 1), padding=padding)
@@ -103,72 +102,3 @@ def _convolve(graph: Graph, pool: Node, share: float, margins: Margins) -> None:
         margins = (0, 0, margins[2], margins[3])
     weight = torch.full((pool.channels, 1, height, width), share)
     become_depthwise(graph, pool, weight, stride=stride, padding=margins)
-
-
-@graph_pass
-def lower_adaptive_pool(graph: Graph) -> int:
-    """Adaptive pools of uneven windows become linear layers over pixels.
-
-    One layer over all of them where its weight is small; else one over rows, one over columns.
-    """
-    changed = 0
-    for node in graph:
-        if node.op != "adaptive_avg_pool2d":
-            continue
-        batch, channels, height, width = graph[node.inputs[0]].shape
-        out_height, out_width = node.shape[2:]
-        rows, columns = _window_means(height, out_height), _window_means(width, out_width)
-        if rows.numel() * columns.numel() <= LARGEST_MATRIX:
-            flat = (batch, channels, height * width)
-            _put_before(graph, node, "reshape", {"shape": flat}, flat, "pixels")
-            _put_linear(graph, node, torch.kron(rows, columns), "means")
-        else:
-            flat = (batch, channels * height, width)
-            _put_before(graph, node, "reshape", {"shape": flat}, flat, "columns")
-            _put_linear(graph, node, columns, "means")
-            shape = (batch, channels, height, out_width)
-            _put_before(graph, node, "reshape", {"shape": shape}, shape, "narrow")
-            order, turned = (0, 1, 3, 2), (batch, channels, out_width, height)
-            _put_before(graph, node, "transpose", {"order": order}, turned, "turned")
-            flat = (batch, channels * out_width, height)
-            _put_before(graph, node, "reshape", {"shape": flat}, flat, "rows")
-            _put_linear(graph, node, rows, "means")
-            shape = (batch, channels, out_width, out_height)
-            _put_before(graph, node, "reshape", {"shape": shape}, shape, "short")
-            node.op, node.attrs = "transpose", {"order": order}
-            changed += 1
-            continue
-        node.op, node.attrs = "reshape", {"shape": node.shape}
-        changed += 1
-    return changed
-
-
-def _window_means(size: int, out: int) -> Tensor:
-    """Return the [out, size] matrix whose rows take torch's adaptive windows' means."""
-    matrix = torch.zeros(out, size)
-    for index in range(out):
-        start, stop = index * size // out, -(-(index + 1) * size // out)
-        matrix[index, start:stop] = 1.0 / (stop - start)
-    return matrix
-
-
-def _put_linear(graph: Graph, node: Node, weight: Tensor, suffix: str) -> None:
-    shape = (*graph[node.inputs[0]].shape[:-1], weight.shape[0])
-    made = _put_before(graph, node, "linear", {"activation": None}, shape, suffix)
-    graph.set_param(made, "weight", weight)
-
-
-def _put_before(
-    graph: Graph,
-    node: Node,
-    op: str,
-    attrs: dict[str, object],
-    shape: tuple[int, ...],
-    suffix: str,
-) -> Node:
-    """Put a node between a node and its input; return it."""
-    name = graph.unique_name(f"{node.name}.{suffix}")
-    made = Node(name, op, list(node.inputs), {}, attrs, shape, node.source)
-    insert_before(graph, node.name, made)
-    node.inputs = [name]
-    return made

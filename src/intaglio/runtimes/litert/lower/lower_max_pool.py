@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from intaglio.ir.edit import insert_before, replace
@@ -89,7 +91,7 @@ def _cut(graph: Graph, node: Node, rates: Pair) -> None:
     replace(graph, node, made)
 
 
-def _put_before(graph: Graph, node: Node, op: str, attrs: dict[str, object], suffix: str) -> Node:
+def _put_before(graph: Graph, node: Node, op: str, attrs: dict[str, Any], suffix: str) -> Node:
     """Put a node without weights between a node and its input; return it."""
     name = graph.unique_name(f"{node.name}.{suffix}")
     made = Node(name, op, list(node.inputs), {}, attrs, (), node.source)

@@ -73,9 +73,9 @@ def _found(graph: Graph, node: Node) -> Shuffle | None:
     if len(apart.shape) != 6 or turned.attrs["order"] != (0, 1, 4, 2, 5, 3):
         return None
     block = apart.shape[2]
-    parts = (channels // block**2, block, block, height, width)
-    whole = (parts[0], height * block, width * block)
-    same = apart.shape[1:] == parts and node.shape[1:] == whole
+    blocks = (channels // block**2, block, block, height, width)
+    whole = (blocks[0], height * block, width * block)
+    same = apart.shape[1:] == blocks and node.shape[1:] == whole
     return Shuffle(source.name, block) if same else None
 
 

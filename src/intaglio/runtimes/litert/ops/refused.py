@@ -17,10 +17,11 @@ REWRITTEN = {
 }
 """Ops that are gone when kernels are made and files are written, or that neither can have."""
 FLOAT_ALONE = {
-    "adaptive_avg_pool2d": "windows of unequal sizes have no operator in integers",
+    "adaptive_avg_pool2d": "windows of unequal sizes have no operator in integers: lower_adaptive_pool"
+    " makes it linear layers over pixels",
     "compare": "yes and no are no numbers on a grid",
-    "div": "the runtime divides in float32 alone; by a constant it is a product",
-    "softmax": "eight bits are too coarse for its scores",
+    "div": "the runtime divides in float32 alone; lower_div makes it a product with a reciprocal",
+    "softmax": "at the network's end it stays in float; lower_softmax composes it elsewhere",
     "where": "yes and no choose between its values, and those are no numbers on a grid",
 }
 """Ops that the file has in float32 alone."""
