@@ -28,15 +28,21 @@ REWRITTEN = {
     "batch_norm": ("fold_batch_norm", "batch_norm_to_affine"),
     "clamp": ("fuse_activation",),
     "conv_transpose2d": ("crop_transposed",),
-    "div": ("divide_by_constant",),
+    "div": ("divide_by_constant", "lower_div"),
+    "function": ("fuse_functions",),
     "hard_sigmoid": ("lower_hard_sigmoid",),
     "hard_swish": ("lower_hard_swish",),
+    "matmul": ("lift_matmul", "guard_factors"),
+    "maximum": ("clamp_by_constant", "lower_extremes"),
+    "minimum": ("clamp_by_constant", "lower_extremes"),
     "mul": ("multiply_by_scalar",),
     "pad": ("merge_pad",),
     "rescale": ("absorb_rescale",),
     "resize": ("lower_nearest",),
     "silu": ("lower_silu",),
     "slice": ("lower_strided_slice",),
+    "softmax": ("lower_softmax",),
+    "take": ("lower_take",),
 }
 """Op to the passes that turn it into others, always or where they can."""
 

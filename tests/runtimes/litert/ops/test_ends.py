@@ -13,7 +13,6 @@ from calibrate.planned import plan_of
 from intaglio.calibrate.encodings import choose_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.minmax import MinMax
-from intaglio.errors import UnsupportedByTarget
 from intaglio.numerics.spec import per_tensor
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.module.export import capture
@@ -144,11 +143,15 @@ def test_a_softmax_at_the_end_stays_float_behind_exact_integers(
 
 
 @both_targets
-def test_a_softmax_over_an_image_axis_is_refused(target: Target) -> None:
+@pytest.mark.parametrize("axis", [2, 3])
+def test_a_softmax_over_an_image_axis_is_turned_to_the_last(axis: int, target: Target) -> None:
     torch.manual_seed(0)
+    images = torch.randn(4, 3, 8, 7)
+    twin, data = twin_and_file(Classifier(axis, pooled=False), images, target, "float")
 
-    with pytest.raises(UnsupportedByTarget, match="a softmax over axis 3 of 4"):
-        twin_and_file(Classifier(3, pooled=False), torch.randn(2, 3, 8, 7), target, "float")
+    found = run_file(open_interpreter(data, target), to_file(images[:1]))[0]
+
+    np.testing.assert_allclose(found, to_file(twin(images[:1])), rtol=1e-5)
 
 
 @both_targets

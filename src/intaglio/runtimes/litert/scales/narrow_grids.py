@@ -29,8 +29,8 @@ def narrow_grids(
         low, high = ranges[name]
         read = min(low for low, _ in bounds), max(high for _, high in bounds)
         if read[0] > float(low) or read[1] < float(high):
-            clipped = (bound.clamp(*read) for bound in (low, high))
-            found[name] = params_from_range(*clipped, plan.activations[name])
+            spec = plan.activations[name]
+            found[name] = params_from_range(low.clamp(*read), high.clamp(*read), spec)
     return found
 
 
