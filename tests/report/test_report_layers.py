@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from architectures.sketch import Sketch
+from calibrate.planned import planned
+from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
 from intaglio.errors import NonFiniteError
 from intaglio.ir.edit import insert_after, redirect
 from intaglio.ir.graph import BATCH, Graph, Node
@@ -225,3 +228,21 @@ def test_ops_without_weights_have_no_weight_range(compressed):
     assert set(weight_ranges(compressed.graph)) == {
         row for row in compressed.graph.nodes if "weight" in compressed.graph[row].params
     }
+
+
+def test_what_nobody_reads_of_a_value_is_not_measured():
+    sketch = Sketch(3, 4, 4)
+    sketch.conv("conv", "x", 4, 1)
+    sketch.add("gate", "function", "conv", chain=(("clamp", -0.1, 0.1), ("exp",)))
+    graph = sketch.done()
+    images = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    graph, plan = planned(graph, LITERT, "w8a8")
+    ranges = observe_ranges(graph, plan, [images], calibrator=CALIBRATORS["minmax"])
+    twin = build_twin(graph, choose_encodings(graph, plan, ranges, LITERT), LITERT)
+
+    row = next(row for row in measure_layers(graph, twin, [images]) if row.name == "conv")
+
+    assert row.clipped == 0
+    assert row.sqnr_db is not None
+    assert row.sqnr_db > 30
+    assert row.scale == pytest.approx(0.2 / 255)
