@@ -22,23 +22,27 @@ PAGE = Path(__file__).parent / "ops.md"
 FILLED_BY = (canonicalize, lower, relu6_to_relu)  # importing them is what files the passes
 
 REWRITTEN = {
-    "adaptive_avg_pool2d": ("explicit_pool", "global_pool", "lower_adaptive_pool"),
+    "adaptive_avg_pool2d": ("explicit_pool", "global_pool"),
     "affine": ("lower_affine",),
     "avg_pool2d": ("global_pool", "lower_average_pool"),
     "batch_norm": ("fold_batch_norm", "batch_norm_to_affine"),
     "clamp": ("fuse_activation",),
     "conv_transpose2d": ("crop_transposed",),
-    "div": ("divide_by_constant",),
+    "div": ("divide_by_constant", "lower_div"),
+    "function": ("fuse_functions",),
     "hard_sigmoid": ("lower_hard_sigmoid",),
     "hard_swish": ("lower_hard_swish",),
-    "max_pool2d": ("explicit_pool", "lower_max_pool"),
+    "matmul": ("lift_matmul", "guard_factors"),
+    "maximum": ("clamp_by_constant", "lower_extremes"),
+    "minimum": ("clamp_by_constant", "lower_extremes"),
     "mul": ("multiply_by_scalar",),
     "pad": ("merge_pad",),
-    "prelu": ("lower_prelu",),
-    "rescale": ("absorb_rescale", "store_factors"),
-    "resize": ("lower_nearest", "lower_resize"),
+    "rescale": ("absorb_rescale",),
+    "resize": ("lower_nearest",),
     "silu": ("lower_silu",),
     "slice": ("lower_strided_slice",),
+    "softmax": ("lower_softmax",),
+    "take": ("lower_take",),
 }
 """Op to the passes that turn it into others, always or where they can."""
 

@@ -191,7 +191,13 @@ def test_a_file_of_integers_still_takes_float_images_where_the_first_layer_is_fl
     assert "the file takes float32" in result.report.kept_float[0].why
 
 
-def test_a_layer_without_an_integer_form_stays_in_float_only_where_that_is_allowed():
+def not_composed(graph):
+    """Stand for a pass that makes nothing of a softmax, which then has no integer form."""
+    return 0
+
+
+def test_a_layer_without_an_integer_form_stays_in_float_only_where_that_is_allowed(monkeypatch):
+    monkeypatch.setattr("intaglio.runtimes.litert.lower.lower.lower_softmax", not_composed)
     torch.manual_seed(0)
     module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Softmax(1), nn.Conv2d(8, 4, 1)).eval()
 
@@ -203,3 +209,13 @@ def test_a_layer_without_an_integer_form_stays_in_float_only_where_that_is_allow
     assert kept.why.startswith("no integer form of softmax: ")
     assert result.report.check.mismatches == 0
     assert result.recipe.keep_float == ["1"]
+
+
+def test_a_softmax_between_layers_is_composed_of_integer_ops():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Softmax(1), nn.Conv2d(8, 4, 1)).eval()
+
+    result = compressed(module=module)
+
+    assert not result.report.kept_float
+    assert result.report.check.mismatches == 0

@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from architectures.sketch import Sketch
+from calibrate.planned import planned
+from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
 from intaglio.errors import NonFiniteError
 from intaglio.ir.edit import insert_after, redirect
 from intaglio.ir.graph import BATCH, Graph, Node
@@ -241,3 +244,21 @@ def test_numbers_that_a_pad_fills_with_infinity_are_left_out():
     assert (
         rows["y"].sqnr_db == rows["x"].sqnr_db == pytest.approx(10 * math.log10(10.5625 / 0.0625))
     )
+
+
+def test_what_nobody_reads_of_a_value_is_not_measured():
+    sketch = Sketch(3, 4, 4)
+    sketch.conv("conv", "x", 4, 1)
+    sketch.add("gate", "function", "conv", chain=(("clamp", -0.1, 0.1), ("exp",)))
+    graph = sketch.done()
+    images = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    graph, plan = planned(graph, LITERT, "w8a8")
+    ranges = observe_ranges(graph, plan, [images], calibrator=CALIBRATORS["minmax"])
+    twin = build_twin(graph, choose_encodings(graph, plan, ranges, LITERT), LITERT)
+
+    row = next(row for row in measure_layers(graph, twin, [images]) if row.name == "conv")
+
+    assert row.clipped == 0
+    assert row.sqnr_db is not None
+    assert row.sqnr_db > 30
+    assert row.scale == pytest.approx(0.2 / 255)

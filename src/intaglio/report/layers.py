@@ -14,6 +14,7 @@ from intaglio.errors import GraphError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.numerics.spec import QuantParams
+from intaglio.ops.function import read_bounds
 from intaglio.ops.traits import WEIGHTED
 from intaglio.ops.weight_rows import weight_rows
 from intaglio.report.parts import LayerRow
@@ -100,11 +101,14 @@ def _compare(
     graph: Graph, twin: Twin, images: Tensor, wanted: Set[str], tallies: dict[str, Tally]
 ) -> None:
     reals: dict[str, Tensor] = {}
+    functions = (node for node in twin.graph if node.op == "function")
+    read = {node.inputs[0]: read_bounds(twin.graph, node.inputs[0]) for node in functions}
 
     def keep(node: Node, value: Tensor) -> None:
-        """Hold the float network's value until the twin's is there."""
+        """Hold the float network's value, as far as it is read, until the twin's is there."""
         if node.name in wanted and node.op != "constant":
-            reals[node.name] = value
+            bounds = read.get(node.name)
+            reals[node.name] = value if bounds is None else value.clamp(*bounds)
 
     def tally(node: Node, value: Tensor) -> None:
         """Add the twin's value to its tally, and let go of the float network's."""

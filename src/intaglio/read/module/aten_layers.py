@@ -141,16 +141,32 @@ def _batch_norm(fx_node: fx.Node, builder: Builder) -> str | None:
     roles = {"weight": "weight", "bias": "bias", "running_mean": "mean", "running_var": "var"}
     keys = {role: builder.key(a[name]) for name, role in roles.items() if a[name] is not None}
     x = builder.operand(a["input"], fx_node)
-    if x is None or None in keys.values() or not builder.starts_with_batch(a["input"]):
+    if x is None or None in keys.values():
         return None
     params = {role: key for role, key in keys.items() if key is not None}
     shape, eps = builder.graph[x].shape, float(a["eps"])
+    if not builder.starts_with_batch(a["input"]):
+        return _normed_rows(fx_node, builder, x, params, eps) if len(shape) == 3 else None
     if len(shape) in (2, 4):
-        return builder.add("batch_norm", fx_node, [x], params=params, eps=eps)
+        return builder.add("batch_norm", fx_node, [x], params=params, made=shape, eps=eps)
     image = (*shape[:2], 1, count(shape[2:]))  # of a line [C, L], or of a volume
-    x = builder.reshaped(fx_node, x, image)
-    y = builder.add("batch_norm", fx_node, [x], params=params, made=image, eps=eps)
-    return builder.settle(fx_node, y)
+    y = builder.reshaped(fx_node, x, image)
+    y = builder.add("batch_norm", fx_node, [y], params=params, made=image, eps=eps)
+    return builder.reshaped(fx_node, y, shape)
+
+
+def _normed_rows(
+    fx_node: fx.Node, builder: Builder, x: str, params: dict[str, str], eps: float
+) -> str:
+    """Return a batch norm over the last axis of [N, rows, C]: rows were images to torch."""
+    stored = {role: builder.graph.params[key].double() for role, key in params.items()}
+    gain = stored.get("weight", torch.ones_like(stored["mean"])) / (stored["var"] + eps).sqrt()
+    offset = stored.get("bias", torch.zeros_like(gain)) - stored["mean"] * gain
+    shape = builder.graph[x].shape
+    for op, value in (("mul", gain), ("add", offset)):
+        beside = builder.constant(fx_node, value.float())
+        x = builder.insert(op, fx_node, [x, beside], shape, activation=None)
+    return x
 
 
 @entry(aten._native_batch_norm_legit_functional.default, aten._native_batch_norm_legit.no_stats)

@@ -153,8 +153,9 @@ def _attention(fx_node: fx.Node, builder: Builder) -> str | None:
         return None
     query, key, value = (str(name) for name in names)
     wanted = _leading(builder, query)
-    if {_leading(builder, key), _leading(builder, value)} != {wanted}:
+    if {_broadcast(wanted, _leading(builder, name)) for name in (key, value)} != {wanted}:
         return None
+    key, value = (_with_leading(fx_node, builder, name, wanted) for name in (key, value))
     width = builder.graph[query].shape[-1]
     scale = 1.0 / math.sqrt(width) if a["scale"] is None else float(a["scale"])
     factor = builder.operand(scale, fx_node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 
 from intaglio.ops.function import Call
@@ -18,6 +19,7 @@ from intaglio.read.module.aten import (
     on_axes,
     rank_of,
 )
+from intaglio.read.module.aten_layers import stored_as
 from intaglio.read.module.builder import Builder, Pieces, canonical, count
 
 Shape = tuple[int, ...]
@@ -303,8 +305,16 @@ def _channel_affine(fx_node: fx.Node, builder: Builder, name: str, a: dict[str, 
     """Append weight * x + bias per channel, as the layer that it is."""
     if a["weight"] is None:
         return builder.settle(fx_node, name)
-    weight, bias = builder.key(a["weight"]), builder.key(a["bias"])
-    if weight is None or bias is None:
+    weight = builder.key(a["weight"])
+    if weight is None:
+        return None
+    if a["bias"] is None:
+        bias: str | None = stored_as(
+            fx_node, builder, torch.zeros_like(builder.graph.params[weight]), "bias"
+        )
+    else:
+        bias = builder.key(a["bias"])
+    if bias is None:
         return None
     params = {"weight": weight, "bias": bias}
     shape = builder.graph[name].shape

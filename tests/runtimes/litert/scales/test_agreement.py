@@ -199,3 +199,36 @@ def test_sizes_are_judged_as_with_exact_positions() -> None:
 
 def test_aligned_corners_need_no_sum_and_agree() -> None:
     assert all(taps_agree(size, out, align=True) for size in range(1, 20) for out in range(1, 40))
+
+
+@pytest.mark.parametrize("name", ["elu", "exp", "gelu"])
+def test_tables_of_the_runtime_are_certain_where_no_neighbour_makes_another(name: str) -> None:
+    chain = ((name, 1.0, 1.0, 1.0),) if name == "elu" else ((name,),)
+    node, function = Node("f", "function", ["x"], {}, {"chain": chain}), SECOND_ACCOUNT[name]
+    random, seen = np.random.default_rng(3), Counter()
+    for case in range(200):
+        x = grid(random, 2.0**-7, 2.0**-4, power=case % 2 == 0)
+        y = grid(random, 2.0**-8, 2.0**-4, power=case % 2 == 0)
+        reals = (np.arange(-128, 128) - x.zero) * np.float64(x.step)
+
+        values = function(reals)
+        inverse, zero = np.float32(1) / y.step, y.zero
+        if name == "elu":
+            on_x86 = np.rint(np.float32(values) * inverse + np.float32(zero))
+            on_arm = np.rint(np.float64(np.float32(values)) * np.float64(inverse) + zero)
+        else:
+            steps = np.float32(values) * inverse
+            on_x86 = on_arm = np.sign(steps) * np.floor(np.abs(steps) + np.float32(0.5)) + zero
+        same = np.array_equal(on_x86.clip(-128, 127), on_arm.clip(-128, 127))
+
+        certain = AGREEMENTS["function"]((x,), y, 1, node)
+        assert same or not certain, f"case {case}"
+        seen[certain] += 1
+    assert seen[True] > 40
+
+
+SECOND_ACCOUNT = {
+    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
+    "exp": np.exp,
+    "gelu": lambda x: np.asarray([each * (1 + math.erf(each / math.sqrt(2))) / 2 for each in x]),
+}

@@ -72,20 +72,20 @@ class Form:
     share_of_argument: float = 0.0
 
 
+def _gelu(*, approximate: bool) -> Form:
+    settings = {"approximate": approximate}
+    return Form("built-in", "GELU", 2, "GeluOptions", settings, FEW_BITS, FEW_BITS_OF_ONE)
+
+
 STORED = Form("stored", settings={"axis": 0})
-FEW_BITS = {"relative_error": 2.0**-21}
-FEW_BITS_OF_ONE = {"relative_error": 2.0**-21, "share_of_argument": 2.0**-22}
+FEW_BITS, FEW_BITS_OF_ONE = 2.0**-21, 2.0**-22
 NEGATION: tuple[Call, ...] = (("mul", -1.0),)
 FORMS: dict[tuple[Call, ...], Form] = {
     NEGATION: Form("negated", "MUL", 2, "MulOptions"),
-    (("elu", 1.0, 1.0, 1.0),): Form("delegate", "ELU", 1, "", **FEW_BITS),
-    (("exp",),): Form("built-in", "EXP", 2, "ExpOptions", **FEW_BITS),
-    (("gelu",),): Form(
-        "built-in", "GELU", 2, "GeluOptions", {"approximate": False}, **FEW_BITS_OF_ONE
-    ),
-    (("gelu_tanh",),): Form(
-        "built-in", "GELU", 2, "GeluOptions", {"approximate": True}, **FEW_BITS_OF_ONE
-    ),
+    (("elu", 1.0, 1.0, 1.0),): Form("delegate", "ELU", 1, "", relative_error=FEW_BITS),
+    (("exp",),): Form("built-in", "EXP", 2, "ExpOptions", relative_error=FEW_BITS),
+    (("gelu",),): _gelu(approximate=False),
+    (("gelu_tanh",),): _gelu(approximate=True),
 }
 """Chains that the runtime has an operator for."""
 

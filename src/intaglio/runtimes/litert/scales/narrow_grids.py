@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from intaglio.ir.graph import Graph, Node
+from intaglio.ir.graph import Graph
 from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams
+from intaglio.ops.function import read_bounds
 from intaglio.targets.runtime import Ranges
 
 
@@ -23,20 +24,10 @@ def narrow_grids(
     for group in plan.groups:
         name = group[0]
         known = name not in plan.fixed and name not in plan.derived and name in ranges
-        bounds = [_bounds(reader) for reader in graph.readers(name)]
-        if len(group) > 1 or not known or name in graph.outputs or not bounds:
+        if len(group) > 1 or not known:
             continue
-        low, high = ranges[name]
-        read = min(low for low, _ in bounds), max(high for _, high in bounds)
+        (low, high), read = ranges[name], read_bounds(graph, name)
         if read[0] > float(low) or read[1] < float(high):
-            clipped = (bound.clamp(*read) for bound in (low, high))
-            found[name] = params_from_range(*clipped, plan.activations[name])
+            spec = plan.activations[name]
+            found[name] = params_from_range(low.clamp(*read), high.clamp(*read), spec)
     return found
-
-
-def _bounds(reader: Node) -> tuple[float, float]:
-    """Return what a reader lets through of a value."""
-    name, *settings = reader.attrs["chain"][0] if reader.op == "function" else ("",)
-    if name != "clamp":
-        return float("-inf"), float("inf")
-    return settings[0], settings[1]
