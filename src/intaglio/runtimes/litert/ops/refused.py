@@ -17,7 +17,7 @@ REWRITTEN = {
 }
 """Ops that are gone when kernels are made and files are written, or that neither can have."""
 FLOAT_ALONE = {
-    "adaptive_avg_pool2d": "windows of unequal sizes have no operator in integers: lower_adaptive_pool"
+    "adaptive_avg_pool2d": "windows of unequal sizes have no operator: lower_adaptive_pool"
     " makes it linear layers over pixels",
     "compare": "yes and no are no numbers on a grid",
     "div": "the runtime divides in float32 alone; lower_div makes it a product with a reciprocal",
