@@ -17,7 +17,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "intaglio"
 FILES = {str(file.relative_to(SOURCE)): file for file in sorted(SOURCE.rglob("*.py"))}
 NAMES = list(architectures())
 USED_BY = {
-    "mobilevit": "add batch_norm clamp concat constant conv2d div input linear mul opaque reshape"
+    "mobilevit": "add batch_norm clamp concat constant conv2d div input linear mul reshape"
     " silu slice softmax transpose",
     "lite_reduced_aspp": "adaptive_avg_pool2d hard_swish resize sigmoid",
     "functional": "avg_pool2d max_pool2d pad",
@@ -27,6 +27,9 @@ USED_BY = {
     "in_place": "sub",
     "containers": "tanh",
     "zoo.mobilenet_v3_small": "hard_sigmoid",
+    "vocabulary": "affine depth_to_space function matmul maximum minimum prelu reduce_max take",
+    "choices": "compare where",
+    "unknown_ops": "opaque",
 }
 """Architecture to ops that it uses."""
 

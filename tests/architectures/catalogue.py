@@ -55,6 +55,8 @@ ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "returns_tuple": (constructs.ReturnsTuple, SMALL),
     "returns_dict": (constructs.ReturnsDict, SMALL),
     "constant_buffer": (constructs.ConstantBuffer, SMALL),
+    "vocabulary": (constructs.Vocabulary, SMALL),
+    "choices": (constructs.Choices, SMALL),
     "unknown_ops": (constructs.UnknownOps, SMALL),
     "views": (constructs.Views, SMALL),
 }

@@ -170,17 +170,46 @@ class ConstantBuffer(nn.Module):
         return -x / self.temperature + torch.arange(x.shape[-1], dtype=x.dtype)
 
 
+class Vocabulary(nn.Module):
+    """Ops that few networks have, all of which are held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, 2, 1)
+        self.norm = nn.GroupNorm(2, 8)
+        self.prelu = nn.PReLU(8)
+        self.shuffle = nn.PixelShuffle(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(self.prelu(self.norm(self.conv(x))))  # [N, 8, 16, 16]
+        x = torch.maximum(x, x.flip(1)) - torch.minimum(x, x.amax((2, 3), keepdim=True))
+        rows = F.avg_pool2d(x, 2).flatten(2)  # [N, 8, 64]
+        x = x + (rows @ rows.transpose(1, 2)).mean(2)[..., None, None] / 64
+        return self.shuffle(x)
+
+
+class Choices(nn.Module):
+    """Yes and no, which are no numbers on a grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return torch.where(x > x.flip(1), x, x * 0.1)
+
+
 class UnknownOps(nn.Module):
     """Ops that intaglio has no name for, one with two results and one that needs the batch size."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 8, 3, 2)
-        self.gelu = nn.GELU()
-        self.group_norm = nn.GroupNorm(2, 8)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = torch.erf(self.gelu(self.group_norm(self.conv(x))))
+        x = self.conv(x)
+        x = torch.atan2(x, x + 1)
         values, places = x.flatten(2).max(dim=2)
         x = torch.cat([x, x.new_zeros(x.shape[0], 1, *x.shape[2:])], 1)
         return values + x.sum((2, 3))[:, :8], places

@@ -33,6 +33,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "batch_norm": {"eps": 1e-3},
     "pad": {"value": 0.0},
     "slice": {"step": 1},
+    "opaque": {"sizes": None},
     **{op: {"activation": None} for op in ("linear", "affine", "add", "sub", "mul")},
 }
 """Settings that a test need not name."""

@@ -10,17 +10,7 @@ from intaglio.errors import UnsupportedByTarget
 from intaglio.job.compress import compress_graph
 from intaglio.runtimes import TARGETS
 
-REFUSED = {
-    "nasnet": "average pool",
-    "edsr": "pixel_shuffle",
-    "mobilevit": "no integer form",
-    "convnext": "layer_norm",
-    "in_place": "fill",
-    "convolution_forms": "torch's pad",
-    "pool_forms": "max pooling",
-    "unknown_ops": "group_norm",
-    "views": "stack",
-}
+REFUSED = {"choices": "yes and no", "unknown_ops": "atan2"}
 """Architectures with an op that has no exact integer form, and a word of the reason given."""
 
 SMALL = [name for name in architectures() if not name.startswith("zoo.")]

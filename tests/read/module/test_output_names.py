@@ -18,8 +18,8 @@ from intaglio.ir.graph import Graph
 from intaglio.ir.text import text
 from intaglio.job.compress import compress_graph
 from intaglio.ops.verify import verify
-from intaglio.read.module.export import graph_of_program
 from intaglio.read.module.output_names import names_of, output_names
+from intaglio.read.module.program import graph_of_program
 
 IMAGES = torch.linspace(-1, 1, 20 * 3 * 8 * 8).reshape(20, 3, 8, 8)
 Pair = namedtuple("Pair", ["low", "high"])  # torch's trees know these

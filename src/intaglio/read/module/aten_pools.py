@@ -110,28 +110,45 @@ def _adaptive_avg_pool(fx_node: fx.Node, builder: Builder) -> str | None:
 
 @entry(aten.adaptive_max_pool2d.default, aten.adaptive_max_pool1d.default)
 def _adaptive_max_pool(fx_node: fx.Node, builder: Builder) -> Pieces | None:
-    """Of windows that are all the same: a plain pool."""
+    """A plain pool; where windows are uneven, of an image in which each has entries twice."""
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
     if x is None or rank_of(a["self"]) != 4 or more_than_first(fx_node):
         return None
-    shape, size = builder.graph[x].shape, pair(a["output_size"])
-    if shape[2] % size[0] or shape[3] % size[1]:
-        return None
-    kernel = (shape[2] // size[0], shape[3] // size[1])
+    size, kernel = pair(a["output_size"]), []
+    for axis, windows in zip((2, 3), size, strict=True):
+        shape = builder.graph[x].shape
+        width, indices = evened_windows(shape[axis], windows)
+        kernel.append(width)
+        if indices != tuple(range(shape[axis])):
+            made = (*shape[:axis], len(indices), *shape[axis + 1 :])
+            x = builder.insert("take", fx_node, [x], made, axis=axis, indices=indices)
     name = builder.insert(
         "max_pool2d",
         fx_node,
         [x],
-        (*shape[:2], *size),
-        kernel=kernel,
-        stride=kernel,
+        (*builder.graph[x].shape[:2], *size),
+        kernel=tuple(kernel),
+        stride=tuple(kernel),
         padding=(0, 0, 0, 0),
         dilation=(1, 1),
         ceil_mode=False,
         activation=None,
     )
     return Pieces((name,))
+
+
+def evened_windows(size: int, windows: int) -> tuple[int, tuple[int, ...]]:
+    """Return how wide adaptive windows over an axis are, and which entries stand in them.
+
+    torch's window i is [floor(i size / windows), ceil((i + 1) size / windows)); those that are
+    narrower than the widest have their last entry twice, which changes no maximum.
+    """
+    spans = [(i * size // windows, -(-(i + 1) * size // windows)) for i in range(windows)]
+    width = max(stop - start for start, stop in spans)
+    return width, tuple(
+        min(start + place, stop - 1) for start, stop in spans for place in range(width)
+    )
 
 
 @entry(aten.upsample_nearest2d.vec)

@@ -105,6 +105,8 @@ def read_by(fx_node: fx.Node) -> list[fx.Node]:
     if fx_node.target in FILLED:
         return []
     sources = list(fx_node.all_input_nodes)
+    if fx_node.target is aten.copy.default:  # of what is written over, its sizes
+        return [source for source in sources if source is fx_node.args[1]]
     if fx_node.target in LIKE:
         return [source for source in sources if source is fx_node.args[0]]
     return sources

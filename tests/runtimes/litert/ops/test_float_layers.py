@@ -71,7 +71,6 @@ LAYERS: dict[str, Build] = {
     "function": lambda s: s.add("op", "function", "a", chain=(("gelu",), ("exp",))),
     "largest": lambda s: s.add("op", "reduce_max", "a", axes=(1,), keepdim=True),
     "take": lambda s: s.add("op", "take", "a", axis=1, indices=(2, 0, 2)),
-    "softmax of rows": lambda s: s.add("op", "softmax", "a", axis=2),
     "softmax": lambda s: s.add("op", "softmax", "a", axis=1),
     "softmax of rows": lambda s: s.add("op", "softmax", "a", axis=3),
     "largest of rows": lambda s: s.add("op", "reduce_max", "a", axes=(3,), keepdim=True),
@@ -84,7 +83,6 @@ LAYERS: dict[str, Build] = {
     "reshape": lambda s: s.add("op", "reshape", "a", shape=(-1, 2, 8, 16)),
     "transpose": lambda s: s.add("op", "transpose", "a", order=(0, 2, 3, 1)),
     "slice": lambda s: s.add("op", "slice", "a", axis=1, start=1, stop=3),
-    "take": lambda s: s.add("op", "take", "a", axis=1, indices=(3, 1, 1)),
     "strided slice": lambda s: s.add("op", "slice", "a", axis=2, start=0, stop=8, step=2),
     "depth to space": lambda s: s.add("op", "depth_to_space", "a", block=2),
 }

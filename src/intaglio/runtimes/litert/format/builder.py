@@ -29,8 +29,6 @@ TYPES = {
 WORDS = {
     "padding": schema.Padding,
     "fusedActivationFunction": schema.ActivationFunctionType,
-    "inDataType": schema.TensorType,
-    "outDataType": schema.TensorType,
 }
 """Fields of options whose values the schema has words for."""
 

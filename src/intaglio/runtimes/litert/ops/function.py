@@ -243,7 +243,7 @@ def _indices(node: Node, writing: Writing, source: int) -> int:
     for before, behind in (("int8", "uint8"), ("uint8", "int32")):
         shape = file_shape(node.shape)
         made = writing.build.tensor(f"{node.name}.{behind}", shape, behind)
-        words = {"inDataType": before.upper(), "outDataType": behind.upper()}
+        words = {"inDataType": before, "outDataType": behind}
         chosen = writing.build.options("CastOptions", **words)
         writing.build.operator("CAST", [source], [made], version=1, options=chosen)
         source = made

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 REWRITTEN = {
-    "adaptive_avg_pool2d": "with equal windows it is an average pool by explicit_pool; with"
-    " unequal ones lower_adaptive_pool makes it linear layers over pixels",
-    "affine": "lower_affine makes it a layer with weights, lower_affine_axes a product and a sum",
     "batch_norm": "folded into the layer before it, or made an affine, by canonicalize",
     "hard_sigmoid": "lower_hard_sigmoid makes it a clamped sum and a rescale",
     "hard_swish": "lower_hard_swish makes it a clamped sum and a product",
-    "maximum": "lower_extremes makes it a clamped difference and a sum",
-    "minimum": "lower_extremes makes it two differences, one of them clamped",
     "opaque": "a call that intaglio does not know has no meaning in integers, and no operator",
-    "prelu": "lower_prelu makes it a leaky ReLU, or a rectified product and a sum",
     "silu": "lower_silu makes it a sigmoid and a product",
 }
 """Ops that are gone when kernels are made and files are written, or that neither can have."""
 FLOAT_ALONE = {
+    "affine": "lower_affine makes it a layer with weights, lower_affine_axes a product and a sum",
+    "maximum": "lower_extremes makes it a clamped difference and a sum",
+    "minimum": "lower_extremes makes it two differences, one of them clamped",
+    "prelu": "lower_prelu makes it a leaky ReLU, or a rectified product and a sum",
     "adaptive_avg_pool2d": "windows of unequal sizes have no operator: lower_adaptive_pool"
     " makes it linear layers over pixels",
     "compare": "yes and no are no numbers on a grid",
