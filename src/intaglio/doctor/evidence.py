@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from intaglio.doctor.input_images import InputSeen
 from intaglio.errors import NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan
+from intaglio.ops.traits import padded_with_infinity
 from intaglio.run.float import channels_last, in_layout, run_float
 from intaglio.run.twin import IMAGES_AT_ONCE
 from intaglio.targets.runtime import Ranges
@@ -182,6 +184,11 @@ class _NetworkSeen:
     values: dict[str, ValueSeen] = field(default_factory=dict)
     through: int = 0
 
+    @cached_property
+    def padded(self) -> set[str]:
+        """The values that hold padding of minus infinity, which are not looked at."""
+        return padded_with_infinity(self.fast)
+
     def add(self, images: Tensor) -> None:
         """Run images [n, C, H, W] through the network; none where n is 0."""
         if len(images):
@@ -189,7 +196,7 @@ class _NetworkSeen:
             self.through += len(images)
 
     def _look(self, node: Node, value: Tensor) -> None:
-        if node.op != "constant":
+        if node.op != "constant" and node.name not in self.padded:
             channels = value.shape[1] if value.ndim > 1 else 1
             seen = self.values.setdefault(node.name, ValueSeen.of(channels))
             seen.add(node, value, self.through)

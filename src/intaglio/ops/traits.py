@@ -7,6 +7,7 @@ without a fused activation; where a node's settings decide, the functions at the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -153,6 +154,10 @@ ELEMENTWISE = (
 """Ops whose value at a place and channel depends on that place and channel alone."""
 
 
+ENDING = frozenset({"max_pool2d", "reduce_max"})
+"""Moving ops of whose values padding is none, as long as a window holds something else."""
+
+
 def carries_activation(op: str) -> bool:
     """Whether a clamp behind the op can become its fused activation."""
     return "activation" in OPS[op].attributes
@@ -194,6 +199,16 @@ def never_negative(graph: Graph, name: str) -> bool:
             return False
         waiting += [source for source in node.inputs if source not in waiting]
     return True
+
+
+def padded_with_infinity(graph: Graph) -> set[str]:
+    """Return the values that hold a max pool's padding, which is infinite and is no result."""
+    found: set[str] = set()
+    for node in graph:
+        moves_some = node.op in MOVING and bool(found.intersection(node.inputs))
+        if math.isinf(_pads_with(node)) or (moves_some and node.op not in ENDING):
+            found.add(node.name)
+    return found
 
 
 def _pads_with(node: Node) -> float:

@@ -14,6 +14,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from intaglio.ir.graph import Graph, Node
+from intaglio.ops.opaque import Slot
 
 REPLACE = "Replace it in the network by what intaglio holds (docs/ops.md)"
 RANDOM_DROPS = ("dropout", "native_dropout", "feature_dropout", "alpha_dropout")
@@ -24,7 +25,10 @@ SIZED_BY_VALUES = ("nonzero", "masked_select", "unique", "unique2", "nms", "uniq
 WHOLE_NUMBERS = ("argmax", "argmin", "argsort", "bucketize", "searchsorted")
 ARITHMETIC = ("add", "sub", "mul", "div", "where", "masked_fill", "expand", "view", "reshape")
 """Calls that are held in float32: as opaque nodes they read something else."""
-AXES_WORDS = {"conv1d": "one axis", "conv3d": "three axes", "conv_transpose1d": "one axis"}
+LAYERS = ("conv1d", "conv2d", "conv3d", "convolution", "conv_transpose2d", "linear")
+PLACES = ("max_pool2d_with_indices", "max_unpool2d", "adaptive_max_pool2d", "max", "min", "topk")
+"""Calls that give, or take, the places of largest values."""
+AXES_WORDS = {"conv3d": "three axes", "conv_transpose3d": "three axes", "convolution": "three axes"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,15 @@ def why_node(graph: Graph, node: Node) -> Unheld:
         made = called(source.attrs["call"])
         where = source.source or source.name
         return Unheld(f"it works on what {made} makes (layer '{where}')", "See to that one first")
+    if word in LAYERS and _weighs_with_computed(graph, node):
+        return Unheld("its weight is computed from the image, and is no stored one")
     return why_call(node.attrs["call"], node.attrs["args"], node.attrs["kwargs"])
+
+
+def _weighs_with_computed(graph: Graph, node: Node) -> bool:
+    """Whether the second argument of a layer is a value that depends on the image."""
+    weight = node.attrs["args"][1] if len(node.attrs["args"]) > 1 else None
+    return isinstance(weight, Slot) and graph[node.inputs[weight.index]].op != "constant"
 
 
 def follows_from_another(graph: Graph, node: Node) -> bool:
@@ -98,6 +110,11 @@ def why_call(
         return Unheld(
             f"{called(call)} gives whole numbers (int64), and values here are real",
             "Leave it to what reads the file's output",
+        )
+    if word in PLACES:
+        return Unheld(
+            f"{called(call)} with the places of largest values, which are whole numbers (int64)",
+            "Use the values alone",
         )
     if word in AXES_WORDS:
         return Unheld(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops.function import read_bounds
-from intaglio.ops.traits import MOVING, WEIGHTED
+from intaglio.ops.traits import WEIGHTED, padded_with_infinity
 from intaglio.ops.weight_rows import weight_rows
 from intaglio.report.parts import LayerRow
 from intaglio.run.float import run_float
@@ -101,7 +100,7 @@ def _compare(
     graph: Graph, twin: Twin, images: Tensor, wanted: Set[str], tallies: dict[str, Tally]
 ) -> None:
     reals: dict[str, Tensor] = {}
-    padded = _padded_with_infinity(twin.graph)
+    padded = padded_with_infinity(twin.graph)
     functions = (node for node in twin.graph if node.op == "function")
     read = {node.inputs[0]: read_bounds(twin.graph, node.inputs[0]) for node in functions}
 
@@ -128,16 +127,6 @@ def _compare(
 
     run_float(graph, images, tap=keep)
     twin.run(images, tap=tally)
-
-
-def _padded_with_infinity(graph: Graph) -> set[str]:
-    """Return the values that hold a max pool's padding, which is infinite and not counted."""
-    found: set[str] = set()
-    for node in graph:
-        pads = node.op == "pad" and math.isinf(node.attrs["value"])
-        if pads or (node.op in MOVING and found.intersection(node.inputs)):
-            found.add(node.name)
-    return found
 
 
 def _add(tally: Tally, real: Tensor, value: Tensor, params: QuantParams | None) -> None:

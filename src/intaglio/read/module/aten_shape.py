@@ -98,8 +98,10 @@ def _moved(fx_node: fx.Node, builder: Builder) -> str | None:
 @entry(aten.cat.default, aten.concat.default, aten.concatenate.default)
 def _concat(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
-    # torch leaves out empty tensors of one axis
-    values = [value for value in a["tensors"] if tuple(value.meta["val"].shape) != (0,)]
+    # torch leaves out empty tensors of one axis, and empty ones add nothing
+    values = [value for value in a["tensors"] if value.meta["val"].numel()]
+    if len(values) == 1:
+        return builder.operand(values[0], fx_node)
     axis = axis_of(values[0], a.get("dim", a.get("axis", 0)))
     plain = axis != 0 and builder.starts_with_batch(fx_node)
     names = [

@@ -63,7 +63,9 @@ def _pool_phases(graph: Graph, node: Node) -> None:
     bottom += -(height + top + bottom) % height_rate
     right += -(width + left + right) % width_rate
     if any((top, bottom, left, right)):
-        margins = {"padding": (left, right, top, bottom), "value": float("-inf")}
+        # what fills the last phases is in no window of a value that is kept
+        value = float("-inf") if any(attrs["padding"]) else 0.0
+        margins = {"padding": (left, right, top, bottom), "value": value}
         _put_before(graph, node, "pad", margins, "pad")
     rows, columns = (height + top + bottom) // height_rate, (width + left + right) // width_rate
     apart = (batch, channels, rows, height_rate, columns, width_rate)
