@@ -146,9 +146,11 @@ def _max_with_place(fx_node: fx.Node, builder: Builder) -> Pieces | None:
     name = reduced("reduce_max", fx_node, builder, a["self"], _axes(a["self"], a["dim"]))
     if name is None:
         return None
-    sizes = tuple(int(size) for size in fx_node.meta["val"][0].shape[1:])
-    first = builder.sizes(a["self"])[:1]
-    whole = canonical((*first, *sizes)) if builder.has_one_image else (*first, *sizes)
+    shape = fx_node.meta["val"][0].shape
+    if builder.has_one_image:
+        whole = canonical(tuple(int(size) for size in shape))
+    else:
+        whole = (*builder.sizes(a["self"])[:1], *(int(size) for size in shape[1:]))
     return Pieces((builder.reshaped(fx_node, name, whole),))
 
 

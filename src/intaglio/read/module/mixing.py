@@ -8,38 +8,39 @@ from torch.utils import _pytree as pytree
 
 from intaglio.errors import CaptureError
 
-TOLERANCE = 1e-3
-"""Of the largest value: float32 kernels round otherwise for another batch, far below this."""
+TOLERANCE = 1e-5
+"""Of the largest value: what a float32 kernel may round otherwise beside another image."""
 
 
 def refuse_mixed_images(model: nn.Module, example: Tensor) -> None:
     """Raise CaptureError where what a module makes of an image depends on the others of its batch.
 
-    It is run on two images together, and on each by itself: the same numbers must come out. A
-    module that fails on two images, or is random, says nothing and is let through.
+    It is run on an image beside each of two others: the same must come out for it. A module that
+    fails on two images, or is random, says nothing and is let through.
     """
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn((2, *example.shape[1:]), generator=generator)
+    image, second, third = torch.randn((3, *example.shape[1:]), generator=generator)
     try:
         with torch.no_grad():
-            both, again, first, second = (
-                _tensors(model(batch)) for batch in (images, images, images[:1], images[1:])
+            beside, again, other = (
+                _tensors(model(torch.stack(pair)))
+                for pair in ((image, second), (image, second), (image, third))
             )
     except Exception:  # whatever the module raises on a batch that it was not made for
         return
-    for at, (a, b) in enumerate(zip(first, second, strict=True)):
-        if not torch.equal(both[at], again[at]) or not both[at].is_floating_point():
-            continue
-        where = f"output {at} of the network" if len(first) > 1 else "the network"
-        if both[at].numel() != 2 * a.numel() or not _same(both[at], a, b):
+    for at, made in enumerate(beside):
+        if not torch.equal(made, again[at]):
+            continue  # it is random
+        where = f"output {at} of the network" if len(beside) > 1 else "the network"
+        if made.shape[:1] != (2,):
             raise CaptureError(
-                f"{where} gives other values for an image alone than in a batch of two: images of a"
-                " batch must not mix; keep the batch as axis 0 of every tensor"
+                f"{where} returns the shape {list(made.shape)} for two images: keep the batch as"
+                " axis 0 of every output"
             )
-        if both[at].shape[:1] != (2,):
+        if made.is_floating_point() and not _same(made[0], other[at][0]):
             raise CaptureError(
-                f"{where} returns the shape {list(both[at].shape)} for two images: keep the batch"
-                " as axis 0 of every output"
+                f"{where} gives other values for an image where another one lies beside it in the"
+                " batch: images of a batch must not mix; keep the batch as axis 0 of every tensor"
             )
 
 
@@ -47,9 +48,6 @@ def _tensors(made: object) -> list[Tensor]:
     return [leaf.clone() for leaf in pytree.tree_leaves(made) if isinstance(leaf, Tensor)]
 
 
-def _same(both: Tensor, first: Tensor, second: Tensor) -> bool:
-    """Whether the values of two images together are those of each by itself, in some order."""
-    apart = torch.cat([first.flatten(), second.flatten()]).sort().values
-    together = both.flatten().sort().values
-    largest = float(torch.maximum(apart.abs(), together.abs()).max()) if apart.numel() else 0.0
-    return bool((apart - together).abs().max() <= TOLERANCE * largest) if largest else True
+def _same(first: Tensor, second: Tensor) -> bool:
+    largest = max(float(value.abs().max()) if value.numel() else 0.0 for value in (first, second))
+    return largest == 0.0 or float((first - second).abs().max()) <= TOLERANCE * largest

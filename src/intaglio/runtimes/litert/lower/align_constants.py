@@ -7,6 +7,9 @@ from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ops.traits import ELEMENTWISE
 from intaglio.passes.graph_pass import graph_pass
 
+LARGEST_COPY = 4096
+"""Numbers of a constant that is stored for each of its readers."""
+
 
 @graph_pass
 def align_constants(graph: Graph) -> int:
@@ -73,6 +76,30 @@ def align_values(graph: Graph) -> int:
             node.inputs[index] = wider.name
             changed += 1
     return changed
+
+
+@graph_pass
+def own_constants(graph: Graph) -> int:
+    """Give each reader of a small constant its own: the scale for one is too fine for another.
+
+    An epsilon beside sums of different sizes is one number and has several grids.
+
+    Returns:
+        How many constants were added.
+    """
+    added = 0
+    for node in graph:
+        if node.op != "constant" or graph.param(node, "value").numel() > LARGEST_COPY:
+            continue
+        for reader in graph.readers(node.name)[1:]:
+            if reader.op not in ELEMENTWISE:
+                continue
+            copy = Node(graph.unique_name(node.name), "constant", shape=node.shape)
+            copy.source, copy.params = node.source, dict(node.params)
+            insert_before(graph, reader.name, copy)
+            reader.inputs = [copy.name if name == node.name else name for name in reader.inputs]
+            added += 1
+    return added
 
 
 def _aligned(graph: Graph, node: Node, rank: int) -> Node:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from intaglio.ir.graph import Graph
 from intaglio.passes.absorb_rescale import absorb_rescale
 from intaglio.passes.remove_noop import remove_noop
-from intaglio.runtimes.litert.lower.align_constants import align_constants, align_values
+from intaglio.runtimes.litert.lower.align_constants import (
+    align_constants,
+    align_values,
+    own_constants,
+)
 from intaglio.runtimes.litert.lower.express_padding import express_padding
 from intaglio.runtimes.litert.lower.free_scales import free_clamps, free_scales, store_factors
 from intaglio.runtimes.litert.lower.guard_factors import guard_factors
@@ -73,6 +77,7 @@ def lower(graph: Graph) -> dict[str, int]:
         store_factors,
         free_clamps,
         free_scales,
+        own_constants,
         split_concat,
     )
     return {step.__name__: step(graph) for step in passes}

@@ -34,9 +34,10 @@ def fit_operands(
 
     A scale is raised where it is too small for the sum that alone reads the operand: the operand
     keeps a step far below the sum's. It is moved within the limits, either way, where the operand
-    was zero on all images. An operand whose grid was derived from another's gets one of its own
-    then. A sum's scale is raised where it is too small for an operand's: within the operand's step,
-    finer ones say nothing. What is left outside the limits, the kernel refuses by name.
+    was zero on all images; so does what shares its grid. An operand whose grid was derived from
+    another's gets one of its own then. The scale of a sum that was zero on all images is an
+    operand's. A sum's scale is raised where it is too small for an operand's: within the operand's
+    step, finer ones say nothing. What is left outside the limits, the kernel refuses by name.
 
     Args:
         limits: Lowest ratio of an operand's scale to its sum's that the kernel takes, and the
@@ -44,23 +45,30 @@ def fit_operands(
     """
     found, derived = dict(grids), dict(plan.derived)
     low, high = limits
-    alone = {group[0] for group in plan.groups if len(group) == 1} - set(plan.fixed)
+    group_of = {name: group for group in plan.groups for name in group}
     for node in graph:
         if node.op not in ("add", "sub") or node.name not in found:
             continue
+        if is_silent(node.name, ranges) and len(group_of[node.name]) == 1:
+            steps = [float(_grid(name, found, derived).step) for name in node.inputs]
+            found[node.name] = _with_scale(found[node.name], max(steps))
         operands = [_grid(name, found, derived) for name in _heard(node, ranges)]
         step = max([float(grid.step) for grid in operands], default=0.0) / high
-        if node.name in alone and step >= float(found[node.name].step):
+        is_alone = len(group_of[node.name]) == 1 and node.name not in plan.fixed
+        if is_alone and step >= float(found[node.name].step):
             found[node.name] = _with_scale(found[node.name], step * MARGIN)
         step = float(found[node.name].step)
-        for name in alone.intersection(node.inputs):
-            grid = _grid(name, found, derived)
+        for name in node.inputs:
+            group, grid = group_of[name], _grid(name, found, derived)
+            if name in plan.fixed or node.name in group:
+                continue
             ratio = float(grid.step) / step
-            if is_silent(name, ranges) and not low <= ratio < high:
+            if is_silent(name, ranges) and len(group) == 1 and not low <= ratio < high:
                 found[name] = _with_scale(grid, step * min(max(ratio, 2 * low), high / 2))
-            elif ratio < low and _serves_only(graph, name, node):
-                found[name] = _with_scale(grid, step * low * MARGIN)
-                derived.pop(name, None)
+            elif ratio < low and _serve_only(graph, group, node):
+                found.update(dict.fromkeys(group, _with_scale(grid, step * low * MARGIN)))
+                for member in group:
+                    derived.pop(member, None)
     return replace(plan, derived=derived), found
 
 
@@ -83,8 +91,10 @@ def _heard(node: Node, ranges: Ranges) -> list[str]:
     return [name for name in node.inputs if not is_silent(name, ranges)]
 
 
-def _serves_only(graph: Graph, name: str, node: Node) -> bool:
-    return name not in graph.outputs and graph.readers(name) == [node]
+def _serve_only(graph: Graph, group: tuple[str, ...], node: Node) -> bool:
+    """Whether values that share a grid are read by each other and by `node` alone."""
+    readers = {reader.name for name in group for reader in graph.readers(name)}
+    return readers - set(group) == {node.name} and not set(group).intersection(graph.outputs)
 
 
 def _with_scale(grid: QuantParams, scale: float) -> QuantParams:
