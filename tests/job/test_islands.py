@@ -195,8 +195,8 @@ def test_on_few_images_an_output_near_the_limit_is_doubtful(monkeypatch):
 
     few, many = (compressed(sketched(), data=X[:count]).report.warnings for count in (4, 16))
 
-    assert any("on few images" in warning for warning in few)
-    assert not any("on few images" in warning for warning in many)
+    assert any("few images that its ranges" in warning for warning in few)
+    assert not any("few images that its ranges" in warning for warning in many)
 
 
 class Net(torch.nn.Module):

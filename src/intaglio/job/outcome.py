@@ -40,8 +40,9 @@ CHECK_IMAGES = 8
 """Images on which file and twin are compared and layers measured while compressing."""
 
 
-POOR_DB, DOUBTFUL_DB = 20.0, 25.0
-"""SQNR of an output below which it is warned of: on any images, and on fewer than FEW_IMAGES."""
+POOR_DB, DOUBTFUL_DB = 20.0, 40.0
+"""SQNR of an output below which it is warned of: on any images, and on fewer than FEW_IMAGES, which
+are the very ones that the ranges are taken from: others are clipped, by 5 dB or 20."""
 FEW_IMAGES = 8
 WARNED = 8
 """Outputs that are named."""
@@ -242,8 +243,8 @@ def poor_outputs(report: Report, captured: Graph, outcome: Outcome) -> list[str]
             )
         elif db is not None and db < DOUBTFUL_DB and (count or 0) < FEW_IMAGES:
             told.append(
-                f"output '{name}' has an SQNR of {db:.1f} dB beside the float network's, on few"
-                f" images of the run: on others it may be below {POOR_DB:g} dB"
+                f"output '{name}' has an SQNR of {db:.1f} dB beside the float network's, on the few"
+                f" images that its ranges are from: on others it may be below {POOR_DB:g} dB"
             )
     return told[:WARNED] + (
         [f"and {len(told) - WARNED} more outputs"] if len(told) > WARNED else []
