@@ -1,7 +1,8 @@
 """Run every benchmark, then write the tables: hours.
 
-But the peers (`python -m benchmarks.peers`) and damaged files (`python -m benchmarks.fuzz`, which
-forks, and so has to have a process of its own).
+But the peers (`python -m benchmarks.peers`), damaged files (`python -m benchmarks.fuzz`, which
+forks, and so has to have a process of its own) and public networks (`python -m benchmarks.public`,
+which takes definitions that the repository does not hold).
 
 python -m benchmarks
 """
@@ -13,6 +14,7 @@ from benchmarks import (
     bits,
     calibrator_cost,
     calibrators,
+    capture,
     cells,
     cost,
     doctor,
@@ -34,7 +36,7 @@ PARTS += (ladder, mixed, reconstruction, remaining, doctor, minutes, fuzz_parser
 for part in PARTS:
     print(f"== {part.__name__}", flush=True)
     part.main()
-for named in (judging, search, cells):
+for named in (judging, search, cells, capture):
     print(f"== {named.__name__}", flush=True)
     named.main([])
 tables.main()

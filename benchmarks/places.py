@@ -25,9 +25,16 @@ def write_result(name: str, command: str, rows: list[dict[str, Any]]) -> None:
 
 def save_result(name: str, command: str, rows: list[dict[str, Any]]) -> None:
     """Write benchmarks/results/NAME.json and print nothing."""
-    content = {"command": command, "machine": machine(), "rows": rows}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    save_rows(RESULTS / f"{name}.json", command, rows)
+
+
+def save_rows(path: Path, command: str, rows: list[dict[str, Any]]) -> None:
+    """Write the command, the machine and the rows into a file, whole or not at all."""
+    content = {"command": command, "machine": machine(), "rows": rows}
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    unfinished.replace(path)
 
 
 def print_row(row: dict[str, Any]) -> None:
@@ -37,6 +44,10 @@ def print_row(row: dict[str, Any]) -> None:
 
 def earlier_rows(name: str) -> list[dict[str, Any]]:
     """Return the rows in benchmarks/results/NAME.json; none where there is no such file."""
-    path = RESULTS / f"{name}.json"
+    return rows_in(RESULTS / f"{name}.json")
+
+
+def rows_in(path: Path) -> list[dict[str, Any]]:
+    """Return the rows that `save_rows` wrote; none where there is no such file."""
     rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.is_file() else []
     return rows

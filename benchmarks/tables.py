@@ -1,4 +1,4 @@
-"""benchmarks/results/README.md from the results beside it: nothing in it is typed by hand.
+"""The pages of benchmarks/results from the results beside them: nothing in them is typed by hand.
 
 python -m benchmarks.tables
 """
@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from benchmarks.places import RESULTS
+from benchmarks.public.page import PUBLIC, latest, page, rows_of_all
 
 HEAD = """# Measured
 
@@ -16,11 +17,18 @@ Each table is made by the command above it and written by `python -m benchmarks.
 them together: `make bench`. The accuracy sets are easier than the full ImageNet validation set:
 compare a row's integer network with its own float network, never with published figures.
 """
+ABOUT_PUBLIC = """Hundreds of public network definitions, which the repository does not hold, are on
+a page of their own: [public.md](public.md).
+"""
 
 
 def main() -> None:
-    """Write the page."""
+    """Write README.md, and public.md where there are rows for it."""
     parts = [HEAD]
+    public = latest(rows_of_all(sorted(PUBLIC.glob("*.json"))))
+    if public:
+        (RESULTS / "public.md").write_text(page(public))
+        parts.append(ABOUT_PUBLIC)
     for path in sorted(RESULTS.glob("*.json")):
         content = json.loads(path.read_text())
         parts.append(f"## {path.stem}\n\n`{content['command']}`\n")

@@ -1,0 +1,1 @@
+"""Networks that other people have published, as their packages define them, through `compress`."""
