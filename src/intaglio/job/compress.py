@@ -182,10 +182,10 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
         prepared.graph, settings, lambda wished: _made(quantized(wished), run), again=again
     )
     outcome, twin, files = made.outcome, made.twin, made.files
-    state, settings, recorder = outcome.state, outcome.settings, run.recorder
-    graph, encodings = state.graph, state.encodings
-    checked = outcome.seen.checked
-    counts = recorder.step("check", lambda: settings.target.check(files, twin, checked))
+    graph, settings, recorder = outcome.state.graph, outcome.settings, run.recorder
+    counts = recorder.step(
+        "check", lambda: settings.target.check(files, twin, outcome.seen.checked)
+    )
     require_match(counts, settings.target.runtime)
     layers = recorder.step("measure layers", lambda: _measured(prepared, outcome, twin))
     report = replace(
@@ -210,6 +210,7 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
     report = _judged(report, outcome, found)
     report = replace(report, steps=recorder.steps, wording=task.wording)
     recipe = used_recipe(settings, run.options.provenance)
+    encodings = outcome.state.encodings
     return Result(graph, encodings, settings.target, report, files, recipe, settings.io)
 
 

@@ -44,32 +44,57 @@ def fit_operands(
             lowest that is too large.
     """
     found, derived = dict(grids), dict(plan.derived)
-    low, high = limits
-    group_of = {name: group for group in plan.groups for name in group}
     for node in graph:
-        if node.op not in ("add", "sub") or node.name not in found:
-            continue
-        if is_silent(node.name, ranges) and len(group_of[node.name]) == 1:
-            steps = [float(_grid(name, found, derived).step) for name in node.inputs]
-            found[node.name] = _with_scale(found[node.name], max(steps))
-        operands = [_grid(name, found, derived) for name in _heard(node, ranges)]
-        step = max([float(grid.step) for grid in operands], default=0.0) / high
-        is_alone = len(group_of[node.name]) == 1 and node.name not in plan.fixed
-        if is_alone and step >= float(found[node.name].step):
-            found[node.name] = _with_scale(found[node.name], step * MARGIN)
-        step = float(found[node.name].step)
-        for name in node.inputs:
-            group, grid = group_of[name], _grid(name, found, derived)
-            if name in plan.fixed or node.name in group:
-                continue
-            ratio = float(grid.step) / step
-            if is_silent(name, ranges) and len(group) == 1 and not low <= ratio < high:
-                found[name] = _with_scale(grid, step * min(max(ratio, 2 * low), high / 2))
-            elif ratio < low and _serve_only(graph, group, node):
-                found.update(dict.fromkeys(group, _with_scale(grid, step * low * MARGIN)))
-                for member in group:
-                    derived.pop(member, None)
+        if node.op in ("add", "sub") and node.name in found:
+            _fit_result(plan, node, ranges, found, derived, limits[1])
+            _fit_operands_of(graph, plan, node, ranges, found, derived, limits)
     return replace(plan, derived=derived), found
+
+
+def _fit_result(
+    plan: Plan,
+    node: Node,
+    ranges: Ranges,
+    found: dict[str, QuantParams],
+    derived: Mapping[str, tuple[str, float]],
+    high: float,
+) -> None:
+    """Raise a sum's scale to what its operands need, where it is its own."""
+    if (node.name,) not in plan.groups or node.name in plan.fixed:
+        return
+    if is_silent(node.name, ranges):
+        steps = [float(_grid(name, found, derived).step) for name in node.inputs]
+        found[node.name] = _with_scale(found[node.name], max(steps))
+    operands = [_grid(name, found, derived) for name in _heard(node, ranges)]
+    step = max([float(grid.step) for grid in operands], default=0.0) / high
+    if step >= float(found[node.name].step):
+        found[node.name] = _with_scale(found[node.name], step * MARGIN)
+
+
+def _fit_operands_of(
+    graph: Graph,
+    plan: Plan,
+    node: Node,
+    ranges: Ranges,
+    found: dict[str, QuantParams],
+    derived: dict[str, tuple[str, float]],
+    limits: tuple[float, float],
+) -> None:
+    """Move the scales of a sum's operands, with all that shares their grids."""
+    low, high = limits
+    step = float(found[node.name].step)
+    for name in node.inputs:
+        group = next(group for group in plan.groups if name in group)
+        if name in plan.fixed or node.name in group:
+            continue
+        grid = _grid(name, found, derived)
+        ratio = float(grid.step) / step
+        if is_silent(name, ranges) and len(group) == 1 and not low <= ratio < high:
+            found[name] = _with_scale(grid, step * min(max(ratio, 2 * low), high / 2))
+        elif ratio < low and _serve_only(graph, group, node):
+            found.update(dict.fromkeys(group, _with_scale(grid, step * low * MARGIN)))
+            for member in group:
+                derived.pop(member, None)
 
 
 def _grid(
