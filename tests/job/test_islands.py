@@ -81,14 +81,26 @@ def test_twenty_refused_layers_are_counted_and_a_few_named():
     assert len(str(caught.value)) < 600
 
 
-def test_layers_in_float_are_told_with_the_true_reason_and_their_price():
-    report = compressed(sketched(QUESTION), allow_float=True).report
+@pytest.mark.parametrize(
+    ("layer", "parts", "said"),
+    [
+        (FAINT, {"partitions": 1, "outside": 0}, "the runtime runs the network in one part"),
+        (
+            QUESTION,
+            {"partitions": 2, "outside": 2},
+            "the runtime runs the network in 2 parts, 2 ops",
+        ),
+    ],
+)
+def test_layers_in_float_are_told_with_the_true_reason_and_their_price(layer, parts, said):
+    report = compressed(sketched(layer), allow_float=True).report
 
     (kept,) = report.kept_float
-    assert (kept.name, kept.why.split(":")[0]) == ("compare0", "no integer form of compare")
+    op = layer[0]
+    assert (kept.name, kept.why.split(":")[0]) == (f"{op}0", f"no integer form of {op}")
     assert report.check.mismatches == 0
-    assert report.to_dict()["in_float"] == {"macs_percent": 0.0, "partitions": 2, "outside": 2}
-    assert "0.0 % of the multiply-accumulates; 2 of" in str(report)
+    assert report.to_dict()["in_float"] == {"macs_percent": 0.0, **parts}
+    assert f"0.0 % of the multiply-accumulates; {said}" in str(report)
 
 
 def test_what_all_integer_networks_report_has_no_price_of_float():
