@@ -148,7 +148,7 @@ def test_the_same_command_prints_the_same(clinic: Path, capsys: pytest.CaptureFi
         (("tiny_networks:clasifier", *SHAPE), "clasifier"),
         (("tiny_networks:with_nan", *SHAPE), "layer '3'"),
         (("tiny_networks:overflowing", *SHAPE, *CALIBRATION), "layer '3'"),
-        (("tiny_networks:with_sine", *SHAPE), "sin"),
+        (("tiny_networks:with_angle", *SHAPE), "atan2"),
         (("tiny_networks:image_to_image", *SHAPE, *CALIBRATION, "--apply"), "classifier"),
         ((*CLASSIFIER, *CALIBRATION, "--limit", "0"), "--limit"),
         ((*CLASSIFIER, *CALIBRATION, "--eval", "nowhere"), "nowhere"),

@@ -34,14 +34,14 @@ def talkative():
     return classifier()
 
 
-class Sine(nn.Module):
+class Angle(nn.Module):
     def forward(self, x):
-        return torch.sin(x)
+        return torch.atan2(x, x + 1.0)
 
 
-def with_sine():
+def with_angle():
     network = classifier()
-    network[4] = Sine()
+    network[4] = Angle()
     return network
 
 

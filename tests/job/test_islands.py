@@ -26,42 +26,54 @@ X = torch.randn(16, *SHAPE, generator=torch.Generator().manual_seed(0))
 
 
 def sketched(*middle) -> Graph:
-    """Return a convolution, some ops one after the other, and a convolution."""
+    """Return a convolution, some ops one after the other, and a convolution.
+
+    A comparison is one with the value itself. A sum is one with values that are small beside it,
+    and an output too: their scale may not be raised for the sum.
+    """
     sketch = Sketch(*SHAPE)
     last = sketch.conv("first", "x", 4)
+    faint = sketch.conv("faint", "x", 4)
+    for role in ("weight", "bias"):
+        sketch.graph.params[f"faint.{role}"] *= 1e-5
     for number, (op, attrs) in enumerate(middle):
-        last = sketch.add(f"{op}{number}", op, last, **attrs)
-    sketch.conv("last", last, 4)
-    return sketch.done()
+        others = {"compare": [last], "add": [faint]}.get(op, [])
+        last = sketch.add(f"{op}{number}", op, last, *others, **attrs)
+    outputs = ["faint"] if any(op == "add" for op, _ in middle) else []
+    graph = sketch.done(sketch.conv("last", last, 4), *outputs)
+    graph.drop_unused()
+    return graph
 
 
 def compressed(graph: Graph, *, data: object = X, **wishes) -> Result:
     return compress_graph(graph, data=data, recipe="plain", options=Options(**wishes))
 
 
-SOFTMAX = ("softmax", {"axis": 1})
-STEEP = ("leaky_relu", {"slope": 1e-4})
+QUESTION = ("compare", {"relation": "greater"})
+"""Has no integer form."""
+FAINT = ("add", {})
+"""Has one, but not for scales as far apart as those of these two values."""
 
 
 def test_all_refused_layers_are_named_at_once_with_reason_remedy_and_price():
-    graph = sketched(SOFTMAX, ("clamp", {"activation": (0.0, 6.0)}), ("softmax", {"axis": 2}))
+    graph = sketched(QUESTION, ("clamp", {"activation": (0.0, 6.0)}), QUESTION)
 
     with pytest.raises(UnsupportedLayers) as caught:
         compressed(graph)
 
     said = str(caught.value)
     assert said.startswith(
-        "litert cannot hold 2 layers: 'layer.softmax0', 'layer.softmax2' (softmax): "
+        "litert cannot hold 2 layers: 'layer.compare0', 'layer.compare2' (compare): "
     )
-    assert "eight bits are too coarse" in said
-    assert "--keep-float layer.softmax0" in said
+    assert "yes and no are no numbers on a grid" in said
+    assert "--keep-float layer.compare0" in said
     assert "Or pass --allow-float (Options(allow_float=True)): 2 layers, 0.0 % of the" in said
-    assert [one.layer for one in caught.value.refusals] == ["layer.softmax0", "layer.softmax2"]
+    assert [one.layer for one in caught.value.refusals] == ["layer.compare0", "layer.compare2"]
     assert "\n" not in said
 
 
 def test_twenty_refused_layers_are_counted_and_a_few_named():
-    graph = sketched(*[("softmax", {"axis": 1 + number % 3}) for number in range(20)])
+    graph = sketched(*[QUESTION] * 20)
 
     with pytest.raises(UnsupportedLayers, match=r"20 layers: .* and 17 more ") as caught:
         compressed(graph)
@@ -69,16 +81,26 @@ def test_twenty_refused_layers_are_counted_and_a_few_named():
     assert len(str(caught.value)) < 600
 
 
-def test_layers_in_float_are_told_with_the_true_reason_and_their_price():
-    report = compressed(sketched(SOFTMAX), allow_float=True).report
+@pytest.mark.parametrize(
+    ("layer", "parts", "said"),
+    [
+        (FAINT, {"partitions": 1, "outside": 0}, "the runtime runs the network in one part"),
+        (
+            QUESTION,
+            {"partitions": 2, "outside": 2},
+            "the runtime runs the network in 2 parts, 2 ops",
+        ),
+    ],
+)
+def test_layers_in_float_are_told_with_the_true_reason_and_their_price(layer, parts, said):
+    report = compressed(sketched(layer), allow_float=True).report
 
     (kept,) = report.kept_float
-    assert (kept.name, kept.why.split(":")[0]) == ("softmax0", "no integer form of softmax")
+    op = layer[0]
+    assert (kept.name, kept.why.split(":")[0]) == (f"{op}0", f"no integer form of {op}")
     assert report.check.mismatches == 0
-    assert report.to_dict()["in_float"] == {"macs_percent": 0.0, "partitions": 1, "outside": 0}
-    assert "0.0 % of the multiply-accumulates; the runtime runs the network in one part" in str(
-        report
-    )
+    assert report.to_dict()["in_float"] == {"macs_percent": 0.0, **parts}
+    assert f"0.0 % of the multiply-accumulates; {said}" in str(report)
 
 
 def test_what_all_integer_networks_report_has_no_price_of_float():
@@ -89,38 +111,40 @@ def test_what_all_integer_networks_report_has_no_price_of_float():
 
 
 def test_what_scales_forbid_is_put_in_float_when_images_have_shown_it():
-    graph = sketched(STEEP)
+    graph = sketched(FAINT)
 
-    with pytest.raises(UnsupportedByTarget, match=r"multipliers.*Or pass --allow-float.*1 layer"):
+    with pytest.raises(
+        UnsupportedByTarget, match=r"operand's scale.*Or pass --allow-float.*1 layer"
+    ):
         compressed(graph)
     report = compressed(graph, allow_float=True).report
 
-    assert [kept.name for kept in report.kept_float] == ["leaky_relu0"]
-    assert report.kept_float[0].why.startswith("no integer form of leaky_relu: its multipliers")
+    assert [kept.name for kept in report.kept_float] == ["add0"]
+    assert report.kept_float[0].why.startswith("no integer form of add: its operand's scale")
     assert report.check.mismatches == 0
 
 
 def test_images_that_come_once_leave_a_late_refusal_as_it_is():
-    with pytest.raises(UnsupportedByTarget, match="multipliers"):
-        compressed(sketched(STEEP), data=iter([X]), allow_float=True)
+    with pytest.raises(UnsupportedByTarget, match="operand's scale"):
+        compressed(sketched(FAINT), data=iter([X]), allow_float=True)
 
 
 def test_the_recipe_that_a_run_leaves_keeps_the_same_layers():
-    result = compressed(sketched(STEEP, SOFTMAX), allow_float=True)
+    result = compressed(sketched(FAINT, QUESTION), allow_float=True)
 
-    assert set(result.recipe.keep_float) == {"leaky_relu0", "softmax1"}
+    assert set(result.recipe.keep_float) == {"add0", "compare1"}
 
 
 def test_what_belongs_to_a_refused_layer_goes_with_it_and_layers_with_weights_stay():
-    graph = sketched(("tanh", {}), SOFTMAX, ("tanh", {}), ("sigmoid", {}))
-    for name in ("first", "tanh0", "softmax1", "tanh2"):
+    graph = sketched(("tanh", {}), QUESTION, ("tanh", {}), ("sigmoid", {}))
+    for name in ("first", "tanh0", "compare1", "tanh2"):
         graph[name].source = "block.attention"
 
     report = compressed(graph, allow_float=True).report
 
     names = {kept.name: kept.why for kept in report.kept_float}
-    assert set(names) == {"tanh0", "softmax1", "tanh2"}
-    assert names["tanh2"].startswith("part of a layer that has no integer form of softmax")
+    assert set(names) == {"tanh0", "compare1", "tanh2"}
+    assert names["tanh2"].startswith("part of a layer that has no integer form of compare")
 
 
 def test_a_scheme_that_the_target_has_not_is_not_mended_by_float():
@@ -129,7 +153,7 @@ def test_a_scheme_that_the_target_has_not_is_not_mended_by_float():
 
 
 def test_a_network_that_would_be_all_float_is_refused_and_says_so():
-    graph = sketched(SOFTMAX)
+    graph = sketched(QUESTION)
     settings = settle(find_recipe("plain"), "litert", Options(allow_float=True))
 
     assert kept_too(graph, settings, {"first": "why"}).keep_float == ("first",)

@@ -172,8 +172,7 @@ def _may_hold(data: Data | None) -> set[str]:
 
 def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
     task, is_told = task_of(captured, evaluate, run.settings.task)
-    if is_told:
-        run = replace(run, settings=replace(run.settings, task=task.name))
+    run = replace(run, settings=replace(run.settings, task=task.name)) if is_told else run
     asked = run.settings.keep_float
     prepared, settings = prepare_network(captured, run.settings, run.recorder)
     run = replace(run, settings=settings)

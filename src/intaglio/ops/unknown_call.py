@@ -14,6 +14,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from intaglio.ir.graph import Graph, Node
+from intaglio.ops.function import FUNCTIONS
 from intaglio.ops.opaque import Slot
 
 REPLACE = "Replace it in the network by what intaglio holds (docs/ops.md)"
@@ -23,7 +24,10 @@ NORMS = ("batch_norm", "native_batch_norm", "native_batch_norm_legit", "cudnn_ba
 CASTS = ("to", "to_copy", "type_as", "half", "float", "double")
 SIZED_BY_VALUES = ("nonzero", "masked_select", "unique", "unique2", "nms", "unique_dim")
 WHOLE_NUMBERS = ("argmax", "argmin", "argsort", "bucketize", "searchsorted")
-ARITHMETIC = ("add", "sub", "mul", "div", "where", "masked_fill", "expand", "view", "reshape")
+ARITHMETIC = (
+    *("add", "sub", "mul", "div", "where", "masked_fill", "expand", "view", "reshape"),
+    *FUNCTIONS,
+)
 """Calls that are held in float32: as opaque nodes they read something else."""
 LAYERS = ("conv1d", "conv2d", "conv3d", "convolution", "conv_transpose2d", "linear")
 PLACES = ("max_pool2d_with_indices", "max_unpool2d", "adaptive_max_pool2d", "max", "min", "topk")

@@ -14,6 +14,7 @@ from intaglio.read.module.aten import (
     on_axes,
     rank_of,
 )
+from intaglio.read.module.aten_pick import piece
 from intaglio.read.module.builder import Builder, count
 
 
@@ -222,14 +223,11 @@ def _pad_constant(
     if found is None:
         return None
     name, _, lifted = found
-    shape = list(builder.graph[name].shape)
     for index, axis in enumerate(axes):
-        at, size = axis + lifted, shape[axis + lifted]
+        at = axis + lifted
+        size = builder.graph[name].shape[at]
         start, stop = max(0, -padding[2 * index]), size - max(0, -padding[2 * index + 1])
-        if (start, stop) != (0, size):
-            shape[at] = stop - start
-            attrs = {"axis": at, "start": start, "stop": stop, "step": 1}
-            name = builder.insert("slice", fx_node, [name], tuple(shape), **attrs)
+        name = piece(fx_node, builder, name, at, (start, stop, 1))
     outside = tuple(max(0, size) for size in padding)
     if not any(outside):
         return builder.settle(fx_node, name)

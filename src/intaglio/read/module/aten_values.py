@@ -19,7 +19,7 @@ from intaglio.read.module.aten import (
     entry,
     on_axes,
 )
-from intaglio.read.module.builder import Builder
+from intaglio.read.module.builder import Builder, Pieces
 
 INFINITY = float("inf")
 
@@ -171,7 +171,7 @@ def _square(fx_node: fx.Node, builder: Builder) -> str | None:
 
 
 @entry(aten.pow.Tensor_Scalar, aten.pow.Tensor_Tensor)
-def _pow(fx_node: fx.Node, builder: Builder) -> str | None:
+def _pow(fx_node: fx.Node, builder: Builder) -> str | Pieces | None:
     exponent = _number(arguments(fx_node)["exponent"], builder)
     if isinstance(exponent, fx.Node):
         return None

@@ -15,9 +15,9 @@ from intaglio.read.module.fold import read_by
 from intaglio.read.module.quiet import quiet
 
 ROUNDS = 3
-KEPT = {torch.ops.aten.max_unpool2d.default}
-"""Calls that torch writes with others which are held no more than they are: to be refused as such.
-"""
+KEPT = ("aten::max_unpool2d", "aten::fft_")
+"""How the names of calls begin that torch writes with others which are held no more than they are:
+to be refused as what the user wrote."""
 
 
 def in_our_words(program: ExportedProgram) -> ExportedProgram:
@@ -30,16 +30,14 @@ def in_our_words(program: ExportedProgram) -> ExportedProgram:
     if not all(_is_plain(node) for node in program.graph.nodes):
         with quiet():
             program = program.run_decompositions({})
-    known = set(default_decompositions()) - KEPT
+    known = {call for call in default_decompositions() if not call.name().startswith(KEPT)}
     for _ in range(ROUNDS):
         unknown = _unknown_calls(program) & known
         if not unknown:
             return program
         table = default_decompositions()
         with quiet():
-            program = program.run_decompositions(
-                {call: table[call] for call in unknown}  # type: ignore[index]
-            )
+            program = program.run_decompositions({call: table[call] for call in unknown})
         known -= unknown
     return program
 
