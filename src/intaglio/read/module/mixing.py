@@ -41,6 +41,11 @@ def refuse_mixed_images(model: nn.Module, example: Tensor) -> None:
                 f"{where} returns the shape {list(both[at].shape)} for two images: keep the batch"
                 " as axis 0 of every output"
             )
+        if a.shape[:1] == (1,) and not _close(both[at], torch.cat([a, b])):
+            raise CaptureError(
+                f"{where} gives the results of a batch in another order than its images: keep the"
+                " batch as axis 0 of every tensor, in its order"
+            )
 
 
 def _tensors(made: object) -> list[Tensor]:
@@ -51,5 +56,9 @@ def _same(both: Tensor, first: Tensor, second: Tensor) -> bool:
     """Whether the values of two images together are those of each by itself, in some order."""
     apart = torch.cat([first.flatten(), second.flatten()]).sort().values
     together = both.flatten().sort().values
-    largest = float(torch.maximum(apart.abs(), together.abs()).max()) if apart.numel() else 0.0
-    return bool((apart - together).abs().max() <= TOLERANCE * largest) if largest else True
+    return _close(apart, together)
+
+
+def _close(first: Tensor, second: Tensor) -> bool:
+    largest = float(torch.maximum(first.abs(), second.abs()).max()) if first.numel() else 0.0
+    return bool((first - second).abs().max() <= TOLERANCE * largest) if largest else True

@@ -16,10 +16,13 @@ from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ir.storage import settled_all
 from intaglio.ops.verify import schemas_hold, verify
 from intaglio.read.module import (
+    aten_choices,
     aten_layers,
     aten_pick,
     aten_pools,
     aten_products,
+    aten_rounding,
+    aten_scatter,
     aten_shape,
     aten_sums,
     aten_values,
@@ -33,7 +36,8 @@ from intaglio.read.module.words import in_our_words
 from intaglio.run.float import infer_shapes
 
 FAMILIES = (
-    *(aten_layers, aten_pick, aten_pools, aten_products, aten_shape, aten_sums, aten_values),
+    *(aten_choices, aten_layers, aten_pick, aten_pools, aten_products, aten_rounding),
+    *(aten_scatter, aten_shape, aten_sums, aten_values),
 )
 """Whoever imports this page has the whole table."""
 LARGEST = 2**31 - 1
