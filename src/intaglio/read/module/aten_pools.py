@@ -20,6 +20,10 @@ def _on_image(op: str, fx_node: fx.Node, builder: Builder, **attrs: Any) -> str 
     if len(shape) == 4:
         return builder.add(op, fx_node, [x], **attrs)
     made = builder.shape_or_none(fx_node)
+    if len(shape) == len(made) == 5:  # k images to torch
+        images, results = ((size[0], size[1] * size[2], *size[3:]) for size in (shape, made))
+        x = builder.reshaped(fx_node, x, images)
+        return builder.settle(fx_node, builder.add(op, fx_node, [x], made=results, **attrs))
     if len(shape) != 3 or len(made) != 3:
         return None
     is_line = "1d" in str(fx_node.target)
@@ -166,9 +170,14 @@ def _adaptive_max_pool(fx_node: fx.Node, builder: Builder) -> Pieces | None:
     """A plain pool; where windows are uneven, of an image in which each has entries twice."""
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
-    if x is None or rank_of(a["self"]) != 4 or more_than_first(fx_node):
+    if x is None or not builder.starts_with_batch(a["self"]) or more_than_first(fx_node):
         return None
-    size, kernel = pair(a["output_size"]), []
+    shape = builder.graph[x].shape
+    if len(shape) == 3 and "1d" in str(fx_node.target):
+        x = builder.reshaped(fx_node, x, (*shape[:2], 1, shape[2]))
+    elif len(shape) != 4:
+        return None
+    size, kernel = _window(a["output_size"], fx_node, 1), []
     for axis, windows in zip((2, 3), size, strict=True):
         shape = builder.graph[x].shape
         width, indices = evened_windows(shape[axis], windows)
@@ -188,7 +197,7 @@ def _adaptive_max_pool(fx_node: fx.Node, builder: Builder) -> Pieces | None:
         ceil_mode=False,
         activation=None,
     )
-    return Pieces((name,))
+    return Pieces((builder.reshaped(fx_node, name, builder.piece_shape(fx_node, 0)),))
 
 
 def evened_windows(size: int, windows: int) -> tuple[int, tuple[int, ...]]:

@@ -275,6 +275,8 @@ class Builder:
             wish = path
         elif params.get("weight", "").endswith(".weight"):
             path = wish = params["weight"].removesuffix(".weight")
+        elif path and params.get("weight", "").rpartition(".")[0] == path:
+            wish = path  # its weight is computed in the layer itself: standardized, or scaled
         else:
             kind = attrs["call"].__name__.split(".")[0] if op == "opaque" else op
             wish = f"{path}.{kind}" if path else kind

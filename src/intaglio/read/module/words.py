@@ -37,20 +37,25 @@ def in_our_words(program: ExportedProgram) -> ExportedProgram:
     needs none of it is returned as it is.
     """
     if not all(_is_plain(node) for node in program.graph.nodes):
-        with quiet():
-            program = program.run_decompositions({})
+        program = _rewritten(program, {})
     known = {call for call in default_decompositions() if not _is_kept(call)}
     for _ in range(ROUNDS):
         unknown = _unknown_calls(program) & known
         if not unknown:
             return program
         table = default_decompositions()
-        with quiet():
-            program = program.run_decompositions(
-                {call: table[call] for call in unknown}  # type: ignore[index]
-            )
+        program = _rewritten(program, {call: table[call] for call in unknown})
         known -= unknown
     return program
+
+
+def _rewritten(program: ExportedProgram, table: dict[Any, Any]) -> ExportedProgram:
+    """Return a program with these calls written with others.
+
+    Outside of inference torch also writes those with others that it has a gradient for so.
+    """
+    with quiet(), torch.inference_mode():
+        return program.run_decompositions(table)
 
 
 def _is_kept(call: Any) -> bool:
