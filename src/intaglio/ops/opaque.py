@@ -17,9 +17,14 @@ from intaglio.ops.schema import op
 
 @dataclass(frozen=True)
 class Slot:
-    """Stands in the arguments of an opaque call for the node's input with this index."""
+    """Stands in the arguments of an opaque call for the node's input with this index.
+
+    Attributes:
+        is_question: Whether the call takes yes and no, which are 1 and 0 in the graph.
+    """
 
     index: int
+    is_question: bool = False
 
     def __repr__(self) -> str:
         return f"${self.index}"
@@ -74,7 +79,7 @@ def _called(node: Node, inputs: Sequence[Tensor]) -> Tensor:
     def fill(leaf: Any) -> Any:
         """Return the input or batch size that a leaf of the arguments stands for, or itself."""
         if isinstance(leaf, Slot):
-            return inputs[leaf.index]
+            return inputs[leaf.index] != 0 if leaf.is_question else inputs[leaf.index]
         return inputs[leaf.index].shape[0] if isinstance(leaf, BatchSize) else leaf
 
     args, kwargs = pytree.tree_map(fill, (node.attrs["args"], node.attrs["kwargs"]))

@@ -6,6 +6,7 @@ stands here, and none of them names an op that the user never wrote.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,12 @@ NORMS = ("batch_norm", "native_batch_norm", "native_batch_norm_legit", "cudnn_ba
 CASTS = ("to", "to_copy", "type_as", "half", "float", "double")
 SIZED_BY_VALUES = ("nonzero", "masked_select", "unique", "unique2", "nms", "unique_dim")
 WHOLE_NUMBERS = ("argmax", "argmin", "argsort", "bucketize", "searchsorted")
+QUOTIENTS = ("floor_divide", "remainder", "fmod")
+ORDERED = (
+    *("sort", "msort", "median", "nanmedian", "mode", "kthvalue", "quantile", "nanquantile"),
+    *("cummax", "cummin"),
+)
+"""Calls that put values in order, or compare each with all before it."""
 ARITHMETIC = (
     *("add", "sub", "mul", "div", "where", "masked_fill", "expand", "view", "reshape"),
     *FUNCTIONS,
@@ -120,6 +127,18 @@ def why_call(
             f"{called(call)} with the places of largest values, which are whole numbers (int64)",
             "Use the values alone",
         )
+    if word in ORDERED:
+        return Unheld("it puts values in order, which no operator here does")
+    if word in QUOTIENTS or _rounds(settings):
+        return Unheld(
+            "it rounds a quotient, which is exact by a power of two alone",
+            "Divide by a power of two, or leave it to what reads the file's output",
+        )
+    if any(isinstance(leaf, float) and not math.isfinite(leaf) for leaf in _leaves(settings)):
+        return Unheld(
+            "it works with infinity or NaN, and every value here is finite",
+            "Use a large number instead: -100 hides a value from a softmax",
+        )
     if word in AXES_WORDS:
         return Unheld(
             f"a convolution over {AXES_WORDS[word]}; images have two",
@@ -140,8 +159,16 @@ def _why_cast(kind: torch.dtype | None) -> Unheld:
 
 def _casts_to(attrs: Mapping[str, Any]) -> torch.dtype | None:
     """Return the type that a call names among its settings, if it names one."""
-    leaves = pytree.tree_leaves((attrs["args"], dict(attrs["kwargs"])))
-    return next((leaf for leaf in leaves if isinstance(leaf, torch.dtype)), None)
+    return next((leaf for leaf in _leaves(attrs) if isinstance(leaf, torch.dtype)), None)
+
+
+def _leaves(attrs: Mapping[str, Any]) -> list[Any]:
+    return pytree.tree_leaves((attrs["args"], dict(attrs["kwargs"])))
+
+
+def _rounds(attrs: Mapping[str, Any]) -> bool:
+    """Whether a call, of a quotient, says how to round it."""
+    return any(leaf in ("floor", "trunc") for leaf in _leaves(attrs) if isinstance(leaf, str))
 
 
 def _word(call: Any) -> str:

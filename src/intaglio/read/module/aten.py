@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from intaglio.ops.opaque import BatchSize, Slot
@@ -38,6 +38,12 @@ IDENTITY = {
     aten.expand_as.default,
     aten.type_as.default,
     aten.real.default,
+    aten.positive.default,
+    aten.resolve_conj.default,
+    aten.resolve_neg.default,
+    aten.conj.default,
+    aten.conj_physical.default,
+    aten.pin_memory.default,
 }
 """Calls that return their first argument where they leave sizes and type as they are."""
 SKIPPED = {
@@ -87,6 +93,12 @@ def axis_of(value: fx.Node, axis: int) -> int:
 def rank_of(value: fx.Node) -> int:
     """Return how many axes a tensor has."""
     return int(value.meta["val"].ndim)
+
+
+def holds_questions(value: Any) -> bool:
+    """Whether an argument is a tensor of yes and no; in the graph they are 1 and 0."""
+    made = value.meta.get("val") if isinstance(value, fx.Node) else None
+    return isinstance(made, Tensor) and made.dtype == torch.bool
 
 
 def more_than_first(fx_node: fx.Node) -> bool:
@@ -142,7 +154,7 @@ def build_opaque(fx_node: fx.Node, builder: Builder) -> str:
         if name is None:
             raise builder.not_static(fx_node, leaf.meta.get("val"))
         leaves[name] = leaf
-        return Slot(slot(name))
+        return Slot(slot(name), holds_questions(leaf))
 
     leaves: dict[str, fx.Node] = {}
     made, output = fx_node, None

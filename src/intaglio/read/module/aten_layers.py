@@ -12,6 +12,9 @@ from intaglio.ir.graph import BATCH
 from intaglio.read.module.aten import arguments, aten, entry, pair, rank_of
 from intaglio.read.module.builder import Builder, count, module_path
 
+MOST_COPIES = 64
+"""Images that torch is given of one: each repeats the weights of a convolution of them."""
+
 
 @entry(aten.conv2d.default, aten.conv2d.padding, aten.conv1d.default, aten.conv1d.padding)
 def _convolution(fx_node: fx.Node, builder: Builder) -> str | None:
@@ -43,12 +46,34 @@ def _on_images(
     shape = builder.graph[x].shape
     if len(shape) == 4:
         return builder.add(op, fx_node, [x], params=params, **attrs)
+    if len(shape) == 5 and shape[1] <= MOST_COPIES and op == "conv2d":
+        return _on_rows_of_images(fx_node, builder, x, params, attrs)
     if len(shape) != 3 or rank_of(arguments(fx_node)["weight"]) != 3:
         return None
     x = builder.reshaped(fx_node, x, (*shape[:2], 1, shape[2]))
     made = builder.shape(fx_node)
     row = builder.add(op, fx_node, [x], params=params, made=(*made[:2], 1, made[2]), **attrs)
     return builder.settle(fx_node, row)
+
+
+def _on_rows_of_images(
+    fx_node: fx.Node, builder: Builder, x: str, params: dict[str, str], attrs: dict[str, Any]
+) -> str:
+    """Add a convolution of [N, k, C, H, W], k images to torch: one of k groups, weights repeated.
+
+    The weight of every group is the same.
+    """
+    shape, made = builder.graph[x].shape, builder.shape(fx_node)
+    copies = shape[1]
+    repeated = {
+        role: stored_as(fx_node, builder, torch.cat([builder.graph.params[key]] * copies), role)
+        for role, key in params.items()
+    }
+    x = builder.reshaped(fx_node, x, (BATCH, copies * shape[2], *shape[3:]))
+    joined = (BATCH, copies * made[2], *made[3:])
+    attrs = {**attrs, "groups": copies * attrs["groups"]}
+    y = builder.add("conv2d", fx_node, [x], params=repeated, made=joined, **attrs)
+    return builder.settle(fx_node, y)
 
 
 def _pair(value: Any, is_line: bool, fill: int) -> tuple[int, int]:

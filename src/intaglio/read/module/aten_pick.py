@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import fx
 
-from intaglio.ir.graph import BATCH
 from intaglio.read.module.aten import arguments, aten, axis_of, entry, on_axes, rank_of
 from intaglio.read.module.builder import Builder, Pieces, canonical
 
 Span = tuple[int, int, int]
 """(start, stop, step)."""
+AXES_BY_NAME = {"vsplit": 0, "hsplit": 1, "dsplit": 2}
 
 
 def piece(fx_node: fx.Node, builder: Builder, name: str, axis: int, span: Span) -> str:
@@ -26,7 +26,7 @@ def piece(fx_node: fx.Node, builder: Builder, name: str, axis: int, span: Span) 
     return builder.insert("slice", fx_node, [name], made, **attrs)
 
 
-@entry(aten.slice.Tensor, aten.narrow.default)
+@entry(aten.slice.Tensor, aten.narrow.default, aten.narrow_copy.default)
 def _slice(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
     axis = axis_of(a["self"], a["dim"])
@@ -73,10 +73,14 @@ def _select(fx_node: fx.Node, builder: Builder) -> str | None:
     aten.tensor_split.sections,
     aten.tensor_split.indices,
     aten.unbind.int,
+    aten.unsafe_chunk.default,
+    aten.unsafe_split.Tensor,
+    aten.unsafe_split_with_sizes.default,
+    *(getattr(getattr(aten, name), kind) for name in AXES_BY_NAME for kind in ("int", "array")),
 )
 def _split(fx_node: fx.Node, builder: Builder) -> Pieces | None:
     a = arguments(fx_node)
-    axis = axis_of(a["self"], a["dim"])
+    axis = axis_of(a["self"], a["dim"]) if "dim" in a else _named_axis(fx_node)
     found = on_axes(a["self"], (axis,), fx_node, builder)
     if found is None:
         return None
@@ -93,6 +97,12 @@ def _split(fx_node: fx.Node, builder: Builder) -> Pieces | None:
         names.append(part)
         start += size
     return Pieces(tuple(names))
+
+
+def _named_axis(fx_node: fx.Node) -> int:
+    """Return the axis that hsplit and its like split; of a single axis, that."""
+    word = str(fx_node.target).split(".")[1]
+    return min(AXES_BY_NAME[word], rank_of(arguments(fx_node)["self"]) - 1)
 
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -201,46 +211,6 @@ def _roll(fx_node: fx.Node, builder: Builder) -> str | None:
     return builder.settle(fx_node, name)
 
 
-@entry(aten.slice_scatter.default, aten.select_scatter.default)
-def _scatter(fx_node: fx.Node, builder: Builder) -> str | None:
-    """x with a slice of it replaced: what lies before it, the new part, what lies behind it."""
-    a = arguments(fx_node)
-    sizes = builder.sizes(a["self"])
-    axis = axis_of(a["self"], a["dim"])
-    if "index" in a:
-        start = int(a["index"]) % sizes[axis]
-        span: Span = (start, start + 1, 1)
-    else:
-        span = slice(a["start"], a["end"], a["step"]).indices(sizes[axis])
-    if span[2] != 1:
-        return None
-    plain = axis != 0 and builder.starts_with_batch(fx_node)
-    form = builder.operand if plain else builder.lifted
-    base, new = form(a["self"], fx_node), form(a["src"], fx_node)
-    if base is None or new is None:
-        return None
-    at = axis if plain else axis + 1
-    shape = (BATCH, *(sizes[1:] if plain else sizes))
-    part = (*shape[:at], span[1] - span[0], *shape[at + 1 :])
-    parts = [_stored_or_shaped(fx_node, builder, new, part)]
-    base = _stored_or_shaped(fx_node, builder, base, shape)
-    if span[0] > 0:
-        parts.insert(0, piece(fx_node, builder, base, at, (0, span[0], 1)))
-    if span[1] < sizes[axis]:
-        parts.append(piece(fx_node, builder, base, at, (span[1], sizes[axis], 1)))
-    if len(parts) == 1:
-        return builder.settle(fx_node, parts[0])
-    return builder.settle(fx_node, builder.insert("concat", fx_node, parts, shape, axis=at))
-
-
-def _stored_or_shaped(fx_node: fx.Node, builder: Builder, name: str, shape: tuple[int, ...]) -> str:
-    """Return a value, or a stored tensor, in a shape."""
-    if builder.graph[name].op != "constant":
-        return builder.reshaped(fx_node, name, shape)
-    value = builder.graph.param(builder.graph[name], "value")
-    return builder.constant(fx_node, value.expand(1, *shape[1:]).clone())
-
-
 @entry(aten.copy.default, aten.copy_.default)
 def _copy(fx_node: fx.Node, builder: Builder) -> str | None:
     """What is copied over a tensor, repeated to its sizes."""
@@ -301,6 +271,34 @@ def _repeat_interleave(fx_node: fx.Node, builder: Builder) -> str | None:
     return taken(
         fx_node, builder, a["self"], axis, [index for index in range(size) for _ in range(times)]
     )
+
+
+@entry(aten.diagonal.default, aten.linalg_diagonal.default)
+def _diagonal(fx_node: fx.Node, builder: Builder) -> str | None:
+    """Entries of two axes that are joined."""
+    a = arguments(fx_node)
+    source = a["self"]
+    pair = tuple(axis_of(source, a[name]) for name in ("dim1", "dim2"))
+    found = on_axes(source, pair, fx_node, builder)
+    if found is None:
+        return None
+    name, (first, second), _ = found
+    shape = builder.graph[name].shape
+    rest = tuple(axis for axis in range(len(shape)) if axis not in (first, second))
+    rows, columns, offset = shape[first], shape[second], int(a["offset"])
+    indices = tuple(
+        row * columns + row + offset for row in range(rows) if 0 <= row + offset < columns
+    )
+    if not indices:
+        return None
+    order = (*rest, first, second)
+    turned = tuple(shape[axis] for axis in order)
+    name = builder.insert("transpose", fx_node, [name], turned, order=order)
+    joined = (*turned[:-2], rows * columns)
+    name = builder.reshaped(fx_node, name, joined)
+    attrs = {"axis": len(joined) - 1, "indices": indices}
+    made = (*joined[:-1], len(indices))
+    return builder.settle(fx_node, builder.insert("take", fx_node, [name], made, **attrs))
 
 
 @entry(aten.unfold.default)

@@ -20,6 +20,10 @@ def _on_image(op: str, fx_node: fx.Node, builder: Builder, **attrs: Any) -> str 
     if len(shape) == 4:
         return builder.add(op, fx_node, [x], **attrs)
     made = builder.shape_or_none(fx_node)
+    if len(shape) == len(made) == 5:  # k images to torch
+        images, results = ((size[0], size[1] * size[2], *size[3:]) for size in (shape, made))
+        x = builder.reshaped(fx_node, x, images)
+        return builder.settle(fx_node, builder.add(op, fx_node, [x], made=results, **attrs))
     if len(shape) != 3 or len(made) != 3:
         return None
     is_line = "1d" in str(fx_node.target)
@@ -98,6 +102,59 @@ def _avg_pool(fx_node: fx.Node, builder: Builder) -> str | None:
     )
 
 
+@entry(aten.avg_pool3d.default)
+def _avg_pool_of_channels(fx_node: fx.Node, builder: Builder) -> str | None:
+    """A mean of neighbours on the first of three axes: that of a local response norm."""
+    a = arguments(fx_node)
+    x = builder.operand(a["self"], fx_node)
+    kernel, stride = tuple(a["kernel_size"]), tuple(a["stride"]) or tuple(a["kernel_size"])
+    is_row = kernel[1:] == (1,) * (len(kernel) - 1) and {*stride} == {1} and not any(a["padding"])
+    if x is None or not is_row or a["divisor_override"] or not builder.starts_with_batch(a["self"]):
+        return None
+    shape, made = builder.graph[x].shape, builder.shape(fx_node)
+    if len(shape) != 5:
+        return None
+    x = builder.reshaped(fx_node, x, (*shape[:3], shape[3] * shape[4]))
+    pooled = builder.add(
+        "avg_pool2d",
+        fx_node,
+        [x],
+        made=(*made[:3], made[3] * made[4]),
+        kernel=(kernel[0], 1),
+        stride=(1, 1),
+        padding=(0, 0),
+        ceil_mode=False,
+        count_include_pad=True,
+        divisor=None,
+    )
+    return builder.settle(fx_node, pooled)
+
+
+@entry(aten.im2col.default)
+def _im2col(fx_node: fx.Node, builder: Builder) -> str | None:
+    """F.unfold: rows and columns of every window are taken, then put in torch's order."""
+    a = arguments(fx_node)
+    x = builder.operand(a["self"], fx_node)
+    if x is None or rank_of(a["self"]) != 4 or not builder.starts_with_batch(a["self"]):
+        return None
+    (top, left), shape = pair(a["padding"]), builder.graph[x].shape
+    if top or left:
+        shape = (*shape[:2], shape[2] + 2 * top, shape[3] + 2 * left)
+        x = builder.insert("pad", fx_node, [x], shape, padding=(left, left, top, top), value=0.0)
+    settings = zip(*(pair(a[name]) for name in ("kernel_size", "stride", "dilation")), strict=True)
+    split = list(shape[:2])
+    for axis, (size, step, gap) in enumerate(settings, start=2):
+        windows = (shape[axis] - gap * (size - 1) - 1) // step + 1
+        indices = tuple(k * gap + w * step for k in range(size) for w in range(windows))
+        shape = (*shape[:axis], len(indices), *shape[axis + 1 :])
+        x = builder.insert("take", fx_node, [x], shape, axis=axis, indices=indices)
+        split += [size, windows]
+    x = builder.reshaped(fx_node, x, tuple(split))
+    turned = tuple(split[axis] for axis in (0, 1, 2, 4, 3, 5))
+    x = builder.insert("transpose", fx_node, [x], turned, order=(0, 1, 2, 4, 3, 5))
+    return builder.settle(fx_node, x)
+
+
 @entry(
     aten.adaptive_avg_pool2d.default,
     aten._adaptive_avg_pool2d.default,
@@ -113,9 +170,14 @@ def _adaptive_max_pool(fx_node: fx.Node, builder: Builder) -> Pieces | None:
     """A plain pool; where windows are uneven, of an image in which each has entries twice."""
     a = arguments(fx_node)
     x = builder.operand(a["self"], fx_node)
-    if x is None or rank_of(a["self"]) != 4 or more_than_first(fx_node):
+    if x is None or not builder.starts_with_batch(a["self"]) or more_than_first(fx_node):
         return None
-    size, kernel = pair(a["output_size"]), []
+    shape = builder.graph[x].shape
+    if len(shape) == 3 and "1d" in str(fx_node.target):
+        x = builder.reshaped(fx_node, x, (*shape[:2], 1, shape[2]))
+    elif len(shape) != 4:
+        return None
+    size, kernel = _window(a["output_size"], fx_node, 1), []
     for axis, windows in zip((2, 3), size, strict=True):
         shape = builder.graph[x].shape
         width, indices = evened_windows(shape[axis], windows)
@@ -135,7 +197,7 @@ def _adaptive_max_pool(fx_node: fx.Node, builder: Builder) -> Pieces | None:
         ceil_mode=False,
         activation=None,
     )
-    return Pieces((name,))
+    return Pieces((builder.reshaped(fx_node, name, builder.piece_shape(fx_node, 0)),))
 
 
 def evened_windows(size: int, windows: int) -> tuple[int, tuple[int, ...]]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 
 from intaglio.ir.graph import BATCH
-from intaglio.read.module.aten import arguments, aten, entry
+from intaglio.read.module.aten import arguments, aten, axis_of, entry, on_axes
 from intaglio.read.module.aten_layers import linear_of, stored_as
+from intaglio.read.module.aten_values import aligned
 from intaglio.read.module.builder import Builder, count
 
 Shape = tuple[int, ...]
+LONGEST_SUM = 1024
+"""Entries of an axis that is summed up step by step: the weight for it has their square."""
 
 
 @entry(aten.matmul.default, aten.bmm.default, aten.mm.default)
@@ -188,3 +192,81 @@ def _masked(fx_node: fx.Node, builder: Builder, logits: str, mask: Any) -> str |
     if beside is None:
         return None
     return builder.insert("add", fx_node, [logits, beside], shape, activation=None)
+
+
+@entry(aten.cumsum.default)
+def _cumsum(fx_node: fx.Node, builder: Builder) -> str | None:
+    """A fully connected layer over the axis, whose weight is a triangle of ones."""
+    a = arguments(fx_node)
+    found = on_axes(a["self"], (axis_of(a["self"], a["dim"]),), fx_node, builder)
+    if found is None:
+        return None
+    name, (axis,), _ = found
+    shape = builder.graph[name].shape
+    if shape[axis] > LONGEST_SUM:
+        return None
+    order = (*(each for each in range(len(shape)) if each != axis), axis)
+    turned = tuple(shape[each] for each in order)
+    name = builder.insert("transpose", fx_node, [name], turned, order=order)
+    rows = (BATCH, count(turned[:-1]), turned[-1])
+    name = builder.reshaped(fx_node, name, rows)
+    ones = torch.ones(turned[-1], turned[-1])
+    params = {"weight": stored_as(fx_node, builder, ones.tril(), "weight")}
+    name = builder.insert("linear", fx_node, [name], rows, params=params, activation=None)
+    name = builder.reshaped(fx_node, name, turned)
+    back = tuple(order.index(each) for each in range(len(shape)))
+    return builder.settle(fx_node, builder.insert("transpose", fx_node, [name], shape, order=back))
+
+
+@entry(aten.cdist.default, aten._cdist_forward.default)
+def _distances(fx_node: fx.Node, builder: Builder) -> str | None:
+    """Square roots of the sums of squares of all differences of two rows."""
+    a = arguments(fx_node)
+    factors = [
+        _batched(fx_node, builder, a[name], builder.tensor(a[name])) for name in ("x1", "x2")
+    ]
+    if a["p"] != 2 or None in factors:
+        return None
+    names = [str(name) for name in factors]
+    wanted = _broadcast(*(_leading(builder, name) for name in names))
+    if wanted is None:
+        return None
+    rows, spread = [], []
+    for name in names:
+        whole = _with_leading(fx_node, builder, name, wanted)
+        rows.append(builder.graph[whole].shape[-2])
+        spread.append(whole)
+    width = builder.graph[spread[0]].shape[-1]
+    sides = ((BATCH, *wanted, rows[0], 1, width), (BATCH, *wanted, 1, rows[1], width))
+    beside = [_shaped(fx_node, builder, *each) for each in zip(spread, sides, strict=True)]
+    shape = (BATCH, *wanted, *rows, width)
+    apart = builder.insert("sub", fx_node, beside, shape, activation=None)
+    square = builder.insert("mul", fx_node, [apart, apart], shape, activation=None)
+    axes = (len(shape) - 1,)
+    mean = builder.insert("mean", fx_node, [square], shape[:-1], axes=axes, keepdim=False)
+    chain = (("mul", float(width)), ("sqrt",))
+    root = builder.insert("function", fx_node, [mean], shape[:-1], chain=chain)
+    return builder.settle(fx_node, root)
+
+
+def _shaped(fx_node: fx.Node, builder: Builder, name: str, shape: Shape) -> str:
+    if builder.graph[name].op != "constant":
+        return builder.reshaped(fx_node, name, shape)
+    value = builder.graph.param(builder.graph[name], "value")
+    return builder.constant(fx_node, value.reshape(1, *shape[1:]))
+
+
+@entry(aten.hypot.default)
+def _hypot(fx_node: fx.Node, builder: Builder) -> str | None:
+    a = arguments(fx_node)
+    found = aligned([a["self"], a["other"]], fx_node, builder)
+    if found is None:
+        return None
+    squares = [
+        builder.insert("mul", fx_node, [name, name], builder.graph[name].shape, activation=None)
+        for name in found[0]
+    ]
+    shape = (BATCH, *builder.sizes(fx_node)) if found[1] else builder.shape(fx_node)
+    total = builder.insert("add", fx_node, squares, shape, activation=None)
+    root = builder.insert("function", fx_node, [total], shape, chain=(("sqrt",),))
+    return builder.settle(fx_node, root)

@@ -30,6 +30,10 @@ from intaglio.read.module.builder import Builder, count
     aten.squeeze.dims,
     aten.unsqueeze.default,
     aten.unflatten.int,
+    aten.ravel.default,
+    aten.atleast_1d.default,
+    aten.atleast_2d.default,
+    aten.atleast_3d.default,
 )
 def _reshape(fx_node: fx.Node, builder: Builder) -> str | None:
     source = arguments(fx_node)["self"]
@@ -73,6 +77,18 @@ def _transpose(fx_node: fx.Node, builder: Builder) -> str | None:
     first, second = (axis % rank for axis in named)
     order[first], order[second] = order[second], order[first]
     return _ordered(fx_node, builder, tuple(order))
+
+
+@entry(aten.mT.default, aten.mH.default, aten.adjoint.default)
+def _transpose_last(fx_node: fx.Node, builder: Builder) -> str | None:
+    rank = rank_of(arguments(fx_node)["self"])
+    return _ordered(fx_node, builder, (*range(rank - 2), rank - 1, rank - 2))
+
+
+@entry(aten.numpy_T.default, aten.matrix_H.default)
+def _reversed(fx_node: fx.Node, builder: Builder) -> str | None:
+    rank = rank_of(arguments(fx_node)["self"])
+    return _ordered(fx_node, builder, tuple(reversed(range(rank))))
 
 
 @entry(aten.permute.default)

@@ -15,12 +15,13 @@ from intaglio.read.module.aten import (
     aten,
     axis_of,
     entry,
+    holds_questions,
     more_than_first,
     on_axes,
     rank_of,
 )
 from intaglio.read.module.aten_layers import stored_as
-from intaglio.read.module.builder import Builder, Pieces, canonical, count
+from intaglio.read.module.builder import Builder, Pieces, count
 
 Shape = tuple[int, ...]
 
@@ -125,33 +126,51 @@ def _logsumexp(fx_node: fx.Node, builder: Builder) -> str | None:
 
 @entry(aten.amin.default, aten.min.default)
 def _amin(fx_node: fx.Node, builder: Builder) -> str | None:
-    """The largest of -x, with the sign turned back."""
     a = arguments(fx_node)
-    if not isinstance(a["self"], fx.Node):
-        return None
-    found = on_axes(a["self"], _axes(a["self"], a.get("dim")), fx_node, builder)
+    name = _least(fx_node, builder, a["self"], _axes(a["self"], a.get("dim")))
+    return None if name is None else builder.settle(fx_node, name)
+
+
+def _least(
+    fx_node: fx.Node, builder: Builder, source: fx.Node, axes: tuple[int, ...]
+) -> str | None:
+    """Append the largest of -x over axes, with the sign turned back."""
+    found = on_axes(source, axes, fx_node, builder)
     if found is None:
         return None
     turned = _times(fx_node, builder, found[0], -1.0)
     largest = over("reduce_max", fx_node, builder, turned, found[1])
-    return builder.settle(fx_node, _times(fx_node, builder, largest, -1.0))
+    return _times(fx_node, builder, largest, -1.0)
 
 
-@entry(aten.max.dim)
-def _max_with_place(fx_node: fx.Node, builder: Builder) -> Pieces | None:
-    """The largest values alone: where their places are read too, nothing is held."""
+@entry(aten.any.default, aten.any.dim, aten.any.dims, aten.all.default, aten.all.dim, aten.all.dims)
+def _any(fx_node: fx.Node, builder: Builder) -> str | None:
+    """Of yes and no, 1 and 0, the largest is whether any is yes; the least, whether all are."""
+    a = arguments(fx_node)
+    if not holds_questions(a["self"]):
+        return None
+    axes = _axes(a["self"], a.get("dim"))
+    if "all" in str(fx_node.target):
+        name = _least(fx_node, builder, a["self"], axes)
+    else:
+        name = reduced("reduce_max", fx_node, builder, a["self"], axes)
+    return None if name is None else builder.settle(fx_node, name)
+
+
+@entry(aten.max.dim, aten.min.dim)
+def _extreme_with_place(fx_node: fx.Node, builder: Builder) -> Pieces | None:
+    """The values alone: where their places are read too, nothing is held."""
     a = arguments(fx_node)
     if more_than_first(fx_node):
         return None
-    name = reduced("reduce_max", fx_node, builder, a["self"], _axes(a["self"], a["dim"]))
+    axes = _axes(a["self"], a["dim"])
+    if fx_node.target is aten.max.dim:
+        name = reduced("reduce_max", fx_node, builder, a["self"], axes)
+    else:
+        name = _least(fx_node, builder, a["self"], axes)
     if name is None:
         return None
-    shape = fx_node.meta["val"][0].shape
-    if builder.has_one_image:
-        whole = canonical(tuple(int(size) for size in shape))
-    else:
-        whole = (*builder.sizes(a["self"])[:1], *(int(size) for size in shape[1:]))
-    return Pieces((builder.reshaped(fx_node, name, whole),))
+    return Pieces((builder.reshaped(fx_node, name, builder.piece_shape(fx_node, 0)),))
 
 
 def _varied(
@@ -175,31 +194,48 @@ def _of(fx_node: fx.Node, builder: Builder, name: str, *chain: Call) -> str:
     return builder.insert("function", fx_node, [name], shape, chain=chain)
 
 
+def _spread(fx_node: fx.Node, builder: Builder) -> tuple[str, str] | None:
+    """Append the variance and the mean that a call asks for, axes kept; None where it cannot be."""
+    a = arguments(fx_node)
+    axes = _axes(a["self"], a.get("dim"))
+    found = on_axes(a["self"], axes, fx_node, builder)
+    if found is None:
+        return None
+    number = math.prod(builder.sizes(a["self"])[axis] for axis in axes)
+    correction = 1.0 if a.get("correction") is None else float(a["correction"])
+    if a.get("unbiased") is False:
+        correction = 0.0
+    if number <= correction:
+        return None
+    _, square = _varied(fx_node, builder, found[0], found[1])
+    mean = over("mean", fx_node, builder, found[0], found[1])
+    return _times(fx_node, builder, square, number / (number - correction)), mean
+
+
 def _variance(*chain: Call) -> Entry:
-    def build(fx_node: fx.Node, builder: Builder) -> str | None:
-        """Add the variance over axes, and what functions make of it."""
-        a = arguments(fx_node)
-        if not isinstance(a["self"], fx.Node):
-            return None
-        axes = _axes(a["self"], a.get("dim"))
-        found = on_axes(a["self"], axes, fx_node, builder)
+    def build(fx_node: fx.Node, builder: Builder) -> str | Pieces | None:
+        """Add the variance over axes, and what functions make of it; the mean where asked for."""
+        found = _spread(fx_node, builder)
         if found is None:
             return None
-        number = math.prod(builder.sizes(a["self"])[axis] for axis in axes)
-        correction = 1.0 if a.get("correction") is None else float(a["correction"])
-        if a.get("unbiased") is False:
-            correction = 0.0
-        if number <= correction:
-            return None
-        _, square = _varied(fx_node, builder, found[0], found[1])
-        square = _times(fx_node, builder, square, number / (number - correction))
-        return builder.settle(fx_node, _of(fx_node, builder, square, *chain) if chain else square)
+        square, mean = found
+        square = _of(fx_node, builder, square, *chain) if chain else square
+        if isinstance(fx_node.meta["val"], Tensor):
+            return builder.settle(fx_node, square)
+        return Pieces(
+            tuple(
+                builder.reshaped(fx_node, name, builder.piece_shape(fx_node, index))
+                for index, name in enumerate((square, mean))
+            )
+        )
 
     return build
 
 
-entry(aten.var.correction, aten.var.dim, aten.var.default)(_variance())
-entry(aten.std.correction, aten.std.dim, aten.std.default)(_variance(("sqrt",)))
+for _word, _after in {"var": (), "std": (("sqrt",),)}.items():
+    for _name in (_word, f"{_word}_mean"):
+        _packet = getattr(aten, _name)
+        entry(_packet.correction, _packet.dim, _packet.default)(_variance(*_after))
 
 
 @entry(aten.linalg_vector_norm.default, aten.norm.ScalarOpt_dim, aten.norm.Scalar)

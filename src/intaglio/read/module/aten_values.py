@@ -17,6 +17,7 @@ from intaglio.read.module.aten import (
     aten,
     axis_of,
     entry,
+    holds_questions,
     on_axes,
 )
 from intaglio.read.module.builder import Builder, Pieces
@@ -78,11 +79,11 @@ def _hardtanh(fx_node: fx.Node, builder: Builder) -> str | None:
 )
 def _clamps(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
-    low, high = (_number(a.get(name), builder) for name in ("min", "max"))
+    low, high = (number_of(a.get(name), builder) for name in ("min", "max"))
     return clamped(fx_node, builder, low, high)
 
 
-def _number(value: Any, builder: Builder) -> Any:
+def number_of(value: Any, builder: Builder) -> Any:
     """Return the number that an argument is, also as a stored tensor of one; else the argument."""
     if isinstance(value, fx.Node) and isinstance(builder.values.get(value), int | float):
         return builder.values[value]
@@ -126,7 +127,7 @@ def _function(name: str, *settings: str) -> Entry:
     def build(fx_node: fx.Node, builder: Builder) -> str | None:
         """Add one function; its settings are the call's arguments of these names."""
         a = arguments(fx_node)
-        values = [_number(a[each], builder) for each in settings]
+        values = [number_of(a[each], builder) for each in settings]
         if any(isinstance(value, fx.Node) for value in values):
             return None
         return function_of(fx_node, builder, (name, *map(float, values)))
@@ -144,6 +145,16 @@ ATEN[aten.softplus.default] = _function("softplus", "beta", "threshold")
 ATEN[aten.hardshrink.default] = _function("hardshrink", "lambd")
 ATEN[aten.softshrink.default] = _function("softshrink", "lambd")
 ATEN[aten.threshold.default] = _function("threshold", "threshold", "value")
+
+
+def _chain(*calls: Call) -> Entry:
+    return lambda fx_node, builder: function_of(fx_node, builder, *calls)
+
+
+ATEN[aten.exp2.default] = _chain(("mul", math.log(2.0)), ("exp",))
+ATEN[aten.log2.default] = _chain(("log",), ("mul", 1.0 / math.log(2.0)))
+ATEN[aten.log10.default] = _chain(("log",), ("mul", 1.0 / math.log(10.0)))
+ATEN[aten.erfc.default] = _chain(("erf",), ("mul", -1.0), ("add", 1.0))
 
 
 @entry(aten.gelu.default)
@@ -172,7 +183,7 @@ def _square(fx_node: fx.Node, builder: Builder) -> str | None:
 
 @entry(aten.pow.Tensor_Scalar, aten.pow.Tensor_Tensor)
 def _pow(fx_node: fx.Node, builder: Builder) -> str | Pieces | None:
-    exponent = _number(arguments(fx_node)["exponent"], builder)
+    exponent = number_of(arguments(fx_node)["exponent"], builder)
     if isinstance(exponent, fx.Node):
         return None
     named = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
@@ -229,14 +240,14 @@ def add_aligned(
 
 def _binary(op: str, *, swap: bool = False, names: tuple[str, str] = ("self", "other")) -> Entry:
     def build(fx_node: fx.Node, builder: Builder) -> str | None:
-        """Add the op on both operands; None where one is no value, or the result is rounded."""
+        """Add the op on both operands; None where one is no value."""
         a = arguments(fx_node)
         first, second = a[names[0]], a[names[1]]
-        if a.get("rounding_mode") is not None:
-            return None
         alpha = a.get("alpha", 1)
         attrs: dict[str, Any] = {} if op not in ("add", "sub", "mul") else {"activation": None}
         values = [second, first] if swap else [first, second]
+        if op == "add" and holds_questions(fx_node):  # of yes and no it is "or"
+            return add_aligned("maximum", values, fx_node, builder)
         if alpha == 1:
             return add_aligned(op, values, fx_node, builder, **attrs)
         return _scaled_sum(op, values, fx_node, builder, float(alpha), swap)
@@ -268,48 +279,14 @@ for _op, _targets in {
     "sub": (aten.sub.Tensor, aten.sub.Scalar, aten.subtract.Tensor, aten.subtract.Scalar),
     "mul": (aten.mul.Tensor, aten.mul.Scalar, aten.multiply.Tensor, aten.multiply.Scalar),
     "div": (
-        *(aten.div.Tensor, aten.div.Scalar, aten.div.Tensor_mode, aten.divide.Tensor),
-        *(aten.divide.Scalar, aten.true_divide.Tensor, aten.true_divide.Scalar),
+        *(aten.div.Tensor, aten.div.Scalar, aten.divide.Tensor, aten.divide.Scalar),
+        *(aten.true_divide.Tensor, aten.true_divide.Scalar),
     ),
-    "maximum": (aten.maximum.default, aten.max.other),
-    "minimum": (aten.minimum.default, aten.min.other),
+    "maximum": (aten.maximum.default, aten.max.other, aten.fmax.default),
+    "minimum": (aten.minimum.default, aten.min.other, aten.fmin.default),
 }.items():
     entry(*_targets)(_binary(_op))
 entry(aten.rsub.Scalar, aten.rsub.Tensor)(_binary("sub", swap=True))
-
-
-def _relation(name: str) -> Entry:
-    def build(fx_node: fx.Node, builder: Builder) -> str | None:
-        """Add the comparison of both operands."""
-        a = arguments(fx_node)
-        return add_aligned("compare", [a["self"], a["other"]], fx_node, builder, relation=name)
-
-    return build
-
-
-for _name, _word in {
-    **{"eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal"},
-    **{"gt": "greater", "ge": "greater_equal"},
-}.items():
-    entry(getattr(aten, _name).Tensor, getattr(aten, _name).Scalar)(_relation(_word))
-
-
-@entry(aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf, aten.where.Scalar)
-def _where(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    values = [a["condition"], *list(a.values())[1:3]]
-    chosen = builder.tensor(a["condition"])
-    if chosen is not None and bool((chosen == chosen.flatten()[0]).all()):
-        value = values[1] if bool(chosen.flatten()[0]) else values[2]
-        if isinstance(value, fx.Node) and builder.sizes(value) == builder.sizes(fx_node):
-            return builder.operand(value, fx_node)
-    return add_aligned("where", values, fx_node, builder)
-
-
-@entry(aten.masked_fill.Scalar, aten.masked_fill.Tensor)
-def _masked_fill(fx_node: fx.Node, builder: Builder) -> str | None:
-    a = arguments(fx_node)
-    return add_aligned("where", [a["mask"], a["value"], a["self"]], fx_node, builder)
 
 
 @entry(aten.neg.default, aten.negative.default)

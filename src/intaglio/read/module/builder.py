@@ -95,6 +95,11 @@ class Builder:
     def not_static(self, fx_node: fx.Node, size: Any) -> CaptureError:
         """Return the error for a size or number that is neither fixed nor the batch itself."""
         where = f"layer '{module_path(fx_node) or fx_node.name}'"
+        if isinstance(size, Tensor):
+            return CaptureError(
+                f"{where} works on a result of a call that intaglio does not hold: replace it by"
+                " what it holds (docs/ops.md)"
+            )
         symbols = getattr(getattr(size, "node", None), "expr", None)
         if any(str(symbol).startswith("u") for symbol in getattr(symbols, "free_symbols", ())):
             return CaptureError(
@@ -108,7 +113,10 @@ class Builder:
 
     def sizes(self, fx_node: fx.Node) -> Shape:
         """Return the sizes that the tensor of `fx_node` has in the program; BATCH for the batch."""
-        sizes = [self.size(size, fx_node) for size in fx_node.meta["val"].shape]
+        return self._sizes(fx_node.meta["val"], fx_node)
+
+    def _sizes(self, value: Tensor, fx_node: fx.Node) -> Shape:
+        sizes = [self.size(size, fx_node) for size in value.shape]
         several = isinstance(self._batch, int) and self._batch > 1
         fixed = bool(sizes) and several and sizes[0] == self._batch
         return tuple(
@@ -125,6 +133,11 @@ class Builder:
         if not self.has_one_image or self.key(fx_node) is not None:
             return sizes
         return canonical(sizes)
+
+    def piece_shape(self, fx_node: fx.Node, index: int) -> Shape:
+        """Return the shape in the graph of one of several results of `fx_node`."""
+        sizes = self._sizes(fx_node.meta["val"][index], fx_node)
+        return canonical(sizes) if self.has_one_image else sizes
 
     def starts_with_batch(self, fx_node: fx.Node) -> bool:
         """Whether axis 0 of the tensor is the batch, in the program as in the graph."""
@@ -164,7 +177,7 @@ class Builder:
     def operand(self, value: Any, fx_node: fx.Node) -> str | None:
         """Return the name of the value that an argument stands for.
 
-        Numbers and stored tensors become `constant` nodes. None for what is neither.
+        Finite numbers and stored tensors become `constant` nodes. None for what is neither.
         """
         if isinstance(value, fx.Node) and isinstance(self.values.get(value), str):
             name = str(self.values[value])
@@ -174,7 +187,8 @@ class Builder:
             return self._constant(key)
         if isinstance(value, fx.Node) and isinstance(self.values.get(value), int | float):
             value = self.values[value]
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and math.isfinite(value):
             key = f"constant({value})"
             self.graph.params.setdefault(key, torch.tensor(float(value)))
             return self._constant(key)
@@ -261,6 +275,8 @@ class Builder:
             wish = path
         elif params.get("weight", "").endswith(".weight"):
             path = wish = params["weight"].removesuffix(".weight")
+        elif path and params.get("weight", "").rpartition(".")[0] == path:
+            wish = path  # its weight is computed in the layer itself: standardized, or scaled
         else:
             kind = attrs["call"].__name__.split(".")[0] if op == "opaque" else op
             wish = f"{path}.{kind}" if path else kind

@@ -20,9 +20,13 @@ from intaglio.ir.graph import Graph
 from intaglio.read.module.mixing import refuse_mixed_images
 from intaglio.read.module.program import built
 from intaglio.read.module.quiet import one_line, quiet
+from intaglio.read.module.tracked import track_data
+from intaglio.read.module.untraceable import why
 from intaglio.read.module.unwrap import on_a_copy
 
 WRAP = "wrap it in a module whose forward takes the image alone"
+UNSEEN = "fake tensor in the exported program constant's list"
+"""What torch.export says of tensors that were made where it does not look: of `.data`, mostly."""
 
 
 @on_a_copy
@@ -83,11 +87,12 @@ def _check_takes_one_input(model: nn.Module) -> None:
 
 def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
     image = example[:1].detach().clone()
-    with quiet():
-        try:
-            return export(model, (image,))
-        except Exception as error:  # torch.export raises many kinds, none of them documented
-            failure = error
+    failure = _tried(model, image)
+    if isinstance(failure, RuntimeError) and UNSEEN in str(failure):
+        track_data(model)
+        failure = _tried(model, image)
+    if isinstance(failure, ExportedProgram):
+        return failure
     name, shape = type(model).__name__, tuple(example.shape)
     try:
         with torch.no_grad():
@@ -98,7 +103,14 @@ def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
             " shape that it takes?"
         ) from error
     raise CaptureError(
-        f"torch.export cannot follow {name} on an input of shape {shape}: {one_line(failure)}."
-        " Take control flow that depends on values, and post-processing such as NMS, out of"
-        " forward()"
+        f"torch.export cannot follow {name} on an input of shape {shape}: {why(failure, model)}"
     ) from failure
+
+
+def _tried(model: nn.Module, image: Tensor) -> ExportedProgram | Exception:
+    """Return the exported program, or why there is none."""
+    with quiet():
+        try:
+            return export(model, (image,))
+        except Exception as error:  # torch.export raises many kinds, none of them documented
+            return error

@@ -12,6 +12,14 @@ from torch.utils import _pytree as pytree
 from intaglio.read.module.builder import Builder, module_path
 
 aten = torch.ops.aten
+EMPTY = {
+    aten.empty.memory_format,
+    aten.empty_like.default,
+    aten.empty_strided.default,
+    aten.new_empty.default,
+    aten.new_empty_strided.default,
+}
+"""Calls that make tensors of whatever stands in memory."""
 FILLED = {
     aten.zeros_like.default,
     aten.ones_like.default,
@@ -21,6 +29,7 @@ FILLED = {
     aten.new_ones.default,
     aten.new_full.default,
     aten.new_empty.default,
+    aten.new_empty_strided.default,
     aten.fill.Scalar,
     aten.zero.default,
 }
@@ -60,6 +69,8 @@ def fold_stored(fx_node: fx.Node, builder: Builder) -> bool:
             made = fx_node.target(*args, **kwargs)  # type: ignore[operator]
     except Exception:  # what torch cannot compute now it could not at run time; refused by name
         return False
+    if fx_node.target in EMPTY:  # any numbers will do, but the same ones in every run
+        made = torch.zeros_like(made)
     if isinstance(made, Tensor):
         builder.stored[fx_node.name] = _store(fx_node, builder, made)
     else:

@@ -16,24 +16,28 @@ from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.ir.storage import settled_all
 from intaglio.ops.verify import schemas_hold, verify
 from intaglio.read.module import (
+    aten_choices,
     aten_layers,
     aten_pick,
     aten_pools,
     aten_products,
+    aten_rounding,
+    aten_scatter,
     aten_shape,
     aten_sums,
     aten_values,
 )
 from intaglio.read.module.aliases import plain_of, shown_by
 from intaglio.read.module.aten import ATEN, IDENTITY, SKIPPED, build_opaque
-from intaglio.read.module.builder import Builder, NoValue, Pieces
+from intaglio.read.module.builder import Builder, NoValue, Pieces, module_path
 from intaglio.read.module.fold import fold_stored
 from intaglio.read.module.output_names import output_names
 from intaglio.read.module.words import in_our_words
 from intaglio.run.float import infer_shapes
 
 FAMILIES = (
-    *(aten_layers, aten_pick, aten_pools, aten_products, aten_shape, aten_sums, aten_values),
+    *(aten_choices, aten_layers, aten_pick, aten_pools, aten_products, aten_rounding),
+    *(aten_scatter, aten_shape, aten_sums, aten_values),
 )
 """Whoever imports this page has the whole table."""
 LARGEST = 2**31 - 1
@@ -92,6 +96,9 @@ def _call(fx_node: torch.fx.Node, builder: Builder) -> None:
     if isinstance(value, torch.SymInt | int) and not isinstance(value, bool):
         builder.values[fx_node] = builder.size(value, fx_node)
         return
+    if isinstance(value, torch.SymFloat | torch.SymBool):
+        _refuse_number(fx_node)
+        return
     plain = plain_of(target)
     if (plain or target) in IDENTITY and (
         builder.is_unchanged(fx_node) or _says_yes_as_one(fx_node, builder)
@@ -105,6 +112,19 @@ def _call(fx_node: torch.fx.Node, builder: Builder) -> None:
         for other in shown_by(fx_node):
             builder.values[other] = builder.values[fx_node]
             builder.broadcast.pop(other, None)
+
+
+def _refuse_number(fx_node: torch.fx.Node) -> None:
+    """Raise CaptureError where something is computed from a number that was read from an image."""
+    for user in fx_node.users:
+        if user.target in SKIPPED:
+            continue
+        if isinstance(user.meta.get("val"), Tensor) or user.op == "output":
+            raise CaptureError(
+                f"layer '{module_path(user) or user.name}' computes with a number that was read"
+                " from a tensor by .item() or float(): leave it a tensor"
+            )
+        _refuse_number(user)
 
 
 def _says_yes_as_one(fx_node: torch.fx.Node, builder: Builder) -> bool:

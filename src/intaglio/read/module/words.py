@@ -15,9 +15,18 @@ from intaglio.read.module.fold import read_by
 from intaglio.read.module.quiet import quiet
 
 ROUNDS = 3
-KEPT = ("aten::max_unpool2d", "aten::fft_")
-"""How the names of calls begin that torch writes with others which are held no more than they are:
-to be refused as what the user wrote."""
+KEPT = {
+    *("heaviside", "isclose", "isfinite", "logaddexp", "logaddexp2", "max_unpool2d", "nan_to_num"),
+    *("nanmean", "nanquantile", "quantile", "special_entr", "special_xlogy", "xlogy"),
+}
+"""Calls that torch writes with others which are held no more than they are: to be refused as such.
+"""
+KEPT_FAMILIES = ("linalg_", "fft_")
+ALGEBRA = {
+    *("linalg_norm", "linalg_vector_norm", "linalg_matrix_norm", "linalg_vecdot", "linalg_matmul"),
+    *("linalg_multi_dot", "linalg_cross", "linalg_diagonal"),
+}
+"""Of a family that is kept, those that torch writes with what is held."""
 
 
 def in_our_words(program: ExportedProgram) -> ExportedProgram:
@@ -28,18 +37,31 @@ def in_our_words(program: ExportedProgram) -> ExportedProgram:
     needs none of it is returned as it is.
     """
     if not all(_is_plain(node) for node in program.graph.nodes):
-        with quiet():
-            program = program.run_decompositions({})
-    known = {call for call in default_decompositions() if not call.name().startswith(KEPT)}
+        program = _rewritten(program, {})
+    known = {call for call in default_decompositions() if not _is_kept(call)}
     for _ in range(ROUNDS):
         unknown = _unknown_calls(program) & known
         if not unknown:
             return program
         table = default_decompositions()
-        with quiet():
-            program = program.run_decompositions({call: table[call] for call in unknown})
+        program = _rewritten(program, {call: table[call] for call in unknown})
         known -= unknown
     return program
+
+
+def _rewritten(program: ExportedProgram, table: dict[Any, Any]) -> ExportedProgram:
+    """Return a program with these calls written with others.
+
+    Outside of inference torch also writes those with others that it has a gradient for so.
+    """
+    with quiet(), torch.inference_mode():
+        return program.run_decompositions(table)
+
+
+def _is_kept(call: Any) -> bool:
+    """Whether a call is to be refused by its own name."""
+    word = call._schema.name.removeprefix("aten::")
+    return word in KEPT or (word.startswith(KEPT_FAMILIES) and word not in ALGEBRA)
 
 
 def _is_plain(fx_node: fx.Node) -> bool:
