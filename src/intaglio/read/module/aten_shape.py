@@ -74,6 +74,18 @@ def _transpose(fx_node: fx.Node, builder: Builder) -> str | None:
     return _ordered(fx_node, builder, tuple(order))
 
 
+@entry(aten.mT.default, aten.mT.a, aten.mH.default, aten.mH.a, aten.adjoint.default)
+def _last_two(fx_node: fx.Node, builder: Builder) -> str | None:
+    rank = rank_of(arguments(fx_node)["self"])
+    return _ordered(fx_node, builder, (*range(rank - 2), rank - 1, rank - 2))
+
+
+@entry(aten.numpy_T.default, aten.numpy_T.a)
+def _reversed(fx_node: fx.Node, builder: Builder) -> str | None:
+    rank = rank_of(arguments(fx_node)["self"])
+    return _ordered(fx_node, builder, tuple(reversed(range(rank))))
+
+
 @entry(aten.permute.default)
 def _permute(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
