@@ -17,13 +17,14 @@ from intaglio.passes.graph_pass import PASSES
 from intaglio.runtimes.litert.file.write import TFLITE_OPS
 from intaglio.runtimes.litert.lower.lower import lower
 from intaglio.runtimes.litert.ops.site import KERNELS
+from intaglio.runtimes.litert.ops.writing import FLOAT_OPS
 
 PAGE = Path(__file__).parent / "ops.md"
 FILLED_BY = (canonicalize, lower, relu6_to_relu)  # importing them is what files the passes
 
 REWRITTEN = {
-    "adaptive_avg_pool2d": ("explicit_pool", "global_pool"),
-    "affine": ("lower_affine",),
+    "adaptive_avg_pool2d": ("explicit_pool", "global_pool", "lower_adaptive_pool"),
+    "affine": ("lower_affine", "lower_affine_axes"),
     "avg_pool2d": ("global_pool", "lower_average_pool"),
     "batch_norm": ("fold_batch_norm", "batch_norm_to_affine"),
     "clamp": ("fuse_activation",),
@@ -32,13 +33,16 @@ REWRITTEN = {
     "function": ("fuse_functions",),
     "hard_sigmoid": ("lower_hard_sigmoid",),
     "hard_swish": ("lower_hard_swish",),
+    "leaky_relu": ("lower_prelu",),
     "matmul": ("lift_matmul", "guard_factors"),
+    "max_pool2d": ("lower_max_pool",),
     "maximum": ("clamp_by_constant", "lower_extremes"),
     "minimum": ("clamp_by_constant", "lower_extremes"),
     "mul": ("multiply_by_scalar",),
     "pad": ("merge_pad",),
+    "prelu": ("lower_prelu",),
     "rescale": ("absorb_rescale",),
-    "resize": ("lower_nearest",),
+    "resize": ("lower_nearest", "lower_resize"),
     "silu": ("lower_silu",),
     "slice": ("lower_strided_slice",),
     "softmax": ("lower_softmax",),
@@ -88,15 +92,17 @@ def _row(op: str) -> str:
 def _integer(op: str) -> str:
     if op in KERNELS or op in ("input", "constant", "quantize"):
         return "yes"
-    if op in TFLITE_OPS:
-        return "in float32 alone"
-    return "through its passes" if op in REWRITTEN else "refused"
+    if op in REWRITTEN:
+        return "through its passes"
+    return "in float32 alone" if op in TFLITE_OPS or op in FLOAT_OPS else "refused"
 
 
 def _written(op: str) -> str:
     if op == "input":
         return "The file's input; QUANTIZE, where it is float32."
-    return _summary(TFLITE_OPS[op]) if op in TFLITE_OPS else ""
+    if op in TFLITE_OPS:
+        return _summary(TFLITE_OPS[op])
+    return f"Kept in float: {_summary(FLOAT_OPS[op])}" if op in FLOAT_OPS else ""
 
 
 def _summary(function: object) -> str:

@@ -229,4 +229,4 @@ class Views(nn.Module):
         joined = torch.stack([first, second, third, x.select(1, -1)], 1)
         joined = joined.unflatten(1, (2, 2)).movedim(1, 2).flatten(1, 2).swapaxes(2, 3)
         columns = joined.reshape(joined.shape[0], 4, -1).unsqueeze(1).squeeze(1)
-        return torch.cat(torch.tensor_split(columns, 2, dim=2)[::-1], 1).permute(0, 2, 1)
+        return torch.cat(torch.tensor_split(columns, 2, dim=2)[::-1], 1).mT

@@ -65,6 +65,7 @@ def test_a_window_of_one_pixel_is_only_picked():
 )
 def test_a_plain_pool_stays(attrs):
     assert lower_max_pool(pool(attrs)) == 0
+    assert_held(pool(attrs), LITERT, X)
 
 
 @pytest.mark.parametrize("target", [LITERT, LITERT_REFERENCE])

@@ -93,7 +93,7 @@ def test_tables_of_the_runtime_have_its_bits_on_every_grid(
 def test_a_negation_on_one_grid_around_zero_saturates_at_the_highest_integer(
     target: Target,
 ) -> None:
-    for seed in range(cases(40)):
+    for seed in range(CASES):
         network = Network(seed)
         x = network.input((1, 16, 16), per_tensor(network.scale(), 0))
         network.values[x] = every_integer(network.grids[x])

@@ -60,7 +60,7 @@ def test_products_of_two_values_give_the_bits_of_the_runtime(target: Target) -> 
 
 @both_targets
 def test_a_value_times_itself_gives_the_bits_of_the_runtime(target: Target) -> None:
-    for seed in range(cases(40)):
+    for seed in range(CASES):
         network = Network(seed)
         x = network.input((4, 7), per_tensor(network.scale(), 0))
         network.add("matmul", [x, x], {"transposed": True})

@@ -192,10 +192,12 @@ def _order_after_mean(rank: int, axes: tuple[int, ...]) -> tuple[int, ...] | Non
 def write_max_pool2d(node: Node, writing: Writing) -> None:
     """MAX_POOL_2D, behind CONCATENATION with the lowest integer where SAME cannot say its padding.
 
-    A padded value is then never larger than one of the window's.
+    A padded value is then never larger than one of the window's. Dilation along an axis on which
+    the window has one pixel says nothing.
     """
     attrs, word = node.attrs, padding_word(writing.graph, node)
-    if attrs["dilation"] != (1, 1) or attrs["ceil_mode"]:
+    axes = zip(attrs["dilation"], attrs["kernel"], strict=True)
+    if any(rate > 1 and size > 1 for rate, size in axes) or attrs["ceil_mode"]:
         raise writing.refuse(node, "max pooling with dilation", "Use dilation=1")
     if word is not None:
         _write_pool(node, writing, "MAX_POOL_2D", word)
