@@ -74,7 +74,8 @@ def test_compress_makes_a_file_that_is_its_twin(scheme: str, target: str, captur
 
     assert report.check.mismatches == 0
     assert report.check.values_compared > 100_000
-    assert report.warnings == []
+    # few bits leave little of random weights, which is said; nothing else is
+    assert [text for text in report.warnings if "has an SQNR of" not in text] == []
     assert report.scheme.split()[0] == scheme.removesuffix("-per-tensor")
 
 

@@ -24,7 +24,7 @@ aten = torch.ops.aten
         (aten.to.dtype, (Slot(0), torch.int64), "int64"),
         (aten.nonzero.default, (Slot(0),), "depends on values"),
         (aten.argmax.default, (Slot(0), 1), "whole numbers"),
-        (aten.conv1d.default, (Slot(0), Slot(1)), "over one axis"),
+        (aten.conv3d.default, (Slot(0), Slot(1)), "over three axes"),
         (aten.batch_norm.default, (Slot(0),), "not stored tensors"),
         (aten.topk.default, (Slot(0), 3), "torch's topk"),
         (aten._upsample_nearest_exact2d.default, (Slot(0),), "torch's upsample_nearest_exact2d"),
@@ -39,7 +39,7 @@ def test_a_call_is_refused_with_its_own_reason_and_no_internal_name(call, args, 
 
 
 def test_a_call_that_is_known_by_nothing_is_sent_to_the_list_of_ops():
-    assert why_call(aten.topk.default).remedy == REPLACE
+    assert why_call(aten.atan2.default).remedy == REPLACE
     assert called(aten.add_.Tensor) == "torch's add"
 
 
@@ -55,3 +55,14 @@ def test_what_works_on_such_a_call_is_not_told_as_a_cause():
     assert not follows_from_another(graph, first)
     assert follows_from_another(graph, second)
     assert why_node(graph, second).reason == "it works on what torch's to makes (layer 'stem')"
+
+
+def test_a_function_of_complex_numbers_is_held_as_soon_as_they_are():
+    graph = Graph(inputs=["x"])
+    graph.add(Node("x", "input", shape=(-1, 4)))
+    made = {"args": (Slot(0),), "kwargs": {}, "output": None}
+    spectrum = {"call": aten.fft_rfft2.default, **made}
+    graph.add(Node("fft", "opaque", ["x"], {}, spectrum, (-1, 4), "stem"))
+    size = graph.add(Node("abs", "opaque", ["fft"], {}, {"call": aten.abs.default, **made}))
+
+    assert why_node(graph, size).reason == "it works on what torch's fft_rfft2 makes (layer 'stem')"
