@@ -22,7 +22,7 @@ def piece(fx_node: fx.Node, builder: Builder, name: str, axis: int, span: Span) 
     if span == (0, shape[axis], 1):
         return name
     made = (*shape[:axis], len(range(start, stop, step)), *shape[axis + 1 :])
-    attrs = {"axis": axis, "start": start, "stop": stop, "step": step}
+    attrs: dict[str, Any] = {"axis": axis, "start": start, "stop": stop, "step": step}
     return builder.insert("slice", fx_node, [name], made, **attrs)
 
 
@@ -48,7 +48,7 @@ def _slice(fx_node: fx.Node, builder: Builder) -> str | None:
         return builder.operand(a["self"], fx_node)
     if lifted:
         return builder.settle(fx_node, piece(fx_node, builder, name, axes[0], span))
-    attrs = {"axis": axis, "start": span[0], "stop": span[1], "step": span[2]}
+    attrs: dict[str, Any] = {"axis": axis, "start": span[0], "stop": span[1], "step": span[2]}
     return builder.add("slice", fx_node, [name], **attrs)
 
 
@@ -123,7 +123,7 @@ def taken(
         span = (indices[0], indices[-1] + 1, steps.pop() if steps else 1)
         return builder.settle(fx_node, piece(fx_node, builder, name, at, span))
     made = (*shape[:at], len(indices), *shape[at + 1 :])
-    attrs = {"axis": at, "indices": tuple(indices)}
+    attrs: dict[str, Any] = {"axis": at, "indices": tuple(indices)}
     return builder.settle(fx_node, builder.insert("take", fx_node, [name], made, **attrs))
 
 
@@ -296,7 +296,7 @@ def _diagonal(fx_node: fx.Node, builder: Builder) -> str | None:
     name = builder.insert("transpose", fx_node, [name], turned, order=order)
     joined = (*turned[:-2], rows * columns)
     name = builder.reshaped(fx_node, name, joined)
-    attrs = {"axis": len(joined) - 1, "indices": indices}
+    attrs: dict[str, Any] = {"axis": len(joined) - 1, "indices": indices}
     made = (*joined[:-1], len(indices))
     return builder.settle(fx_node, builder.insert("take", fx_node, [name], made, **attrs))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import fx
 
 from intaglio.ir.graph import BATCH
@@ -244,7 +246,7 @@ def _pad_constant(
         start, stop = max(0, -padding[2 * index]), size - max(0, -padding[2 * index + 1])
         if (start, stop) != (0, size):
             shape[at] = stop - start
-            attrs = {"axis": at, "start": start, "stop": stop, "step": 1}
+            attrs: dict[str, Any] = {"axis": at, "start": start, "stop": stop, "step": 1}
             name = builder.insert("slice", fx_node, [name], tuple(shape), **attrs)
     outside = tuple(max(0, size) for size in padding)
     if not any(outside):
