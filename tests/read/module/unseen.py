@@ -67,8 +67,8 @@ lcm mvlgamma nextafter polygamma short type
 """
 """Whole numbers, bits, and functions of statistics."""
 PLACES = """
-as_strided as_strided_scatter fill_diagonal_ index index_put masked_scatter index_reduce put scatter scatter_add
-scatter_reduce
+as_strided as_strided_scatter fill_diagonal_ index index_put masked_scatter index_reduce put
+scatter scatter_add scatter_reduce
 """
 """Writing to places and strides; what F and indexing write with them is in the tables."""
 STORAGE = """
