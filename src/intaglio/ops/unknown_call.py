@@ -20,7 +20,10 @@ from intaglio.ops.opaque import Slot
 
 REPLACE = "Replace it in the network by what intaglio holds (docs/ops.md)"
 RANDOM_DROPS = ("dropout", "native_dropout", "feature_dropout", "alpha_dropout")
-RANDOM = ("rand", "randn", "randint", "bernoulli", "normal", "multinomial", "uniform", "randperm")
+RANDOM = (
+    *("rand", "randn", "randint", "randperm", "bernoulli", "normal", "multinomial", "uniform"),
+    *("exponential", "cauchy", "geometric", "log_normal"),
+)
 NORMS = ("batch_norm", "native_batch_norm", "native_batch_norm_legit", "cudnn_batch_norm")
 CASTS = ("to", "to_copy", "type_as", "half", "float", "double")
 SIZED_BY_VALUES = ("nonzero", "masked_select", "unique", "unique2", "nms", "unique_dim")

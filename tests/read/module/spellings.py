@@ -310,7 +310,6 @@ REFUSED = {
     "x.gather(1, torch.zeros(1, 1, 8, 8).long().expand(x.shape[0], 1, 8, 8))": "gather",
     "x.take_along_dim(torch.zeros(1, 1, 8, 8).long(), 1)": "gather",
     "x.index_add(1, torch.tensor([0]), x[:, :1])": "index_put",
-    "x.masked_scatter(x > 0, x)": "masked_scatter",
     **{
         f"x.{call}": "has no form here, neither in integers nor in float"
         for call in (

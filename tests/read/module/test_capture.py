@@ -48,7 +48,7 @@ def ops(function, example: Tensor = EXAMPLE) -> list[str]:
         (lambda x: 2 - x, ["sub"]),
         (lambda x: -x, ["mul"]),
         (lambda x: torch.add(x, x, alpha=2), ["mul", "add"]),
-        (lambda x: x.div(2, rounding_mode="floor"), ["opaque"]),
+        (lambda x: x.div(2, rounding_mode="floor"), ["function"]),
         (lambda x: x.clamp(min=-1), ["clamp"]),
         (lambda x: F.relu6(x.clone()), ["clamp"]),
         (lambda x: x.clamp(0.5, -0.5), ["clamp"]),  # bounds the wrong way round: all -0.5

@@ -296,7 +296,7 @@ def _diagonal(fx_node: fx.Node, builder: Builder) -> str | None:
     name = builder.insert("transpose", fx_node, [name], turned, order=order)
     joined = (*turned[:-2], rows * columns)
     name = builder.reshaped(fx_node, name, joined)
-    attrs = {"axis": len(joined) - 1, "indices": indices}
+    attrs: dict[str, Any] = {"axis": len(joined) - 1, "indices": indices}
     made = (*joined[:-1], len(indices))
     return builder.settle(fx_node, builder.insert("take", fx_node, [name], made, **attrs))
 

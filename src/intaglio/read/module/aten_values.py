@@ -177,6 +177,11 @@ def _selu(fx_node: fx.Node, builder: Builder) -> str | None:
 
 @entry(aten.square.default)
 def _square(fx_node: fx.Node, builder: Builder) -> str | None:
+    return squared(fx_node, builder)
+
+
+def squared(fx_node: fx.Node, builder: Builder) -> str | None:
+    """Append the product of the call's first argument and itself; None where that is no value."""
     x = builder.operand(arguments(fx_node)["self"], fx_node)
     return None if x is None else builder.add("mul", fx_node, [x, x], activation=None)
 
@@ -188,7 +193,7 @@ def _pow(fx_node: fx.Node, builder: Builder) -> str | Pieces | None:
         return None
     named = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
     if exponent == 2:
-        return _square(fx_node, builder)
+        return squared(fx_node, builder)
     if exponent == 1:
         return builder.operand(arguments(fx_node)["self"], fx_node)
     if float(exponent) in named:

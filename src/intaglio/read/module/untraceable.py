@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
-import intaglio
 from intaglio.read.module.quiet import one_line
 
-OTHERS = tuple(str(Path(str(module.__file__)).parent) for module in (torch, intaglio))
+OTHERS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+"""Folders whose code is not the user's."""
 NUMPY = (".numpy() is not supported", "numpy", "__array__")
 
 

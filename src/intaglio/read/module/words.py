@@ -55,7 +55,8 @@ def _rewritten(program: ExportedProgram, table: dict[Any, Any]) -> ExportedProgr
     Outside of inference torch also writes those with others that it has a gradient for so.
     """
     with quiet(), torch.inference_mode():
-        return program.run_decompositions(table)
+        written: ExportedProgram = program.run_decompositions(table)
+    return written
 
 
 def _is_kept(call: Any) -> bool:
