@@ -130,9 +130,9 @@ def test_a_module_that_works_with_a_batch_of_one_alone_is_captured():
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda x: x - x.mean(), "other values for an image alone"),
-        (lambda x: x / x.abs().max(), "other values for an image alone"),
-        (lambda x: x.softmax(0), "other values for an image alone"),
+        (lambda x: x - x.mean(), "other values for an image where"),
+        (lambda x: x / x.abs().max(), "other values for an image where"),
+        (lambda x: x.softmax(0), "other values for an image where"),
         (lambda x: x.flatten(2).permute(2, 0, 1), r"the shape \[64, 2, 4\] for two images"),
         (lambda x: x.reshape(-1, 8, 8), r"the shape \[8, 8, 8\] for two images"),
         (lambda x: x.flip(0), "in another order than its images"),

@@ -37,17 +37,17 @@ def refuse_mixed_images(model: nn.Module, example: Tensor) -> None:
                 f"{where} returns the shape {list(made.shape)} for two images: keep the batch as"
                 " axis 0 of every output"
             )
-        if made.is_floating_point() and not _same(made[0], other[at][0]):
-            raise CaptureError(
-                f"{where} gives other values for an image where another one lies beside it in the"
-                " batch: images of a batch must not mix; keep the batch as axis 0 of every tensor"
-            )
         if made.is_floating_point() and _distance(swapped[at][1], made[1]) < _distance(
             swapped[at][1], made[0]
         ):
             raise CaptureError(
                 f"{where} gives the results of a batch in another order than its images: keep the"
                 " batch as axis 0 of every tensor, in its order"
+            )
+        if made.is_floating_point() and not _same(made[0], other[at][0]):
+            raise CaptureError(
+                f"{where} gives other values for an image where another one lies beside it in the"
+                " batch: images of a batch must not mix; keep the batch as axis 0 of every tensor"
             )
 
 

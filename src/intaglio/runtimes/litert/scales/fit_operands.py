@@ -46,7 +46,7 @@ def fit_operands(
     found, derived = dict(grids), dict(plan.derived)
     for node in graph:
         if node.op in ("add", "sub") and node.name in found:
-            _fit_result(plan, node, ranges, found, derived, limits[1])
+            _fit_result(plan, node, ranges, found, derived, limits)
             _fit_operands_of(graph, plan, node, ranges, found, derived, limits)
     return replace(plan, derived=derived), found
 
@@ -57,13 +57,15 @@ def _fit_result(
     ranges: Ranges,
     found: dict[str, QuantParams],
     derived: Mapping[str, tuple[str, float]],
-    high: float,
+    limits: tuple[float, float],
 ) -> None:
     """Raise a sum's scale to what its operands need, where it is its own."""
+    low, high = limits
     if (node.name,) not in plan.groups or node.name in plan.fixed:
         return
-    if is_silent(node.name, ranges):
-        steps = [float(_grid(name, found, derived).step) for name in node.inputs]
+    steps = [float(_grid(name, found, derived).step) for name in node.inputs]
+    step = float(found[node.name].step)
+    if is_silent(node.name, ranges) and not all(low <= one / step < high for one in steps):
         found[node.name] = _with_scale(found[node.name], max(steps))
     operands = [_grid(name, found, derived) for name in _heard(node, ranges)]
     step = max([float(grid.step) for grid in operands], default=0.0) / high
