@@ -11,6 +11,9 @@ from intaglio.errors import CaptureError
 TOLERANCE = 1e-5
 """Of the largest value: what a float32 kernel may round otherwise beside another image."""
 
+CLEARLY = 1e4
+"""How many times nearer a result is to the one in its place than to the other."""
+
 
 def refuse_mixed_images(model: nn.Module, example: Tensor) -> None:
     """Raise CaptureError where what a module makes of an image depends on the others of its batch.
@@ -22,9 +25,9 @@ def refuse_mixed_images(model: nn.Module, example: Tensor) -> None:
     image, second, third = torch.randn((3, *example.shape[1:]), generator=generator)
     try:
         with torch.no_grad():
-            beside, again, other, swapped = (
-                _tensors(model(torch.stack(pair)))
-                for pair in ((image, second), (image, second), (image, third), (second, image))
+            beside, again, other, alone = (
+                _tensors(model(torch.stack(batch)))
+                for batch in ((image, second), (image, second), (image, third), (image,))
             )
     except Exception:  # whatever the module raises on a batch that it was not made for
         return
@@ -37,9 +40,7 @@ def refuse_mixed_images(model: nn.Module, example: Tensor) -> None:
                 f"{where} returns the shape {list(made.shape)} for two images: keep the batch as"
                 " axis 0 of every output"
             )
-        if made.is_floating_point() and _distance(swapped[at][1], made[1]) < _distance(
-            swapped[at][1], made[0]
-        ):
+        if _stands_at(alone[at], made) != 0:
             raise CaptureError(
                 f"{where} gives the results of a batch in another order than its images: keep the"
                 " batch as axis 0 of every tensor, in its order"
@@ -60,5 +61,9 @@ def _same(first: Tensor, second: Tensor) -> bool:
     return largest == 0.0 or float((first - second).abs().max()) <= TOLERANCE * largest
 
 
-def _distance(first: Tensor, second: Tensor) -> float:
-    return float((first - second).double().square().sum())
+def _stands_at(alone: Tensor, made: Tensor) -> int:
+    """Return where in a batch of two an image's result stands: 1 where it clearly is there."""
+    if not made.is_floating_point() or alone.shape != made[:1].shape:
+        return 0
+    first, second = (float((alone[0] - one).double().square().sum()) for one in made)
+    return int(second * CLEARLY < first)
