@@ -14,6 +14,7 @@ from torch import nn
 import intaglio
 from intaglio.data.preprocess import Preprocess
 from intaglio.errors import CaptureError, RequestError, UnknownName, WeightsError
+from intaglio.read.module.program import graph_of_program
 from intaglio.read.reader import READERS, Reader
 from intaglio.read.source import OWN, read
 from intaglio.registry import Registry
@@ -315,3 +316,26 @@ def test_what_was_read_has_its_input_already():
 
     with pytest.raises(RequestError, match="leave example_input out"):
         intaglio.compress(source, X[:1], data=X)
+
+
+def test_a_file_that_is_no_network_is_refused_as_what_it_is(tmp_path):
+    traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1, 3, 8, 8))
+    traced.save(str(tmp_path / "best.pt"))
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "weights.pth")
+
+    with pytest.raises(RequestError, match="is TorchScript"):
+        read(str(tmp_path / "best.pt"))
+    with pytest.raises(RequestError, match="weights alone go to --weights"):
+        read(str(tmp_path / "weights.pth"))
+
+
+def test_a_program_for_images_of_any_height_is_refused_by_that_word():
+    size = torch.export.Dim
+    program = torch.export.export(
+        torch.nn.Conv2d(3, 4, 3),
+        (torch.zeros(2, 3, 32, 32),),
+        dynamic_shapes=({0: size("n"), 2: size.AUTO, 3: size.AUTO},),
+    )
+
+    with pytest.raises(CaptureError, match="any height"):
+        graph_of_program(program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,8 @@ def _reader_of(model: object) -> Reader:
         )
     if takers:
         return READERS[takers[0]]
+    if isinstance(model, str) and os.path.isfile(model):
+        raise RequestError(_not_a_network(model))
     if isinstance(model, str):
         return NAMED  # which says what is wrong with the name
     raise RequestError(not_a_module(model))
@@ -103,3 +106,26 @@ def _settled_shape(
             " size: give one of them"
         )
     return shape
+
+
+def _not_a_network(path: str) -> str:
+    """Return why a file is no network that can be read, and what to do."""
+    if _is_torchscript(path):
+        return (
+            f"'{path}' is TorchScript, which cannot be captured: load the nn.Module that it was"
+            " traced or scripted from, and its weights, by package.module:factory"
+        )
+    return (
+        f"'{path}' is no network that can be read: a network is a .pt2 program, a zoo name or"
+        " package.module:factory; weights alone go to --weights"
+    )
+
+
+def _is_torchscript(path: str) -> bool:
+    """Whether a file is an archive with the code of a scripted module; nothing in it is opened."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+    return any("/code/" in name for name in names)

@@ -42,6 +42,8 @@ FAMILIES = (
 """Whoever imports this page has the whole table."""
 LARGEST = 2**31 - 1
 """Values of a tensor for one image."""
+NAMES = {0: "number of channels", 1: "height", 2: "width"}
+"""Of an image's axes."""
 WRAP = "wrap it in a module whose forward takes the image alone"
 
 
@@ -185,6 +187,12 @@ def _user_input(fx_node: torch.fx.Node, builder: Builder) -> None:
             f"the network must have one tensor as its input, but it takes '{fx_node.name}' too:"
             f" {WRAP}"
         )
+    for axis, size in enumerate(value.shape[1:]):
+        if isinstance(size, torch.SymInt):
+            what = NAMES.get(axis, f"size of axis {axis + 1}")
+            raise CaptureError(
+                f"the program takes images of any {what}, and a file has one size: export it with dynamic_shapes for the batch alone"
+            )
     shape = (BATCH, *(int(size) for size in value.shape[1:]))
     node = Node(builder.graph.unique_name(fx_node.name), "input", shape=shape, source="")
     builder.graph.add(node)
