@@ -318,6 +318,7 @@ def test_what_was_read_has_its_input_already():
         intaglio.compress(source, X[:1], data=X)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_a_file_that_is_no_network_is_refused_as_what_it_is(tmp_path):
     traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1, 3, 8, 8))
     traced.save(str(tmp_path / "best.pt"))

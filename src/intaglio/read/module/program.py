@@ -191,7 +191,8 @@ def _user_input(fx_node: torch.fx.Node, builder: Builder) -> None:
         if isinstance(size, torch.SymInt):
             what = NAMES.get(axis, f"size of axis {axis + 1}")
             raise CaptureError(
-                f"the program takes images of any {what}, and a file has one size: export it with dynamic_shapes for the batch alone"
+                f"the program takes images of any {what}, and a file has one size: export it with"
+                " dynamic_shapes for the batch alone"
             )
     shape = (BATCH, *(int(size) for size in value.shape[1:]))
     node = Node(builder.graph.unique_name(fx_node.name), "input", shape=shape, source="")
