@@ -141,7 +141,7 @@ FORMS: tuple[Callable[[Sketch, random.Random], str], ...] = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-@settings(max_examples=cases(200), deadline=None)
+@settings(max_examples=cases(100), deadline=None)
 @given(st.integers(0, 10**9))
 def test_forms_of_several_ops_give_the_bits_of_the_runtime(target: Target, seed: int) -> None:
     choices = random.Random(seed)
