@@ -16,7 +16,7 @@ VIEWS = frozenset(
         *("movedim", "narrow", "permute", "reshape", "reshape_as", "select", "slice", "split"),
         *("split_with_sizes", "squeeze", "swapaxes", "t", "tensor_split", "to", "transpose"),
         *("unbind", "unflatten", "unfold", "unsqueeze", "view", "view_as", "contiguous"),
-        *("type_as", "chunk", "hsplit", "vsplit", "real", "moveaxis", "swapdims", "broadcast_to"),
+        *("type_as", "hsplit", "vsplit", "real", "moveaxis", "swapdims", "broadcast_to"),
     )
 )
 """Calls whose result may share the memory of their argument."""
@@ -45,12 +45,11 @@ def writes_alone(fx_node: fx.Node) -> bool:
     written = fx_node.args[0]
     if not isinstance(written, fx.Node) or written.op == "placeholder" or _is_view(written):
         return False
-    order = {node: place for place, node in enumerate(fx_node.graph.nodes)}
     views = [user for user in written.users if _is_view(user)]
     for view in views:
         views += [user for user in view.users if _is_view(user)]
-        if any(order[user] > order[fx_node] for user in view.users):
-            return order[view] > order[fx_node]
+        if any(user > fx_node for user in view.users):
+            return view > fx_node
     return True
 
 
@@ -73,8 +72,7 @@ def shown_by(fx_node: fx.Node) -> list[fx.Node]:
     found = [root] if isinstance(root, fx.Node) else []
     for node in found:
         found += [user for user in node.users if _writes(user) and user.args[0] is node]
-    order = {node: place for place, node in enumerate(fx_node.graph.nodes)}
-    return [node for node in found if order[node] < order[fx_node]]
+    return [node for node in found if node < fx_node]
 
 
 def _writes(fx_node: fx.Node) -> bool:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
+from intaglio.ir.graph import BATCH
 from intaglio.ops.opaque import BatchSize, Slot
 from intaglio.read.module.builder import BatchMarker, Builder, Pieces
 
@@ -125,7 +126,7 @@ def on_axes(
 def add_lifted(op: str, fx_node: fx.Node, builder: Builder, inputs: list[str], **attrs: Any) -> str:
     """Append a node whose inputs are lifted, and bring its value into the graph's form."""
     sizes = builder.sizes(fx_node)
-    return builder.settle(fx_node, builder.insert(op, fx_node, inputs, (-1, *sizes), **attrs))
+    return builder.settle(fx_node, builder.insert(op, fx_node, inputs, (BATCH, *sizes), **attrs))
 
 
 def build_opaque(fx_node: fx.Node, builder: Builder) -> str:

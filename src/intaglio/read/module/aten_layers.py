@@ -19,11 +19,10 @@ MOST_COPIES = 64
 @entry(aten.conv2d.default, aten.conv2d.padding, aten.conv1d.default, aten.conv1d.padding)
 def _convolution(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
-    params = _weights(a, builder)
+    is_line = rank_of(a["weight"]) == 3
+    params = _filters(a, builder, is_line)
     if params is None:
         return None
-    is_line = rank_of(a["weight"]) == 3
-    params = _as_images(params, builder) if is_line else params
     dilation = _pair(a["dilation"], is_line, 1)
     attrs = {
         "stride": _pair(a["stride"], is_line, 1),
@@ -81,8 +80,11 @@ def _pair(value: Any, is_line: bool, fill: int) -> tuple[int, int]:
     return (fill, pair(value)[-1]) if is_line else pair(value)
 
 
-def _as_images(params: dict[str, str], builder: Builder) -> dict[str, str]:
-    """Return the weights of a layer on lines as those of one on images of one row."""
+def _filters(a: dict[str, Any], builder: Builder, is_line: bool) -> dict[str, str] | None:
+    """Return roles to keys of a layer on images; a filter of lines is one of a single row."""
+    params = _weights(a, builder)
+    if params is None or not is_line:
+        return params
     key = f"{params['weight']}:row"
     builder.graph.params[key] = builder.graph.params[params["weight"]].unsqueeze(2)
     return {**params, "weight": key}
@@ -116,11 +118,10 @@ def _weights(a: dict[str, Any], builder: Builder) -> dict[str, str] | None:
 @entry(aten.conv_transpose2d.input, aten.conv_transpose1d.default)
 def _conv_transpose(fx_node: fx.Node, builder: Builder) -> str | None:
     a = arguments(fx_node)
-    params = _weights(a, builder)
+    is_line = rank_of(a["weight"]) == 3
+    params = _filters(a, builder, is_line)
     if params is None:
         return None
-    is_line = rank_of(a["weight"]) == 3
-    params = _as_images(params, builder) if is_line else params
     attrs = {
         "stride": _pair(a["stride"], is_line, 1),
         "padding": _pair(a["padding"], is_line, 0),
@@ -223,10 +224,4 @@ def stored_as(fx_node: fx.Node, builder: Builder, value: Tensor, suffix: str) ->
     Args:
         suffix: Behind the layer's name: "weight" of a layer's weight.
     """
-    wish = f"{module_path(fx_node) or fx_node.name}.{suffix}"
-    key, number = wish, 0
-    while key in builder.graph.params:
-        number += 1
-        key = f"{wish}:{number}"
-    builder.graph.params[key] = value
-    return key
+    return builder.store(f"{module_path(fx_node) or fx_node.name}.{suffix}", value)

@@ -243,13 +243,17 @@ class Builder:
     def constant(self, fx_node: fx.Node, value: Tensor) -> str:
         """Append a stored tensor for `fx_node`; return its node's name."""
         path = module_path(fx_node)
-        key = wish = f"{path}.{fx_node.name}.constant" if path else f"{fx_node.name}.constant"
-        number = 0
+        name = f"{path}.{fx_node.name}" if path else fx_node.name
+        return self._constant(self.store(f"{name}.constant", value))
+
+    def store(self, wish: str, value: Tensor) -> str:
+        """Store a tensor under a key of its own, `wish` or `wish:1`, ...; return the key."""
+        key, number = wish, 0
         while key in self.graph.params:
             number += 1
             key = f"{wish}:{number}"
         self.graph.params[key] = value
-        return self._constant(key)
+        return key
 
     def add(
         self,

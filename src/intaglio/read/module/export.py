@@ -18,13 +18,12 @@ from torch.export import ExportedProgram, export
 from intaglio.errors import CaptureError
 from intaglio.ir.graph import Graph
 from intaglio.read.module.mixing import refuse_mixed_images
-from intaglio.read.module.program import built
+from intaglio.read.module.program import WRAP, built
 from intaglio.read.module.quiet import one_line, quiet
 from intaglio.read.module.tracked import track_data
 from intaglio.read.module.untraceable import why
 from intaglio.read.module.unwrap import on_a_copy
 
-WRAP = "wrap it in a module whose forward takes the image alone"
 UNSEEN = "fake tensor in the exported program constant's list"
 """What torch.export says of tensors that were made where it does not look: of `.data`, mostly."""
 

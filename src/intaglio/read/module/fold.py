@@ -136,10 +136,5 @@ def _value(leaf: Any, builder: Builder, fx_node: fx.Node) -> Any:
 def _store(fx_node: fx.Node, builder: Builder, made: Tensor) -> str:
     """Store a tensor for a call; return its key."""
     path = module_path(fx_node)
-    key = wish = f"{path}.{fx_node.name}" if path else fx_node.name
-    number = 0
-    while key in builder.graph.params:
-        number += 1
-        key = f"{wish}:{number}"
-    builder.graph.params[key] = made.detach().contiguous()
-    return key
+    wish = f"{path}.{fx_node.name}" if path else fx_node.name
+    return builder.store(wish, made.detach().contiguous())

@@ -38,14 +38,15 @@ def in_our_words(program: ExportedProgram) -> ExportedProgram:
     """
     if not all(_is_plain(node) for node in program.graph.nodes):
         program = _rewritten(program, {})
-    known = {call for call in default_decompositions() if not _is_kept(call)}
+    done: set[Any] = set()
     for _ in range(ROUNDS):
-        unknown = _unknown_calls(program) & known
-        if not unknown:
+        unknown = {call for call in _unknown_calls(program) - done if not _is_kept(call)}
+        table = default_decompositions() if unknown else {}
+        written = {call: table[call] for call in unknown if call in table}
+        if not written:
             return program
-        table = default_decompositions()
-        program = _rewritten(program, {call: table[call] for call in unknown})
-        known -= unknown
+        program = _rewritten(program, written)
+        done |= unknown
     return program
 
 
@@ -61,6 +62,8 @@ def _rewritten(program: ExportedProgram, table: dict[Any, Any]) -> ExportedProgr
 
 def _is_kept(call: Any) -> bool:
     """Whether a call is to be refused by its own name."""
+    if not isinstance(call, torch._ops.OpOverload):
+        return True
     word = call._schema.name.removeprefix("aten::")
     return word in KEPT or (word.startswith(KEPT_FAMILIES) and word not in ALGEBRA)
 
