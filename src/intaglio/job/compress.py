@@ -187,20 +187,20 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
     )
     require_match(counts, settings.target.runtime)
     layers = recorder.step("measure layers", lambda: _measured(prepared, outcome, twin))
+    integer = IntegerSide(
+        size_bytes=sum(map(len, files.values())),
+        logits_sqnr_db=_lowest_db(outcome, layers, _scores(graph)),
+        sqnr_db=_by_output(captured, outcome),
+        outputs=list(captured.output_names) or None,
+    )
     report = replace(
         first_report(captured, outcome, counts, run.options),
-        integer=IntegerSide(
-            size_bytes=sum(map(len, files.values())),
-            logits_sqnr_db=_lowest_db(outcome, layers, _scores(graph)),
-            sqnr_db=_by_output(captured, outcome),
-            outputs=list(captured.output_names) or None,
-        ),
+        integer=integer,
         layers=layers,
         kept_float=_kept_float(outcome, asked),
         in_float=float_share(outcome, counts),
     )
-    report = replace(report, warnings=[*report.warnings, *poor_outputs(report, captured, outcome)])
-    report = _examined(report, captured, outcome, run)
+    report = _examined(_warned(report, captured, outcome), captured, outcome, run)
     found = None
     if evaluate is not None:
         report, found = evaluated(
@@ -209,8 +209,12 @@ def _compress_graph(captured: Graph, run: _Run, evaluate: Any) -> Result:
     report = _judged(report, outcome, found)
     report = replace(report, steps=recorder.steps, wording=task.wording)
     recipe = used_recipe(settings, run.options.provenance)
-    encodings = outcome.state.encodings
-    return Result(graph, encodings, settings.target, report, files, recipe, settings.io)
+    return Result(graph, twin.encodings, settings.target, report, files, recipe, settings.io)
+
+
+def _warned(report: Report, captured: Graph, outcome: Outcome) -> Report:
+    """Return the report with a warning for each output of which little is left."""
+    return replace(report, warnings=[*report.warnings, *poor_outputs(report, captured, outcome)])
 
 
 def _judged(report: Report, outcome: Outcome, found: Judgement | None) -> Report:

@@ -101,37 +101,11 @@ def why_call(
 ) -> Unheld:
     """Return why a call is not held, by its name and its settings alone."""
     word, settings = _word(call), {"args": args, "kwargs": kwargs or {}}
-    if word in RANDOM_DROPS:
-        return Unheld(
-            "it drops values at random: it was left in training",
-            "Call .eval() on the network, or pass training=self.training",
-        )
-    if word.removesuffix("_like") in RANDOM:
-        return Unheld("it draws random numbers: every run would give others", "Take it out")
-    if word in NORMS:
-        return Unheld(
-            "a batch norm whose weights or statistics are not stored tensors",
-            "Store what it computes them from, and export the network in eval mode",
-        )
     if word in CASTS:
         return _why_cast(_casts_to(settings))
-    if word in SIZED_BY_VALUES:
-        return Unheld(
-            "the size of what it makes depends on values, and a file has fixed sizes",
-            "Take it out of forward(), as post-processing",
-        )
-    if word in WHOLE_NUMBERS:
-        return Unheld(
-            f"{called(call)} gives whole numbers (int64), and values here are real",
-            "Leave it to what reads the file's output",
-        )
-    if word in PLACES:
-        return Unheld(
-            f"{called(call)} with the places of largest values, which are whole numbers (int64)",
-            "Use the values alone",
-        )
-    if word in ORDERED:
-        return Unheld("it puts values in order, which no operator here does")
+    named = _why_word(word.removesuffix("_like"), call)
+    if named is not None:
+        return named
     if word in QUOTIENTS or _rounds(settings):
         return Unheld(
             "it rounds a quotient, which is exact by a power of two alone",
@@ -148,6 +122,36 @@ def why_call(
             "Give it an axis of size 1, as a convolution over two",
         )
     return Unheld(f"this call of {called(call)} has no form here, neither in integers nor in float")
+
+
+def _why_word(word: str, call: Any) -> Unheld | None:
+    """Return why a call is not held that its name alone tells; None for others."""
+    whole = "whole numbers (int64)"
+    reasons = {
+        RANDOM_DROPS: Unheld(
+            "it drops values at random: it was left in training",
+            "Call .eval() on the network, or pass training=self.training",
+        ),
+        RANDOM: Unheld("it draws random numbers: every run would give others", "Take it out"),
+        NORMS: Unheld(
+            "a batch norm whose weights or statistics are not stored tensors",
+            "Store what it computes them from, and export the network in eval mode",
+        ),
+        SIZED_BY_VALUES: Unheld(
+            "the size of what it makes depends on values, and a file has fixed sizes",
+            "Take it out of forward(), as post-processing",
+        ),
+        WHOLE_NUMBERS: Unheld(
+            f"{called(call)} gives {whole}, and values here are real",
+            "Leave it to what reads the file's output",
+        ),
+        PLACES: Unheld(
+            f"{called(call)} with the places of largest values, which are {whole}",
+            "Use the values alone",
+        ),
+        ORDERED: Unheld("it puts values in order, which no operator here does"),
+    }
+    return next((why for words, why in reasons.items() if word in words), None)
 
 
 def _why_cast(kind: torch.dtype | None) -> Unheld:
