@@ -111,7 +111,7 @@ def grid_groups(
 
 def observed_values(graph: Graph, plan: Plan) -> set[str]:
     """Return the values whose range must be seen; that of constants and moved values need not."""
-    group_of = {name: group for group in plan.groups for name in group}
+    group_of = plan.group_of
 
     def is_moved(node: Node) -> bool:
         """Whether it holds values of its inputs, on their grid."""

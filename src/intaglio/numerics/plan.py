@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -31,6 +32,11 @@ class Plan:
     derived: dict[str, tuple[str, float]]
     weights: dict[str, QuantSpec]
     kept_float: dict[str, str]
+
+    @cached_property
+    def group_of(self) -> dict[str, tuple[str, ...]]:
+        """Value to the set of values, itself among them, that share its grid."""
+        return {name: group for group in self.groups for name in group}
 
 
 def with_derived(plan: Plan, grids: Mapping[str, QuantParams]) -> dict[str, QuantParams]:

@@ -21,7 +21,7 @@ def center_factors(
     it derived from another's, goes with it.
     """
     found = dict(grids)
-    group_of = {name: group for group in plan.groups for name in group}
+    group_of = plan.group_of
     for node in graph:
         if node.op != "matmul" or node.name not in plan.activations:
             continue

@@ -61,7 +61,7 @@ def _fit_result(
 ) -> None:
     """Raise a sum's scale to what its operands need, where it is its own."""
     low, high = limits
-    if (node.name,) not in plan.groups or node.name in plan.fixed:
+    if len(plan.group_of[node.name]) > 1 or node.name in plan.fixed:
         return
     steps = [float(_grid(name, found, derived).step) for name in node.inputs]
     step = float(found[node.name].step)
@@ -86,7 +86,7 @@ def _fit_operands_of(
     low, high = limits
     step = float(found[node.name].step)
     for name in node.inputs:
-        group = next(group for group in plan.groups if name in group)
+        group = plan.group_of[name]
         if name in plan.fixed or node.name in group:
             continue
         grid = _grid(name, found, derived)

@@ -60,7 +60,7 @@ def nudge_scales(
         UnsupportedByTarget: If no scale within MOST_TRIES does it; names the layer.
     """
     found = with_derived(plan, grids)
-    group_of = {name: group for group in plan.groups for name in group}
+    group_of = plan.group_of
     tries: dict[str, int] = {}
     settled = False
     while not settled:
