@@ -40,7 +40,7 @@ def batch_norm_over(
     channel with one value in the whole batch, which torch refuses, counts as without variance.
 
     Args:
-        x: This process's part, [N, C] or [N, C, ...]; N may differ, and be 0.
+        x: This process's part, [N, C] or [N, C, ...]; N may differ, and be 0, though not for all.
         weight, bias, running_mean, running_var: [C].
         momentum: How much of the batch's goes into the running statistics, 0..1.
         eps: Added to the variance.

@@ -179,8 +179,8 @@ class Processes:
         except RuntimeError as error:
             raise RequestError(
                 f"process {self.rank} (of {self.count}, from 0) lost the others: one of them has"
-                f" ended, or did not answer for {WAIT.total_seconds() / 60:g} minutes. What it said"
-                f" first is the reason ({cause(error)})"
+                " ended, or did not answer in time. What it said first is the reason"
+                f" ({cause(error)})"
             ) from error
 
 
