@@ -211,26 +211,12 @@ def joined_processes(
         yield Processes(device=device)
         return
     processes = Processes(start.rank, start.count, _own_device(device, start))
-    is_cuda = device.startswith("cuda")
-    try:
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if is_cuda else "gloo",
-            init_method=f"tcp://{start.address}",
-            rank=start.rank,
-            world_size=start.count,
-            timeout=wait,
-        )
-    except (RuntimeError, ValueError) as error:
-        raise RequestError(
-            f"process {start.rank} (of {start.count}, from 0) could not join the others at"
-            f" {start.address}: {cause(error)}"
-        ) from error
+    _join(start, processes.device, wait)
     try:
         yield processes
     except BaseException:
-        # NCCL would wait here for sums that the others never get to; at the process's end it does
-        # not
-        if not is_cuda:
+        # NCCL might wait here for sums that the others never get to; the end of the process ends it
+        if processes.device == "cpu":
             dist.destroy_process_group()
         raise
     dist.destroy_process_group()
@@ -282,6 +268,22 @@ def _count(environment: Mapping[str, str], name: str) -> int:
             " with torchrun"
         )
     return int(text)
+
+
+def _join(start: _Start, device: str, wait: timedelta) -> None:
+    try:
+        dist.init_process_group(
+            "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl",
+            init_method=f"tcp://{start.address}",
+            rank=start.rank,
+            world_size=start.count,
+            timeout=wait,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise RequestError(
+            f"process {start.rank} (of {start.count}, from 0) could not join the others at"
+            f" {start.address}: {cause(error)}"
+        ) from error
 
 
 def _own_device(device: str, start: _Start) -> str:
