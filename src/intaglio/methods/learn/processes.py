@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -26,11 +27,23 @@ class Processes:
 
         Alone: all of them.
         """
+        if self.count == 1:
+            return slice(0, size)
         raise NotImplementedError
 
     def summed(self, values: Tensor) -> Tensor:
         """Return the sum over all processes, the same in each; alone: the values themselves."""
+        if self.count == 1:
+            return values
         raise NotImplementedError
+
+    def mean_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Set each gradient to its mean over all processes; alone: leave them.
+
+        Parameters without a gradient have none in every process.
+        """
+        if self.count > 1:
+            raise NotImplementedError
 
 
 ALONE = Processes()
