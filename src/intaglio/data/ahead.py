@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from intaglio.data.samples import Samples, Taken
 
 
-def taken_ahead(samples: Samples, lists: Iterator[Sequence[int]]) -> Iterator[Taken]:
+def taken_ahead(
+    samples: Samples, indices_of_step: Iterator[Sequence[int]]
+) -> Generator[Taken, None, None]:
     """Yield what `samples` gives for each list of indices, in order."""
-    for indices in lists:
+    for indices in indices_of_step:
         yield samples.take(indices)

@@ -1,18 +1,23 @@
-"""The order in which training sees images: which ones each step takes, from the seed alone."""
+"""The order in which training sees its images: a function of seed and step, and of nothing else."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 
-def step_indices(count: int, batch: int, seed: int, step: int) -> list[int]:
-    """Return the indices of the images of a step, [batch], each of 0..count-1.
-
-    The images are shuffled anew each time that all were seen.
-    """
-    found: list[int] = []
-    while len(found) < batch:
-        epoch, start = divmod(step * batch + len(found), count)
-        shuffled = np.random.default_rng([seed, epoch]).permutation(count)
-        found += shuffled[start : start + batch - len(found)].tolist()
+def step_indices(count: int, batch: int, *, seed: int, step: int) -> list[int]:
+    """Return which images a step sees; a batch is cut to `count`."""
+    size = min(batch, count)
+    epoch, number = divmod(step, count // size)
+    shuffled = np.random.default_rng([seed, epoch]).permutation(count)
+    found: list[int] = shuffled[number * size : (number + 1) * size].tolist()
     return found
+
+
+def steps_from(count: int, batch: int, *, seed: int, step: int = 0) -> Iterator[list[int]]:
+    """Return `step_indices` of this step and of all that follow, without end."""
+    while True:
+        yield step_indices(count, batch, seed=seed, step=step)
+        step += 1

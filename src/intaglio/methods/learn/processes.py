@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
+
+Plain = TypeVar("Plain", bool, int, float, str)
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,21 @@ class Processes:
             return values
         raise NotImplementedError
 
-    def mean_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Set each gradient to its mean over all processes; alone: leave them.
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the one that writes and tells."""
+        return self.rank == 0
 
-        Parameters without a gradient have none in every process.
-        """
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace the gradients by their sums over all processes; alone: leave them."""
         if self.count > 1:
             raise NotImplementedError
+
+    def agreed(self, value: Plain) -> Plain:
+        """Return the first process's value, in each."""
+        if self.count > 1:
+            raise NotImplementedError
+        return value
 
 
 ALONE = Processes()

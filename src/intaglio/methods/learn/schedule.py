@@ -28,6 +28,11 @@ def rate_at(step: int, total: int, options: TrainOptions) -> float:
     return 1.0
 
 
+def steps_in_epoch(options: TrainOptions, images: int) -> int:
+    """Return how many whole batches there are of the data's images, at least one."""
+    return max(1, images // options.batch)
+
+
 def steps_of(options: TrainOptions, images: int) -> int:
     """Return how many steps the epochs take, at least one.
 
@@ -35,7 +40,7 @@ def steps_of(options: TrainOptions, images: int) -> int:
         images: How many the data has.
     """
     epochs = 1.0 if options.epochs is None else options.epochs
-    return max(1, round(epochs * images / options.batch))
+    return max(1, round(epochs * steps_in_epoch(options, images)))
 
 
 def measured_after(total: int, count: int) -> frozenset[int]:

@@ -14,7 +14,7 @@ from intaglio.methods.learn.options import TrainOptions
 class Watch:
     """Looks at losses and figures."""
 
-    def __init__(self, options: TrainOptions, start: float | None, learner: Learner) -> None:
+    def __init__(self, options: TrainOptions, start: float, learner: Learner) -> None:
         self.options, self.start = options, start
         self.events: list[Event] = []
         self._below = 0
@@ -23,9 +23,13 @@ class Watch:
         """Return a reason to go back, or None."""
         return None if math.isfinite(loss) else f"the loss is {loss}"
 
+    def examine(self, step: int, learner: Learner) -> str | None:
+        """Return a reason not to keep a state."""
+        return None
+
     def after_measurement(self, step: int, figure: float) -> str | None:
         """Return a reason to go back, or None."""
-        is_below = self.start is not None and not figure >= self.start
+        is_below = figure < self.start or math.isnan(figure)
         self._below = self._below + 1 if is_below else 0
         if self._below < self.options.patience:
             return None
