@@ -14,14 +14,18 @@ from intaglio.methods.learn.options import TrainOptions
 class Oscillation:
     """Counts how often weights jump."""
 
-    def __init__(self, learner: Learner, options: TrainOptions) -> None:
+    def __init__(self, learner: Learner, options: TrainOptions, total_steps: int) -> None:
+        self.total_steps = total_steps
         self.learner, self.options = learner, options
 
     def after_step(self, step: int) -> list[Event]:
         """Look at the weights after a step."""
         return []
 
-    def penalty(self) -> Tensor | None:
+    def pin(self) -> None:
+        """Write the integers of frozen weights into their latents."""
+
+    def penalty(self, step: int) -> Tensor | None:
         """Return what is added to the loss."""
         return None
 
