@@ -62,15 +62,22 @@ class Bars:
     def __init__(self, rich_progress: RichProgress, totals: Mapping[str, int]) -> None:
         self.rich_progress, self.totals = rich_progress, totals
         self._task: TaskID | None = None
+        self._step = ""
 
     def begin(self, step: str, total: int | None) -> None:
         """Show a bar; one that only moves to and fro where the total is not known."""
+        self._step = step
         self._task = self.rich_progress.add_task(step, total=total or self.totals.get(step))
 
     def advance(self, count: int) -> None:
         """Move the bar on."""
         if self._task is not None:
             self.rich_progress.advance(self._task, count)
+
+    def say(self, text: str) -> None:
+        """Show words behind the name of the step."""
+        if self._task is not None:
+            self.rich_progress.update(self._task, description=f"{self._step}: {text}")
 
     def end(self) -> None:
         """Take the bar away."""
@@ -89,12 +96,13 @@ class Lines:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stream, self.totals, self.clock = stream, totals, clock
-        self._step, self._total, self._done = "", 0, 0
+        self._step, self._total, self._done, self._said = "", 0, 0, ""
         self._began = self._told = 0.0
 
     def begin(self, step: str, total: int | None) -> None:
         """Remember when the step began."""
         self._step, self._total, self._done = step, total or self.totals.get(step, 0), 0
+        self._said = ""
         self._began = self._told = self.clock()
 
     def advance(self, count: int) -> None:
@@ -103,8 +111,13 @@ class Lines:
         now = self.clock()
         if now - self._told >= SECONDS_BETWEEN_LINES:
             self._told = now
-            self.stream.write(f"{self._line(now)}\n")
+            said = f", {self._said}" if self._said else ""
+            self.stream.write(f"{self._line(now)}{said}\n")
             self.stream.flush()
+
+    def say(self, text: str) -> None:
+        """Remember words for the next line."""
+        self._said = text
 
     def end(self) -> None:
         """Forget the step."""

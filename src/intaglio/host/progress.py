@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 Part = TypeVar("Part")
 
@@ -19,6 +19,20 @@ class Progress(Protocol):
 
     def end(self) -> None:
         """The step has ended."""
+
+
+@runtime_checkable
+class Saying(Protocol):
+    """Progress that has room for words on what is being done."""
+
+    def say(self, text: str) -> None:
+        """Show a few words beside how far the step is, in place of those before."""
+
+
+def say(progress: Progress, text: str) -> None:
+    """Show a few words on the step, where this progress has room for them."""
+    if isinstance(progress, Saying):
+        progress.say(text)
 
 
 class Silent:

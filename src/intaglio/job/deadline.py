@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from intaglio.errors import IntaglioError
-from intaglio.host.progress import Progress
+from intaglio.host.progress import Progress, say
 
 
 class OutOfTime(IntaglioError):
@@ -37,6 +37,10 @@ class Deadline:
         """Pass it on; raise OutOfTime where the time is up."""
         self.progress.advance(count)
         self._look()
+
+    def say(self, text: str) -> None:
+        """Pass it on."""
+        say(self.progress, text)
 
     def end(self) -> None:
         """Pass it on."""

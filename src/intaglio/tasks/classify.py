@@ -109,11 +109,29 @@ class Classify:
         """Return a new comparison of two networks."""
         return SameClass(names[0], is_told)
 
-    def loss(self, outputs: Outputs, labels: Labels) -> Tensor:
-        """Return the cross entropy of the labels, in nats, []; a single score is a logit."""
+    def loss(self, outputs: Outputs, labels: Labels, *, smoothing: float = 0.0) -> Tensor:
+        """Return the cross entropy of the labels, in nats, []; a single score is a logit.
+
+        Smoothing: Szegedy et al. 2016 (arXiv:1512.00567), section 7.
+        """
         if outputs[0].shape[1] == 1:
-            return F.binary_cross_entropy_with_logits(outputs[0][:, 0], labels.float())
-        return F.cross_entropy(outputs[0], labels)
+            yes = labels.float() * (1.0 - smoothing) + smoothing / 2
+            return F.binary_cross_entropy_with_logits(outputs[0][:, 0], yes)
+        return F.cross_entropy(outputs[0], labels, label_smoothing=smoothing)
+
+    def distance(
+        self, outputs: Outputs, float_outputs: Outputs, *, temperature: float = 1.0
+    ) -> Tensor:
+        """Return the Kullback-Leibler divergence from the float network's classes, in nats, [].
+
+        Of the softmax of scores / T, times T^2, so that gradients stay as large whatever T is
+        (Hinton et al. 2015, arXiv:1503.02531, section 2). A single score is a logit.
+        """
+        own, wanted = (_both_scores(scores[0]) / temperature for scores in (outputs, float_outputs))
+        divergence = F.kl_div(
+            own.log_softmax(1), wanted.log_softmax(1), reduction="batchmean", log_target=True
+        )
+        return divergence * temperature**2
 
 
 CLASSIFY = Classify()
@@ -145,3 +163,8 @@ def without_background(
 def class_count(shape: tuple[int, ...]) -> int:
     """Return how many classes an output of shape [N, scores] tells apart."""
     return max(2, shape[1])
+
+
+def _both_scores(scores: Tensor) -> Tensor:
+    """Return scores [N, K >= 2]: beside a single logit, that of "yes", the 0 of "no"."""
+    return F.pad(scores, (1, 0)) if scores.shape[1] == 1 else scores

@@ -174,8 +174,26 @@ class Task(Protocol):
     def has_metric(self) -> bool:
         """Whether a wish is about points of its figure; else about the SQNR of each output."""
 
-    def loss(self, outputs: Outputs, labels: Labels) -> Tensor:
-        """Return what training makes small: a mean over the batch, []."""
+    def loss(self, outputs: Outputs, labels: Labels, *, smoothing: float = 0.0) -> Tensor:
+        """Return what training makes small: a mean over the batch, [].
+
+        Args:
+            smoothing: Share of a label that is spread over all classes, 0..1.
+
+        Raises:
+            RequestError: If there is smoothing and the task has no classes.
+        """
+
+    def distance(
+        self, outputs: Outputs, float_outputs: Outputs, *, temperature: float = 1.0
+    ) -> Tensor:
+        """Return how far a network is from a float one: what distillation makes small.
+
+        A mean over the batch, []; at its lowest where both are equal.
+
+        Args:
+            temperature: By which scores of classes are divided first, > 0.
+        """
 
 
 TASKS: Registry[Task] = Registry("task", group="intaglio.tasks")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from intaglio.data.batches import target_batches
 from intaglio.data.dataset import Dataset
-from intaglio.errors import DataError, NonFiniteError
+from intaglio.errors import DataError, NonFiniteError, RequestError
 from intaglio.report.figures import Figure, Wording
 from intaglio.tasks.deviation import Deviation
 from intaglio.tasks.task import TASKS, Agreement, Labels, Outputs, Shapes
@@ -149,17 +149,31 @@ class Values:
         """Return a new comparison of two networks."""
         return Deviations(names)
 
-    def loss(self, outputs: Outputs, labels: Labels) -> Tensor:
+    def loss(self, outputs: Outputs, labels: Labels, *, smoothing: float = 0.0) -> Tensor:
         """Return the mean over outputs of squared error over squared deviation of the targets, [].
 
         So that outputs in different units count alike.
+
+        Raises:
+            RequestError: If there is smoothing.
         """
+        if smoothing:
+            raise RequestError(
+                f"smoothing = {smoothing:g} spreads labels over classes, and targets of task"
+                f" '{self.name}' are none: train with smoothing = 0"
+            )
         parts = []
         for output, target in zip(outputs, _tensors(labels), strict=True):
             spread = (target - target.mean()).square().mean()
             error = (output - target).square().mean()
             parts.append(error / spread if bool(spread > 0) else error)
         return torch.stack(parts).mean()
+
+    def distance(
+        self, outputs: Outputs, float_outputs: Outputs, *, temperature: float = 1.0
+    ) -> Tensor:
+        """Return the loss with the float network's outputs as targets, []; nothing is warmer."""
+        return self.loss(outputs, float_outputs)
 
 
 VALUES = Values()

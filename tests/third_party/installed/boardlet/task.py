@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from intaglio.data.dataset import Dataset
-from intaglio.errors import DataError, NonFiniteError
+from intaglio.errors import DataError, NonFiniteError, RequestError
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.report.figures import Wording, percentage
 from intaglio.report.parts import ReportData
@@ -126,9 +126,17 @@ class Points:
         """Return a new comparison."""
         return SamePoints(names)
 
-    def loss(self, outputs: Outputs, labels: Tensor) -> Tensor:
+    def loss(self, outputs: Outputs, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
         """Return the mean squared distance."""
+        if smoothing:
+            raise RequestError("points are no classes: train with smoothing = 0")
         return (torch.stack(list(outputs), 1) - labels).square().sum(2).mean()
+
+    def distance(
+        self, outputs: Outputs, float_outputs: Outputs, *, temperature: float = 1.0
+    ) -> Tensor:
+        """Return the mean squared distance to the float network's points."""
+        return self.loss(outputs, torch.stack(list(float_outputs), 1))
 
 
 TASKS.register("points")(Points())

@@ -1,0 +1,127 @@
+"""The images of each step, taken ahead: this process's part of the batch, and what is mixed in."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+from torch import Tensor
+
+from intaglio.data.ahead import taken_ahead
+from intaglio.data.augment import Augment, augmented
+from intaglio.data.order import steps_from
+from intaglio.data.samples import Samples, Taken
+from intaglio.methods.learn.options import TrainOptions
+from intaglio.methods.learn.processes import Processes
+
+
+@dataclass(frozen=True, eq=False)
+class Fed:
+    """What a process sees in a step.
+
+    Attributes:
+        own: Its part of the batch, mirrored and moved as the options say.
+        partners: The images at the mirrored places of the whole batch, one for each of `own`; None
+            where none are mixed, as in a step in which one of either could not be read.
+    """
+
+    own: Taken
+    partners: Taken | None
+
+
+@dataclass(frozen=True)
+class Places:
+    """A process's part of a whole batch.
+
+    Attributes:
+        indices: Of the images, in the whole batch's order.
+        positions: Their places in the whole batch.
+    """
+
+    indices: tuple[int, ...]
+    positions: tuple[int, ...]
+
+
+def fed_from(
+    samples: Samples, options: TrainOptions, processes: Processes, *, step: int, total: int
+) -> Generator[Fed, None, None]:
+    """Yield what this process sees in each step from `step` to the last.
+
+    Close it when it is not gone through: images are taken ahead by a thread.
+    """
+    parts = [own_places, partner_places] if options.mixup else [own_places]
+    ahead = (
+        part(batch, processes).indices
+        for batch in _batches(samples, options, step, count=total - step)
+        for part in parts
+    )
+    with closing(taken_ahead(samples, ahead)) as taken:
+        for number, batch in enumerate(_batches(samples, options, step, count=total - step), step):
+            found = [
+                _changed(next(taken), part(batch, processes), options, number, len(batch))
+                for part in parts
+            ]
+            yield _paired(found, batch, processes)
+
+
+def _batches(
+    samples: Samples, options: TrainOptions, step: int, *, count: int
+) -> Iterator[list[int]]:
+    return islice(steps_from(len(samples), options.batch, seed=options.seed, step=step), count)
+
+
+def _paired(found: Sequence[Taken], batch: Sequence[int], processes: Processes) -> Fed:
+    """Return own images and partners, if all of both are there."""
+    if len(found) == 1:
+        return Fed(found[0], None)
+    own, partners = found
+    is_whole = (
+        tuple(own.indices) == own_places(batch, processes).indices
+        and tuple(partners.indices) == partner_places(batch, processes).indices
+    )
+    return Fed(own, partners if is_whole else None)
+
+
+def own_places(batch: Sequence[int], processes: Processes) -> Places:
+    """Return a process's part of a batch."""
+    positions = range(len(batch))[processes.part(len(batch))]
+    return Places(tuple(batch[position] for position in positions), tuple(positions))
+
+
+def partner_places(batch: Sequence[int], processes: Processes) -> Places:
+    """Return the images at the mirrored places of a process's part: last for first, and so on."""
+    own = range(len(batch))[processes.part(len(batch))]
+    positions = [len(batch) - 1 - position for position in own]
+    return Places(tuple(batch[position] for position in positions), tuple(positions))
+
+
+def _changed(taken: Taken, places: Places, options: TrainOptions, step: int, batch: int) -> Taken:
+    """Return images mirrored and moved, each by what is drawn for its place in the whole batch."""
+    place_of = dict(zip(places.indices, places.positions, strict=True))
+    positions = [place_of[index] for index in taken.indices]
+    images = augmented(
+        Augment(options.flip, options.crop),
+        taken.images,
+        positions,
+        batch=batch,
+        seed=options.seed,
+        step=step,
+    )
+    return Taken(images, taken.labels, taken.indices)
+
+
+def plain_images(
+    samples: Samples, options: TrainOptions, *, step: int, images: int
+) -> Iterator[Tensor]:
+    """Yield some `images` of the steps from `step` on, in whole batches and unchanged.
+
+    Every process sees the same. Those that cannot be read are not there.
+    """
+    wanted, size = min(images, len(samples)), min(options.batch, len(samples))
+    batches = _batches(samples, options, step, count=-(-wanted // size))
+    with closing(taken_ahead(samples, batches)) as taken:
+        for part in taken:
+            if len(part.indices):
+                yield part.images

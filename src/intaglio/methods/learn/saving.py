@@ -1,0 +1,129 @@
+"""A run of training as a checkpoint, and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from intaglio.errors import RequestError
+from intaglio.methods.learn.checkpoint import NOW, Checkpoint, Facts, load, refuse_other, save
+from intaglio.methods.learn.events import Event
+from intaglio.methods.learn.lesson import Lesson
+from intaglio.methods.learn.state import Kept, Training, begun, under
+
+GOOD, BEST = "good", "best"
+"""Before the names of the tensors of the states that were kept."""
+PLAIN = ("start", "best_figure", "frozen", "factor", "stopped")
+"""What of a run is a plain value."""
+
+
+@dataclass(eq=False)
+class Saver:
+    """Saves a run now and then.
+
+    Attributes:
+        place: The folder; None: nothing is saved.
+        every_seconds: At most this long is lost.
+        clock: Seconds.
+    """
+
+    place: Path | None
+    every_seconds: float
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._last = self._began = self.clock()
+
+    def seconds(self) -> float:
+        """Return how long the run has gone on in this process."""
+        return self.clock() - self._began
+
+    def look(self, training: Training, *, is_due: bool = False) -> None:
+        """Save the run if the last time is long ago, or it is due anyway."""
+        if self.place is None:
+            return
+        if is_due or self.clock() - self._last >= self.every_seconds:
+            save(checkpoint_of(training, seconds=training.seconds + self.seconds()), self.place)
+            self._last = self.clock()
+
+
+def facts_of(lesson: Lesson) -> Facts:
+    """Return what a run was started with, none of its steps done."""
+    return Facts(
+        about=dict(lesson.about),
+        options=lesson.options.model_dump(),
+        images=len(lesson.samples),
+        total=0,
+        step=0,
+        state={},
+    )
+
+
+def checkpoint_of(training: Training, *, seconds: float) -> Checkpoint:
+    """Return a run as a checkpoint.
+
+    Args:
+        seconds: That it took so far.
+    """
+    state: dict[str, Any] = {name: getattr(training, name) for name in PLAIN}
+    state |= {
+        GOOD: {"step": training.good.step, "frozen": training.good.frozen},
+        BEST: {"step": training.best.step, "frozen": training.best.frozen},
+        "figures": [list(figure) for figure in training.figures],
+        "events": [asdict(event) for event in training.events],
+        "watch": training.watch.facts(),
+        "optimizer": training.optimizer.facts(),
+        "seconds": seconds,
+    }
+    parts = {NOW: training.tensors(), GOOD: training.good.tensors, BEST: training.best.tensors}
+    tensors = {
+        f"{part}.{name}": tensor
+        for part, tensors in parts.items()
+        for name, tensor in tensors.items()
+    }
+    started = facts_of(training.lesson)
+    facts = started.model_copy(
+        update={"total": training.total, "step": training.step, "state": state}
+    )
+    return Checkpoint(facts, tensors)
+
+
+def resumed(lesson: Lesson, place: Path, *, device: str) -> Training:
+    """Return the run that was saved in a folder.
+
+    Args:
+        lesson: The same as then; the learner as it was before its first step.
+        device: Where it computes.
+
+    Raises:
+        RequestError: If there is none, it is damaged, or it is of another run; says what differs.
+    """
+    stored = load(place)
+    refuse_other(stored, facts_of(lesson), lesson.learner.state_dict())
+    facts, state = stored.facts, stored.facts.state
+    try:
+        training = begun(lesson, facts.total, start=float(state["start"]), device=device)
+        training.restore(under(stored.tensors, NOW))
+        for name in PLAIN:
+            setattr(training, name, state[name])
+        training.step, training.seconds = facts.step, float(state["seconds"])
+        training.good = _kept(stored, GOOD)
+        training.best = _kept(stored, BEST)
+        training.figures = [(int(step), float(figure)) for step, figure in state["figures"]]
+        training.events = [Event(**event) for event in state["events"]]
+        training.watch.restore(state["watch"])
+        training.optimizer.restore_facts(state["optimizer"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RequestError(
+            f"{place}: the state of the training does not fit this version of intaglio ({error}):"
+            " start it anew, without --resume"
+        ) from error
+    return training
+
+
+def _kept(stored: Checkpoint, part: str) -> Kept:
+    facts = stored.facts.state[part]
+    return Kept(int(facts["step"]), bool(facts["frozen"]), under(stored.tensors, part))
