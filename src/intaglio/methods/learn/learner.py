@@ -25,8 +25,9 @@ class OnGrid:
             a tensor of its own: its integers are these, rounded half to even and clamped to the
             spec.
         spec: Its grid.
-        latent_at: Returns the latents that these integers stand for, same shape, detached: the
-            inverse of `steps` with the scales of now. Finite, whatever a folded norm's gain is.
+        latent_at: Returns the latents of which `steps` would be these steps, with the scales of
+            now, same shape, detached: linear in them, and finite even where a folded gain is 0.
+            Takes any type.
     """
 
     latent: nn.Parameter

@@ -7,8 +7,8 @@ A loss is *high* when it is above
 with mean and deviation of the losses before it (exponential, over some 50 steps; plain until then),
 and `first` the mean of the first 20. Five high losses in a row are an explosion. A loss that is
 worse than ever but for a step or two is a batch with an outlier, as small batches and mixup have
-them; a loss of less than 0.5 is no explosion even if it was 0 before, as a distance to a teacher is
-that the network starts from. Before 20 losses are known, |mean| stands for the deviation. What rises
+them; a loss below 0.5 is no explosion even if it was 0 before, as a distance to a teacher is that
+the network starts from. Before 20 losses are known, |mean| stands for the deviation. What rises
 more slowly than this is left to measurements.
 """
 

@@ -37,14 +37,12 @@ class Drift:
     Attributes:
         layer: Its name.
         shift: Root mean square over channels of the mean's move, in deviations.
-        factor: By what the variance changed, up or down, >= 1; likewise.
-        variance_change: Geometric mean of the new variance over the old one.
+        factor: By what variances changed, up or down, >= 1: the root mean square of its logarithm.
     """
 
     layer: str
     shift: float
     factor: float
-    variance_change: float
 
     @property
     def size(self) -> float:
@@ -104,8 +102,8 @@ def _sentences(
     drifts = [_drift(layer, before[layer], after[layer]) for layer in before]
     far = sorted((one for one in drifts if not one.size <= 1.0), key=lambda one: -one.size)
     told = [
-        f"the running statistics of {one.layer!r} were off: means by {one.shift:.2f} deviations,"
-        f" variances by a factor of {one.variance_change:.3g}"
+        f"the running statistics of {one.layer!r} were off: means by {one.shift:.3g} deviations,"
+        f" variances by a factor of {one.factor:.3g}"
         for one in far[:MOST_NAMED]
     ]
     if len(far) > MOST_NAMED:
@@ -118,7 +116,7 @@ def _drift(layer: str, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tenso
     means = torch.stack([before[0], after[0]]).double()  # [2, C]
     variances = torch.stack([before[1], after[1]]).double()  # [2, C]
     if not bool(means.isfinite().all() and variances.isfinite().all()):
-        return Drift(layer, math.inf, math.inf, math.inf)
+        return Drift(layer, math.inf, math.inf)
     least = LEAST_VARIANCE * float(variances[1].mean()) + 1e-12
     variances = variances.clamp(min=least)
     shift = (means[1] - means[0]) / variances[1].sqrt()  # [C]
@@ -127,5 +125,4 @@ def _drift(layer: str, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tenso
         layer,
         shift=float(shift.square().mean().sqrt()),
         factor=math.exp(float(change.square().mean().sqrt())),
-        variance_change=math.exp(float(change.mean())),
     )

@@ -49,7 +49,9 @@ class ScaleRecord:
             return []
         flat = {name: scale.detach().reshape(-1) for name, scale in grids.items()}
         now = torch.cat([scale.float() for scale in flat.values()]).cpu()
-        parts = dict(zip(flat, now.split([len(scale) for scale in flat.values()]), strict=True))
+        parts = dict(
+            zip(flat, torch.split(now, [len(scale) for scale in flat.values()]), strict=True)
+        )
         for name, scale in parts.items():
             if name not in self.start or len(self.start[name]) != len(scale):
                 self.start[name] = scale.clone()

@@ -72,10 +72,8 @@ class Watch:
             self._losses = LossRecord()  # from here on it is another network: a quantized one
         before = self._losses.mean
         if self._losses.add(loss):
-            row = self._losses.row
-            return (
-                f"the loss was {before:.4g} and is {loss:.4g}, too high {len(row)} times in a row"
-            )
+            steps = len(self._losses.row)
+            return f"the loss exploded: from {before:.4g} to {loss:.4g}, high for {steps} steps"
         return self.examine(step, learner) if step % EVERY == 0 else None
 
     def examine(self, step: int, learner: Learner) -> str | None:
