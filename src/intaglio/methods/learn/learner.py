@@ -21,14 +21,19 @@ class OnGrid:
 
     Attributes:
         latent: The real numbers that learn, [C_out, ...].
-        steps: Returns latent / scale in the space in which it is rounded, same shape, detached:
-            its integers are these, rounded half to even and clamped to the spec.
+        steps: Returns latent / scale in the space in which it is rounded, same shape, detached and
+            a tensor of its own: its integers are these, rounded half to even and clamped to the
+            spec.
         spec: Its grid.
+        latent_at: Returns the latents of which `steps` would be these steps, with the scales of
+            now, same shape, detached: linear in them, and finite even where a folded gain is 0.
+            Takes any type.
     """
 
     latent: nn.Parameter
     steps: Callable[[], Tensor]
     spec: QuantSpec
+    latent_at: Callable[[Tensor], Tensor]
 
 
 class Learner(Protocol):
@@ -36,9 +41,13 @@ class Learner(Protocol):
 
     Attributes:
         norm_momentum: How much of a batch's statistics goes into those of batch norms, 0..1.
+        observes: Whether ranges are observed in training; they are held where it is False.
+        training: Which of the two `train` chose; an nn.Module has it.
     """
 
     norm_momentum: float
+    observes: bool
+    training: bool
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         """Return the outputs [N, ...] for images [N, C, H, W], real numbers, in order."""
