@@ -45,7 +45,9 @@ class BatchNorm:
         without bound.
         """
         var = self.var.double()
-        return Normal(self.beta.double(), self.gamma.double().abs() * (var / (var + self.eps)).sqrt())
+        return Normal(
+            self.beta.double(), self.gamma.double().abs() * (var / (var + self.eps)).sqrt()
+        )
 
     def scaled_to(self, normal: Normal) -> BatchNorm:
         """Return it as it is after steps that scaled its channels, from the distribution by now."""

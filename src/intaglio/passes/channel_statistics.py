@@ -14,7 +14,7 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.normal import Normal, clipped_mean, clipped_variance
-from intaglio.ops.traits import ELEMENTWISE, WEIGHTED
+from intaglio.ops.traits import ELEMENTWISE
 from intaglio.passes.channels import keeps_constants, reads_channels, scales_along
 from intaglio.passes.folded_norms import folded_norms
 

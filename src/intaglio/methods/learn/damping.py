@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intaglio.methods.learn.learner import OnGrid
+from intaglio.run.fake.on_grid import OnGrid
 
 
 def distance(grid: OnGrid) -> Tensor:

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from intaglio.numerics.spec import QuantSpec
+from intaglio.run.fake.on_grid import OnGrid
 
 WEIGHTS, NORMS, SCALES = "weights", "norms", "scales"
 """Groups of parameters: weights of layers; biases and the numbers of batch norms; scales and other
 bounds of grids, each of which is one number (or one a channel) and the logarithm of which moves."""
-
-
-@dataclass(frozen=True, eq=False)
-class OnGrid:
-    """A weight that is rounded while it trains.
-
-    Attributes:
-        latent: The real numbers that learn, [C_out, ...].
-        steps: Returns latent / scale in the space in which it is rounded, same shape, detached and
-            a tensor of its own: its integers are these, rounded half to even and clamped to the
-            spec.
-        spec: Its grid.
-        latent_at: Returns the latents of which `steps` would be these steps, with the scales of
-            now, same shape, detached: linear in them, and finite even where a folded gain is 0.
-            Takes any type.
-    """
-
-    latent: nn.Parameter
-    steps: Callable[[], Tensor]
-    spec: QuantSpec
-    latent_at: Callable[[Tensor], Tensor]
 
 
 class Learner(Protocol):

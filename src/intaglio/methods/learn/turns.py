@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from intaglio.methods.learn.learner import OnGrid
+from intaglio.run.fake.on_grid import OnGrid
 
 MOMENTUM = 0.005
 WORD = 8

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+
 @dataclass(eq=False)
 class Scratch:
     """Buffers that layers use one after the other, as large as the largest value so far.

@@ -51,6 +51,4 @@ class FixedWeights(WeightRange):
         return self.start_scale
 
 
-RANGE_METHODS.register("fixed")(
-    RangeMethod(FixedValues, FixedWeights, "as calibration found them")
-)
+RANGE_METHODS.register("fixed")(RangeMethod(FixedValues, FixedWeights, "as calibration found them"))

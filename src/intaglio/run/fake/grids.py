@@ -72,7 +72,7 @@ class Grids(nn.Module):
         self.register_buffer("used_scale", torch.stack([start[n].scale for n in self.names]))
         self.register_buffer("used_zero", torch.stack([start[n].zero_point for n in self.names]))
         self._used: dict[str, QuantParams] = dict(start)
-        self.register_load_state_dict_post_hook(_again_from_buffers)
+        self.register_load_state_dict_post_hook(_again_from_buffers)  # type: ignore[no-untyped-call]
 
     def __contains__(self, name: object) -> bool:
         return name in self._used

@@ -84,6 +84,13 @@ class Layer:
             return weight, None if self.bias is None else self.bias.value
         return weight * self._spread(self.norm.gain()), self.norm.offset()
 
+    def before_folding(self, weight: Tensor) -> Tensor:
+        """Return what, folded with the norm's statistics, is this weight; where g is 0, itself."""
+        if self.norm is None:
+            return weight
+        gain = self.norm.gain().detach()
+        return weight / self._spread(torch.where(gain == 0.0, 1.0, gain))
+
     def scale(self, input_scale: Tensor | None, bias_limit: int) -> Tensor:
         """Return the weight's scales that count, [C] or [], detached.
 
@@ -103,9 +110,7 @@ class Layer:
             needed = needed if wished.ndim else needed.max()
             return torch.maximum(wished.double(), needed).float()
 
-    def rounded(
-        self, scale: Tensor, input_scale: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
+    def rounded(self, scale: Tensor, input_scale: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return folded weight and bias on their grids, with gradients.
 
         Args:

@@ -81,7 +81,9 @@ class LsqWeights(WeightRange):
     def step(self, used: Tensor, count: int) -> Tensor:
         """Return the steps that count, with gradients for the learned ones."""
         learned = self.start_scale * self.log.exp()
-        return swapped(learned, used.to(learned.device), factor=gradient_factor(count, self.spec.qmax))
+        return swapped(
+            learned, used.to(learned.device), factor=gradient_factor(count, self.spec.qmax)
+        )
 
 
 def gradient_factor(count: int, highest: int) -> float:

@@ -48,7 +48,9 @@ def make_layers(
     for node in graph:
         if node.op in WEIGHTED or (node.op == "affine" and node.name in norms):
             if not copies_values(graph, node):
-                made.layers[node.name] = _layer(graph, node, norms.get(node.name), ranges, made.root)
+                made.layers[node.name] = _layer(
+                    graph, node, norms.get(node.name), ranges, made.root
+                )
         elif node.op != "constant" and node.params:
             made.others[node.name] = {
                 role: _hung(made.root, key, f"{node.name}.{role}", graph.params[key])
@@ -105,15 +107,11 @@ def _norm(node: Node, bias: Tensor, norm: BatchNorm, root: nn.Module) -> Norm:
     layer_bias = None
     if norm.layer_bias is not None:
         name = f"{node.name}.layer_bias"
-        layer_bias = _hung(
-            root, norm.names.get("bias", name), name, norm.layer_bias, learned=False
-        )
+        layer_bias = _hung(root, norm.names.get("bias", name), name, norm.layer_bias, learned=False)
     return Norm(**slots, eps=norm.eps, layer_bias=layer_bias)
 
 
-def _hung(
-    root: nn.Module, name: str, other: str, value: Tensor, *, learned: bool = True
-) -> Slot:
+def _hung(root: nn.Module, name: str, other: str, value: Tensor, *, learned: bool = True) -> Slot:
     """Hang a tensor up by its name; by `other` where that name stands for another tensor by now."""
     there = found_at(root, name)
     if there is not None:

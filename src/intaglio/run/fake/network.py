@@ -13,7 +13,7 @@ it would be without.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,7 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import fake_quantize as stored_on_grid
 from intaglio.numerics.batch_norm import BatchNorm
 from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.spec import QuantSpec
 from intaglio.ops import OPS
 from intaglio.ops.convolution import copies_values
 from intaglio.ops.schema import activate_fresh
@@ -38,6 +39,7 @@ from intaglio.run.fake.norm_quantize import Running, norm_quantize
 from intaglio.run.fake.on_grid import OnGrid
 from intaglio.run.fake.present import present
 from intaglio.run.fake.ranges import RANGE_METHODS, Together, WeightRange
+from intaglio.run.float import in_layout
 from intaglio.run.norm_over_processes import batch_norm_over
 from intaglio.run.partial import Route
 from intaglio.run.twin import quantize_input
@@ -71,6 +73,7 @@ class FakeNetwork(nn.Module):
         frozen: Whether batch norms keep their statistics, [] bool.
         steps: Training steps so far, [] int64.
         norm_momentum: How much of a batch's statistics goes into those of batch norms.
+        observes: Whether ranges are observed in training; they are held where it is False.
         together: Other processes that train the same network; None where there are none.
     """
 
@@ -105,6 +108,7 @@ class FakeNetwork(nn.Module):
         self.register_buffer("frozen", torch.tensor(exact))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.norm_momentum = USUAL_MOMENTUM
+        self.observes = True
         self.together: Together | None = None
         self._bare = {node.name: bare(node) for node in graph}
         self._route = Route.through(list(graph), graph.outputs)
@@ -125,7 +129,7 @@ class FakeNetwork(nn.Module):
             self.steps += 1
         computed = self._computed()
         name = self.graph.inputs[0]
-        given = {name: self._given(self.graph[name], images)}
+        given = {name: self._given(self.graph[name], in_layout(images))}
         route = self._route
         values: Mapping[str, Both] = given
         for _, values in route.walk(given, lambda node, inputs: self._step(node, inputs, computed)):
@@ -194,16 +198,21 @@ class FakeNetwork(nn.Module):
         for name, layer in self.layers.items():
             latent = layer.weight.value
             if layer.range is not None and isinstance(latent, nn.Parameter):
-                found[name] = OnGrid(latent, self._steps_of(name, layer), layer.range.spec)
+                found[name] = self._on_grid(name, layer, latent, layer.range.spec)
         return found
 
-    def _steps_of(self, name: str, layer: Layer) -> Callable[[], Tensor]:
+    def _on_grid(self, name: str, layer: Layer, latent: nn.Parameter, spec: QuantSpec) -> OnGrid:
+        @torch.no_grad()
         def steps() -> Tensor:
             """Return the folded weight over its scale."""
-            with torch.no_grad():
-                return layer.folded()[0] / layer.spread_scale(self.weight_scale(name))
+            return layer.folded()[0] / layer.spread_scale(self.weight_scale(name))
 
-        return steps
+        @torch.no_grad()
+        def latent_at(wanted: Tensor) -> Tensor:
+            """Return what makes these steps."""
+            return layer.before_folding(wanted * layer.spread_scale(self.weight_scale(name)))
+
+        return OnGrid(latent, steps, spec, latent_at)
 
     def norm_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return (mean, variance) [C] each of batch norms that follow the batches, by layer."""
@@ -331,7 +340,7 @@ class FakeNetwork(nn.Module):
         if node.op in ON_THE_GRID:
             return values
         learned = grids.range_of(node.name)
-        if learned is not None and learned.observes and self.training:
+        if learned is not None and learned.observes and self.training and self.observes:
             bounds = node.attrs.get("activation")
             learned.observe(values if bounds is None else values.clamp(*bounds), self.together)
             if not learned.is_quantizing:

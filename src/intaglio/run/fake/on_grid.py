@@ -16,11 +16,16 @@ class OnGrid:
 
     Attributes:
         latent: The real numbers that learn, [C_out, ...].
-        steps: Returns latent / scale in the space in which it is rounded, same shape, detached:
-            its integers are these, rounded half to even and clamped to the spec.
+        steps: Returns latent / scale in the space in which it is rounded, same shape, detached and
+            a tensor of its own: its integers are these, rounded half to even and clamped to the
+            spec.
         spec: Its grid.
+        latent_at: Returns the latents of which `steps` would be these steps, with the scales of
+            now, same shape, detached: linear in them, and finite even where a folded gain is 0.
+            Takes any type.
     """
 
     latent: nn.Parameter
     steps: Callable[[], Tensor]
     spec: QuantSpec
+    latent_at: Callable[[Tensor], Tensor]
