@@ -34,6 +34,7 @@ def taken_ahead(samples: Samples, indices_of_step: Iterator[Sequence[int]]) -> A
     """
 
     def take_next() -> Taken | None:
+        """Return the next batch, None behind the last step."""
         indices = next(indices_of_step, None)
         return None if indices is None else samples.take(indices)
 
