@@ -117,7 +117,7 @@ class FakeNetwork(nn.Module):
     def scale_range(self, name: str) -> WeightRange | None:
         """Return the scales of a layer's weight; None where it stays in float."""
         key = key_of(name)
-        found = self.scales[key] if key in self.scales else None
+        found = self.scales[key] if key in self.scales else None  # noqa: SIM401  a ModuleDict has no get
         assert found is None or isinstance(found, WeightRange), "these are made here"
         return found
 
@@ -131,9 +131,7 @@ class FakeNetwork(nn.Module):
         name = self.graph.inputs[0]
         given = {name: self._given(self.graph[name], in_layout(images))}
         route = self._route
-        values: Mapping[str, Both] = given
-        for _, values in route.walk(given, lambda node, inputs: self._step(node, inputs, computed)):
-            pass
+        *_, (_, values) = route.walk(given, lambda node, inputs: self._step(node, inputs, computed))
         return [values[output].real for output in self.graph.outputs]
 
     def train(self, mode: bool = True) -> FakeNetwork:
