@@ -72,6 +72,7 @@ def train_quantized(
         Deployment(state.plan, state.encodings, target),
         method="lsq" if is_exact else method,
         exact=is_exact,
+        observer_delay=options.observer_delay,
     )
     learned = taught(network, ground, options)
     graph, encodings = network.read_out()

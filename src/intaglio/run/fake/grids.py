@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from intaglio.errors import UnsupportedByTarget
+from intaglio.errors import RangeError, SpecError, UnsupportedByTarget
 from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan
@@ -21,7 +21,7 @@ from intaglio.numerics.spec import QuantParams
 from intaglio.run.fake.fake_quantize import Edges
 from intaglio.run.fake.fixed import FixedValues
 from intaglio.run.fake.names import key_of
-from intaglio.run.fake.ranges import RangeMethod, ValueRange
+from intaglio.run.fake.ranges import RangeMethod, Together, ValueRange
 from intaglio.targets.target import Target
 
 SETTLE_EVERY = 10
@@ -86,6 +86,12 @@ class Grids(nn.Module):
         """The grids that count, by value, in the graph's order."""
         return dict(self._used)
 
+    @property
+    def observing(self) -> list[ValueRange]:
+        """The ranges that observe values."""
+        ranges = [one for one in self.ranges.values() if isinstance(one, ValueRange)]
+        return [one for one in ranges if one.observes]
+
     def range_of(self, name: str) -> ValueRange | None:
         """Return what learns the grid of a value; None where it is prescribed or derived."""
         leader = self.leader.get(name)
@@ -115,19 +121,32 @@ class Grids(nn.Module):
     def settle(self) -> bool:
         """Settle the grids that count anew; return whether one has moved.
 
-        Where the target has no scale for a layer at what is wished, all stay as they are.
+        Where a wish is no grid (a learned scale that is not finite), or the target has no scale for
+        a layer at what is wished, all stay as they are.
         """
         plan = self.deployment.plan
         wished = dict(plan.fixed)
-        for name, leader in self.leader.items():
-            wished[name] = self._cpu(leader)
         try:
+            for name, leader in self.leader.items():
+                wished[name] = self._cpu(leader)
             _, settled = self.deployment.target.settle_scales(self.graph, plan, wished, {})
-        except UnsupportedByTarget:
+        except (UnsupportedByTarget, SpecError, RangeError):
             return False
         moved = [name for name in self.names if not settled[name].same_grid(self._used[name])]
         self._take({name: settled[name] for name in self.names})
         return bool(moved)
+
+    @torch.no_grad()
+    def follow(self, together: Together | None) -> None:
+        """Let ranges follow what they observed in a step, in all processes at once."""
+        following = self.observing
+        if not following:
+            return
+        lows, highs = (torch.stack(ends) for ends in zip(*(one.seen() for one in following)))
+        if together is not None:
+            lows, highs = together.lowest(lows), together.highest(highs)
+        for one, low, high in zip(following, lows, highs, strict=True):
+            one.follow(low, high)
 
     def _cpu(self, leader: str) -> QuantParams:
         found = self.ranges[key_of(leader)]

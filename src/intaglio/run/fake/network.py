@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import fake_quantize as stored_on_grid
 from intaglio.numerics.batch_norm import BatchNorm
@@ -74,6 +75,7 @@ class FakeNetwork(nn.Module):
         steps: Training steps so far, [] int64.
         norm_momentum: How much of a batch's statistics goes into those of batch norms.
         observes: Whether ranges are observed in training; they are held where it is False.
+        observer_delay: Training steps in which ranges that are observed do not round yet.
         together: Other processes that train the same network; None where there are none.
     """
 
@@ -88,6 +90,7 @@ class FakeNetwork(nn.Module):
         *,
         method: str,
         exact: bool,
+        observer_delay: int,
     ) -> None:
         """Make the layers and grids; see `trainable`."""
         super().__init__()
@@ -109,6 +112,7 @@ class FakeNetwork(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.norm_momentum = USUAL_MOMENTUM
         self.observes = True
+        self.observer_delay = observer_delay
         self.together: Together | None = None
         self._bare = {node.name: bare(node) for node in graph}
         self._route = Route.through(list(graph), graph.outputs)
@@ -123,15 +127,18 @@ class FakeNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the outputs [N, ...] for images [N, C, H, W], real numbers, in order."""
-        if self.training and self.value_grids is not None:
+        grids = self.value_grids if self.training and self.observes else None
+        if grids is not None:
             if int(self.steps) % SETTLE_EVERY == 0:
-                self.value_grids.settle()
+                grids.settle()
             self.steps += 1
         computed = self._computed()
         name = self.graph.inputs[0]
         given = {name: self._given(self.graph[name], in_layout(images))}
         route = self._route
         *_, (_, values) = route.walk(given, lambda node, inputs: self._step(node, inputs, computed))
+        if grids is not None:
+            grids.follow(self.together)
         return [values[output].real for output in self.graph.outputs]
 
     def train(self, mode: bool = True) -> FakeNetwork:
@@ -340,8 +347,8 @@ class FakeNetwork(nn.Module):
         learned = grids.range_of(node.name)
         if learned is not None and learned.observes and self.training and self.observes:
             bounds = node.attrs.get("activation")
-            learned.observe(values if bounds is None else values.clamp(*bounds), self.together)
-            if not learned.is_quantizing:
+            learned.observe(values, bounds)
+            if self.observer_delay and int(self.steps) <= self.observer_delay:
                 return activate_fresh(values, bounds)
         exact = None
         if held is not None:
@@ -356,6 +363,7 @@ def trainable(
     *,
     method: str = "lsq",
     exact: bool = False,
+    observer_delay: int = 0,
 ) -> FakeNetwork:
     """Return a network that trains, in training mode.
 
@@ -366,8 +374,19 @@ def trainable(
         deployment: What it is quantized to; None: it trains in float.
         method: How grids follow, a name of `RANGE_METHODS`.
         exact: Whether the way forward is the twin's. Batch norms then keep their statistics.
+        observer_delay: Training steps in which ranges are only observed, and values not rounded;
+            weights are. For methods that observe.
 
     Raises:
         UnknownName: If there is no such method.
+        RequestError: If ranges are to be observed by a method that does not.
     """
-    return FakeNetwork(graph, norms, deployment, method=method, exact=exact)
+    network = FakeNetwork(
+        graph, norms, deployment, method=method, exact=exact, observer_delay=observer_delay
+    )
+    if observer_delay and (network.value_grids is None or not network.value_grids.observing):
+        raise RequestError(
+            f"observer_delay is {observer_delay}, but the method '{method}' does not observe"
+            " ranges: leave it at 0, or take 'moving-average'"
+        )
+    return network

@@ -36,7 +36,8 @@ class ValueRange(nn.Module):
 
     Attributes:
         spec: Its integers.
-        observes: Whether `observe` must see the values before they are rounded.
+        observes: Whether `observe` must see the values before they are rounded. If so, `seen` and
+            `follow` are called at the end of a step.
     """
 
     observes = False
@@ -46,13 +47,12 @@ class ValueRange(nn.Module):
         super().__init__()
         self.spec: QuantSpec = start.spec
 
-    @property
-    def is_quantizing(self) -> bool:
-        """Whether values are rounded by now."""
-        return True
-
     def wished(self) -> QuantParams:
-        """Return the grid that it asks for."""
+        """Return the grid that it asks for.
+
+        Raises:
+            SpecError, RangeError: If what it asks for is no grid.
+        """
         raise NotImplementedError
 
     def wished_scale(self) -> Tensor:
@@ -67,8 +67,24 @@ class ValueRange(nn.Module):
         """
         raise NotImplementedError
 
-    def observe(self, values: Tensor, together: Together | None) -> None:
-        """Look at the values of a batch in training, before they are rounded."""
+    def observe(self, values: Tensor, bounds: tuple[float, float] | None) -> None:
+        """Look at values of a step in training, before they are rounded.
+
+        It may be called for several values, or for none, in a step.
+
+        Args:
+            bounds: Of the clamp that is still to come; None where there is none.
+        """
+
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """Return the smallest and the largest, [] each, of what was observed in this step.
+
+        (inf, -inf) where nothing was.
+        """
+        raise NotImplementedError
+
+    def follow(self, low: Tensor, high: Tensor) -> None:
+        """Take in what was observed in a step, over all processes; a new one begins."""
 
 
 class WeightRange(nn.Module):

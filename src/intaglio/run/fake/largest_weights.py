@@ -1,0 +1,36 @@
+"""Scales of weights that follow their largest magnitudes at each step, as Jacob et al. have them.
+
+Source: Jacob et al. 2018 (arXiv:1712.05877), section 3.1; symmetric here, as runtimes hold weights,
+and for each output channel where the plan has a scale for each.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from intaglio.numerics.spec import QuantParams
+from intaglio.run.fake.ranges import WeightRange
+
+
+class LargestWeights(WeightRange):
+    """Scales at which the largest magnitude is the highest integer; nothing is learned."""
+
+    start_scale: Tensor
+
+    def __init__(self, start: QuantParams) -> None:
+        """Keep the calibrated scales, for rows of zeros."""
+        super().__init__(start)
+        self.register_buffer("start_scale", start.scale.clone())
+
+    def wished(self, weight: Tensor) -> Tensor:
+        """Return the scales for the weight as it is now; of a row of zeros the calibrated one."""
+        axis = self.spec.axis
+        if axis is None:
+            largest = weight.abs().amax()
+        else:
+            largest = weight.abs().amax([one for one in range(weight.ndim) if one != axis])
+        scale = largest / self.spec.qmax
+        # NaN stays: the watch has to see it
+        is_too_small = scale < torch.finfo(torch.float32).tiny
+        return torch.where(is_too_small, self.start_scale, scale)

@@ -1,0 +1,61 @@
+"""PACT: the upper ends of ranges of values are learned.
+
+    y = s round(clamp(x, low, a) / s),    dy/da = 1 where x >= a, 0 elsewhere
+
+Source: Choi et al. 2018 (arXiv:1805.06085), section 3, equations 1 to 3. How we differ: a starts at
+the calibrated end, not at 10. We learn its logarithm, so that it stays above zero and moves in per
+cents, and without the paper's decay: what is behind a moves it back. Grids with negative values
+keep their zero point, so the lower end keeps its ratio to a and what is below it moves a as well.
+Weights are rounded by their largest magnitudes instead of the paper's DoReFa.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from intaglio.numerics.spec import QuantParams
+from intaglio.run.fake.fake_quantize import Edges
+from intaglio.run.fake.largest_weights import LargestWeights
+from intaglio.run.fake.ranges import RANGE_METHODS, RangeMethod, ValueRange, edges_of
+from intaglio.run.fake.swapped import swapped
+
+
+class PactValues(ValueRange):
+    """A learned upper end of values.
+
+    Attributes:
+        log: Learned logarithm of the upper end over the calibrated one, [].
+    """
+
+    start_scale: Tensor
+    start_zero: Tensor
+
+    def __init__(self, start: QuantParams) -> None:
+        """Start from the calibrated end."""
+        super().__init__(start)
+        self.log = nn.Parameter(torch.zeros(()))
+        self.register_buffer("start_scale", start.scale.clone())
+        self.register_buffer("start_zero", start.zero_point.clone())
+
+    def wished(self) -> QuantParams:
+        """Return the grid that ends where was learned."""
+        return QuantParams(self.wished_scale(), self.start_zero, self.spec)
+
+    def wished_scale(self) -> Tensor:
+        """Return the step of the grid that ends where was learned."""
+        return (self.start_scale * self.log.detach().exp()).float()
+
+    def edges(self, used: QuantParams, count: int) -> Edges:
+        """Return the edges; both ends move with what is learned, and the step has no gradient."""
+        learned = self.start_scale * self.log.exp()
+        step = used.scale.to(learned.device)
+        ends = edges_of(used, swapped(learned, step))
+        return Edges(step, ends.low, ends.high)
+
+
+RANGE_METHODS.register("pact")(
+    RangeMethod(
+        PactValues, LargestWeights, "upper ends of values learned, weights by magnitude (PACT)"
+    )
+)
