@@ -142,7 +142,9 @@ class Grids(nn.Module):
         following = self.observing
         if not following:
             return
-        lows, highs = (torch.stack(ends) for ends in zip(*(one.seen() for one in following)))
+        lows, highs = (
+            torch.stack(ends) for ends in zip(*(one.seen() for one in following), strict=True)
+        )
         if together is not None:
             lows, highs = together.lowest(lows), together.highest(highs)
         for one, low, high in zip(following, lows, highs, strict=True):
