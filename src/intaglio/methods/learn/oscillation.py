@@ -85,7 +85,7 @@ class Oscillation:
             latent, start = grids[layer].latent, starts[layer]
             row = self._turns.integers[start : start + latent.numel()]
             with torch.no_grad():
-                held = grids[layer].latent_at(row.view(latent.shape)).reshape(-1)[indices]
+                held = grids[layer].latent_at(row.view(latent.shape)).take(indices)
                 latent.put_(indices, held)
 
     def penalty(self, step: int) -> Tensor | None:
