@@ -51,10 +51,12 @@ def test_a_weight_that_jumps_is_frozen_at_the_integer_nearest_to_its_mean_and_ot
     assert {10, 11} == set(jumping[: last + 1])
     assert 5 < last < 100  # it takes some turns to be sure
     assert [one for _, one in seen] == [-100 + step // 2 for step in range(1, 201)]
-    assert [(event.step, event.what) for event in events] == [
-        (200, "1 of 128 weights jumped between two integers; 1 of them were frozen, each at the"
-              " integer nearest to its mean")
-    ]  # fmt: skip
+    (event,) = events
+    assert (event.step, event.what) == (
+        200,
+        "1 of 128 weights jumped between two integers; 1 frozen, each at the integer nearest to"
+        " its mean",
+    )
 
 
 def test_a_weight_that_came_from_far_is_frozen_where_it_jumps_and_not_where_its_mean_lags():
@@ -173,7 +175,7 @@ def test_weights_that_come_to_a_grid_later_are_looked_at_from_then_on():
     events, _ = moved(learner, found, 170, begin=31)
 
     assert len(events) == 1
-    assert "1 of them were frozen" in events[0].what
+    assert "; 1 frozen, each" in events[0].what
 
 
 def test_damping_is_added_more_and_more_and_only_where_it_is_asked_for():

@@ -80,7 +80,7 @@ def test_held_weights_keep_their_integers():
     turns = new_turns(torch.zeros(8, dtype=torch.int8), 0)
     is_held = torch.arange(8) == 3
 
-    turns.read(torch.ones(8, dtype=torch.int8), 1, is_held)
+    turns.read(torch.ones(8, dtype=torch.int8), 1, is_held=is_held)
 
     assert turns.integers.tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
     assert turns.changed_at.tolist() == [1, 1, 1, 0, 1, 1, 1, 1]

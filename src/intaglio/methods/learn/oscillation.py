@@ -5,11 +5,11 @@ more often than a threshold (turns.py), which falls along a cosine from 0.1 to 0
 integer that its mean is nearest to, for good. Damping: 0.1 times the squared distance of weights to
 their integers (damping.py) is added to the loss; the factor rises to that along a cosine from 0.
 
-How we differ: the momentum of averages is 0.005, not 0.001, as runs are thousands of steps; a turn
-or two never freeze a weight. A weight is frozen when it turns back, not while it rests and the
-threshold falls, and at no integer beyond the two that it turned between: the mean of one that came
-from far lags behind. Distances are those of latents: where a batch norm is folded into a weight, before
-it is. Where nothing is frozen, integers are read every `EVERY` steps: frequencies are lower bounds.
+How we differ: the momentum of averages is 0.005, as runs are thousands of steps; a turn or two never
+freeze a weight. A weight is frozen when it turns back, not while it rests and the threshold falls,
+and at no integer beyond the two that it turned between: the mean of one that came from far lags
+behind. Distances are those of latents: where a batch norm is folded into a weight, before it is.
+Where nothing is frozen, integers are read every `EVERY` steps: frequencies are lower bounds.
 `EVERY` is odd, so that a weight that jumps at every step is not always read at the same integer.
 """
 
@@ -69,7 +69,7 @@ class Oscillation:
         if self._choice == "freeze":
             turned = self._read(step)
             if turned is not None:
-                self._freeze(*turned, step)
+                self._freeze(*turned, step=step)
             self.pin()
         elif self._turns is None or step - int(self._turns.read_at) >= EVERY:
             self._read(step)
@@ -148,9 +148,9 @@ class Oscillation:
             return None
         if step <= int(self._turns.read_at):
             return None
-        return self._turns.read(self._places.integers(grids), step, self._is_frozen)
+        return self._turns.read(self._places.integers(grids), step, is_held=self._is_frozen)
 
-    def _freeze(self, turned: Tensor, before: Tensor, step: int) -> None:
+    def _freeze(self, turned: Tensor, before: Tensor, *, step: int) -> None:
         """Freeze the weights that turned back too often.
 
         Args:
@@ -190,7 +190,7 @@ class Oscillation:
         if not jumping:
             return []
         done = {
-            "freeze": f"{frozen} of them were frozen, each at the integer nearest to its mean",
+            "freeze": f"{frozen} frozen, each at the integer nearest to its mean",
             "damp": "a penalty drew them towards their integers",
             "none": "nothing was done about it",
         }[self._choice]

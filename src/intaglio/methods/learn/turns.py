@@ -47,7 +47,7 @@ class Turns:
     read_at: Tensor
 
     def read(
-        self, integers: Tensor, step: int, is_held: Tensor | None = None
+        self, integers: Tensor, step: int, *, is_held: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Take all integers, [P], of a step, and say which have turned back.
 
