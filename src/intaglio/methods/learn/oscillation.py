@@ -5,8 +5,8 @@ more often than a threshold (turns.py), which falls along a cosine from 0.1 to 0
 integer that its mean is nearest to, for good. Damping: 0.1 times the squared distance of weights to
 their integers (damping.py) is added to the loss; the factor rises to that along a cosine from 0.
 
-How we differ: the momentum of averages is 0.005, as runs are thousands of steps; a turn or two never
-freeze a weight. A weight is frozen when it turns back, not while it rests and the threshold falls,
+How we differ: the momentum of averages is 0.005, as runs are thousands of steps; a turn or two
+never freeze a weight. A weight is frozen when it turns back, not while it rests and the threshold falls,
 and at no integer beyond the two that it turned between: the mean of one that came from far lags
 behind. Distances are those of latents: where a batch norm is folded into a weight, before it is.
 Where nothing is frozen, integers are read every `EVERY` steps: frequencies are lower bounds.
