@@ -6,10 +6,10 @@ integer that its mean is nearest to, for good. Damping: 0.1 times the squared di
 their integers (damping.py) is added to the loss; the factor rises to that along a cosine from 0.
 
 How we differ: the momentum of averages is 0.005, as runs are thousands of steps; a turn or two
-never freeze a weight. A weight is frozen when it turns back, not while it rests and the threshold falls,
-and at no integer beyond the two that it turned between: the mean of one that came from far lags
-behind. Distances are those of latents: where a batch norm is folded into a weight, before it is.
-Where nothing is frozen, integers are read every `EVERY` steps: frequencies are lower bounds.
+never freeze a weight. A weight is frozen when it turns back, not while it rests and the threshold
+falls, and at no integer beyond the two that it turned between: the mean of one that came from far
+lags behind. Distances are those of latents: before a batch norm is folded into a weight. Where
+nothing is frozen, integers are read every `EVERY` steps: frequencies are lower bounds.
 `EVERY` is odd, so that a weight that jumps at every step is not always read at the same integer.
 """
 
