@@ -2,14 +2,15 @@
 
 A loss is *high* when it is above
 
-    max( mean + 6 max(deviation, 0.4 |mean|),  first,  0.5 )
+    max( mean + 6 clamp(deviation, 0.4 |mean|, |mean|),  first,  0.5 )
 
 with mean and deviation of the losses before it (exponential, over some 50 steps; plain until then),
-and `first` the mean of the first 20. Five high losses in a row are an explosion. A loss that is
-worse than ever but for a step or two is a batch with an outlier, as small batches and mixup have
-them; a loss below 0.5 is no explosion even if it was 0 before, as a distance to a teacher is that
-the network starts from. Before 20 losses are known, |mean| stands for the deviation. What rises
-more slowly than this is left to measurements.
+and `first` the mean of the first 20; or when it is above 100 max(|first|, 0.5), however slowly it
+rose to that. Five high losses in a row are an explosion. A loss that is worse than ever but for a
+step or two is a batch with an outlier, as small batches and mixup have them; a loss below 0.5 is no
+explosion even if it was 0 before, as a distance to a teacher is that the network starts from.
+Before 20 losses are known, |mean| stands for the deviation. Falling back to what the run began with
+is left to measurements.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from dataclasses import dataclass, field
 RATE = 0.02
 """Share of a new loss in mean and variance."""
 SPREADS = 6.0
-LEAST_SPREAD = 0.4
-"""Deviation, as a share of the mean, that a run is granted at least."""
+LEAST_SPREAD, MOST_SPREAD = 0.4, 1.0
+"""Deviation, as a share of the mean, that a run is granted at least and at most: an explosion makes
+a deviation large itself."""
 LEAST_HIGH = 0.5
+CEILING = 100.0
+"""Times the first losses: always high."""
 FEWEST = 5
 """Losses before the first that can be high."""
 FIRST = 20
@@ -52,10 +56,11 @@ class LossRecord:
         """The largest loss that is not high."""
         if self.count < FEWEST:
             return math.inf
-        least = (LEAST_SPREAD if self.count >= FIRST else 1.0) * abs(self.mean)
-        return max(
-            self.mean + SPREADS * max(math.sqrt(self.variance), least), self.first, LEAST_HIGH
-        )
+        mean = abs(self.mean)
+        least = LEAST_SPREAD if self.count >= FIRST else MOST_SPREAD
+        spread = min(max(math.sqrt(self.variance), least * mean), MOST_SPREAD * mean)
+        ceiling = CEILING * max(abs(self.first), LEAST_HIGH)
+        return min(max(self.mean + SPREADS * spread, self.first, LEAST_HIGH), ceiling)
 
     def add(self, loss: float) -> bool:
         """Take a finite loss and return whether losses have exploded with it."""

@@ -5,10 +5,11 @@ more often than a threshold (turns.py), which falls along a cosine from 0.1 to 0
 integer that its mean is nearest to, for good. Damping: 0.1 times the squared distance of weights to
 their integers (damping.py) is added to the loss; the factor rises to that along a cosine from 0.
 
-How we differ: the momentum of averages is 0.005, not 0.001, as runs are thousands of steps; a turn
-or two never freeze a weight. A weight is frozen when it turns back, not while it rests and the
-threshold falls. Distances are those of latents: where a batch norm is folded into a weight, before
-it is. Where nothing is frozen, integers are read every `EVERY` steps: frequencies are lower bounds.
+How we differ: the momentum of averages is 0.005, as runs are thousands of steps; a turn or two
+never freeze a weight. A weight is frozen when it turns back, not while it rests and the threshold
+falls, and at no integer beyond the two that it turned between: the mean of one that came from far
+lags behind. Distances are those of latents: before a batch norm is folded into a weight. Where
+nothing is frozen, integers are read every `EVERY` steps: frequencies are lower bounds.
 `EVERY` is odd, so that a weight that jumps at every step is not always read at the same integer.
 """
 
@@ -66,7 +67,9 @@ class Oscillation:
             Behind the last step: how many weights jumped, if any did; nothing before.
         """
         if self._choice == "freeze":
-            self._freeze(self._read(step), step)
+            turned = self._read(step)
+            if turned is not None:
+                self._freeze(*turned, step=step)
             self.pin()
         elif self._turns is None or step - int(self._turns.read_at) >= EVERY:
             self._read(step)
@@ -80,12 +83,11 @@ class Oscillation:
         if not self._frozen or self._places is None or self._turns is None:
             return
         grids = self._learner.weights_on_grids()
-        starts = dict(zip(self._places.shapes, self._places.offsets, strict=False))
         for layer, indices in self._frozen.items():
-            latent, start = grids[layer].latent, starts[layer]
-            row = self._turns.integers[start : start + latent.numel()]
+            latent = grids[layer].latent
+            row = self._turns.integers[self._places.parts[layer]]
             with torch.no_grad():
-                held = grids[layer].latent_at(row.view(latent.shape)).reshape(-1)[indices]
+                held = grids[layer].latent_at(row.view(latent.shape)).take(indices)
                 latent.put_(indices, held)
 
     def penalty(self, step: int) -> Tensor | None:
@@ -133,8 +135,8 @@ class Oscillation:
         self._turns = Turns(**fresh)
         self._list_frozen()
 
-    def _read(self, step: int) -> Tensor | None:
-        """Read all integers, and return which turned back, [K]; None where that cannot be."""
+    def _read(self, step: int) -> tuple[Tensor, Tensor] | None:
+        """Read all integers, and say which turned back, as Turns.read; None at the first time."""
         grids = self._learner.weights_on_grids()
         if not grids:
             return None
@@ -146,17 +148,25 @@ class Oscillation:
             return None
         if step <= int(self._turns.read_at):
             return None
-        return self._turns.read(self._places.integers(grids), step, self._is_frozen)
+        return self._turns.read(self._places.integers(grids), step, is_held=self._is_frozen)
 
-    def _freeze(self, turned: Tensor | None, step: int) -> None:
-        """Freeze the weights among those that turned back, [K], that did so too often."""
-        if turned is None or self._turns is None or self._is_frozen is None:
+    def _freeze(self, turned: Tensor, before: Tensor, *, step: int) -> None:
+        """Freeze the weights that turned back too often.
+
+        Args:
+            turned: Indices of those that turned back, [K].
+            before: Their integers until then, [K].
+            step: Steps that are done.
+        """
+        if self._turns is None or self._is_frozen is None:
             return
-        threshold = _along_cosine(*THRESHOLDS, self._share(step))
-        often = turned[self._turns.frequency[turned] > threshold]
+        is_often = self._turns.frequency[turned] > _along_cosine(*THRESHOLDS, self._share(step))
+        often, before = turned[is_often], before[is_often]
         if len(often):
-            middle = self._turns.mean[often].round().to(self._turns.integers.dtype)
-            self._turns.integers[often] = middle
+            now = self._turns.integers[often]
+            middle = self._turns.mean[often].round().to(now.dtype)
+            lowest, highest = torch.minimum(before, now), torch.maximum(before, now)
+            self._turns.integers[often] = middle.clamp(lowest, highest)
             self._is_frozen[often] = True
             self._list_frozen()
 
@@ -180,11 +190,11 @@ class Oscillation:
         if not jumping:
             return []
         done = {
-            "freeze": f"{frozen} of them were frozen, each at the integer nearest to its mean",
+            "freeze": f"{frozen} frozen, each at the integer nearest to its mean",
             "damp": "a penalty drew them towards their integers",
             "none": "nothing was done about it",
         }[self._choice]
-        what = f"{jumping} of {self._places.offsets[-1]} weights jumped between two integers"
+        what = f"{jumping} of {self._places.count} weights jumped between two integers"
         return [Event(step, f"{what}; {done}")]
 
 

@@ -46,8 +46,10 @@ class Turns:
     changed_at: Tensor
     read_at: Tensor
 
-    def read(self, integers: Tensor, step: int, is_held: Tensor | None = None) -> Tensor:
-        """Take all integers, [P], of a step, and return which have turned back, sorted [K] int64.
+    def read(
+        self, integers: Tensor, step: int, *, is_held: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Take all integers, [P], of a step, and say which have turned back.
 
         Steps may be left out: a turn then stands for one in as many steps.
 
@@ -55,6 +57,9 @@ class Turns:
             integers: Of the weights; kept.
             step: Steps that are done.
             is_held: bool [P]: weights whose integers are not taken over.
+
+        Returns:
+            Indices of those that turned back, sorted, [K] int64, and what they were before, [K].
         """
         gap = step - int(self.read_at)
         changed = nonzero(self.integers ^ integers)
@@ -74,7 +79,7 @@ class Turns:
         _put(self.mean, changed, mean * (1.0 - MOMENTUM) + new * MOMENTUM)
         _put(self.direction, changed, direction)
         _put(self.changed_at, changed, torch.full_like(changed, step, dtype=torch.int32))
-        return changed[turned]
+        return changed[turned], old[turned]
 
     def frequencies(self, step: int) -> Tensor:
         """Return how often integers turn back as of a step, [P]."""
@@ -102,58 +107,51 @@ class Places:
     """Where the weights of layers lie in one row.
 
     Attributes:
-        shapes: Of the weights by layer, in order.
+        parts: What of the row is a layer's, in order.
+        count: Of weights.
         kind: Type of all integers.
     """
 
-    shapes: Mapping[str, torch.Size]
+    parts: Mapping[str, slice]
+    count: int
     kind: torch.dtype
-
-    @property
-    def offsets(self) -> list[int]:
-        """Where each layer begins, and where the last one ends."""
-        return list(
-            itertools.accumulate((shape.numel() for shape in self.shapes.values()), initial=0)
-        )
 
     def integers(self, grids: Mapping[str, OnGrid]) -> Tensor:
         """Return the integers of all weights, [P]; zeros behind the last."""
-        offsets = self.offsets
         device = next(iter(grids.values())).latent.device
-        row = torch.empty(-(-offsets[-1] // WORD) * WORD, dtype=self.kind, device=device)
-        row[offsets[-1] :] = 0
-        for (layer, shape), start, end in zip(
-            self.shapes.items(), offsets, offsets[1:], strict=False
-        ):
+        row = torch.empty(-(-self.count // WORD) * WORD, dtype=self.kind, device=device)
+        row[self.count :] = 0
+        for layer, part in self.parts.items():
             spec = grids[layer].spec
             steps = grids[layer].steps().round_().clamp_(spec.qmin, spec.qmax)
-            row[start:end].view(shape).copy_(steps)
+            row[part].view(steps.shape).copy_(steps)
         return row
 
     def by_layer(self, indices: Tensor) -> dict[str, Tensor]:
         """Return sorted indices of the row as those of each layer's weight, where it has any."""
-        offsets = self.offsets
-        bounds = torch.searchsorted(indices, torch.tensor(offsets, device=indices.device)).tolist()
+        ends = torch.tensor([part.stop for part in self.parts.values()], device=indices.device)
+        pieces = indices.tensor_split(torch.searchsorted(indices, ends).cpu())
         return {
-            layer: indices[first:last] - start
-            for layer, start, first, last in zip(
-                self.shapes, offsets, bounds, bounds[1:], strict=False
-            )
-            if last > first
+            layer: piece - part.start
+            for (layer, part), piece in zip(self.parts.items(), pieces[:-1], strict=True)
+            if len(piece)
         }
 
 
 def places_of(grids: Mapping[str, OnGrid]) -> Places:
     """Return a row for the weights of layers."""
+    counts = [grid.latent.numel() for grid in grids.values()]
+    ends = itertools.accumulate(counts)
+    parts = {
+        layer: slice(end - count, end)
+        for layer, count, end in zip(grids, counts, ends, strict=True)
+    }
     lowest = min(grid.spec.qmin for grid in grids.values())
     highest = max(grid.spec.qmax for grid in grids.values())
     kinds = (torch.int8, torch.int16, torch.int32)
-    kind = next(
-        kind
-        for kind in kinds
-        if torch.iinfo(kind).min <= lowest and highest <= torch.iinfo(kind).max
-    )
-    return Places({layer: grid.latent.shape for layer, grid in grids.items()}, kind)
+    limits = ((torch.iinfo(kind), kind) for kind in kinds)
+    kind = next(kind for info, kind in limits if info.min <= lowest and highest <= info.max)
+    return Places(parts, sum(counts), kind)
 
 
 def nonzero(row: Tensor) -> Tensor:

@@ -60,21 +60,30 @@ class Edges:
         step: s, > 0.
         low: A multiple of s, or the end of a clamp within the grid.
         high: The same.
+        follow: Whether both ends are multiples of s that move with it. They need no gradients then:
+            these are part of the step's, dy/ds = y / s outside, and cost less.
     """
 
     step: Tensor
     low: Tensor
     high: Tensor
+    follow: bool = False
 
     def within(self, activation: tuple[float, float] | None) -> Edges:
         """Return the edges with those of a fused clamp where they are nearer."""
         if activation is None:
             return self
         low, high = activation
+        ends = self
+        nearer = (low > float(self.low.detach()), high < float(self.high.detach()))
+        if self.follow and ((nearer[0] and low != 0.0) or (nearer[1] and high != 0.0)):
+            size = self.step.detach()
+            ends = Edges(self.step, self.low / size * self.step, self.high / size * self.step)
         return Edges(
-            self.step,
-            self.low if low <= float(self.low.detach()) else self.low.new_tensor(low),
-            self.high if high >= float(self.high.detach()) else self.high.new_tensor(high),
+            ends.step,
+            ends.low.new_tensor(low) if nearer[0] else ends.low,
+            ends.high.new_tensor(high) if nearer[1] else ends.high,
+            ends.follow,
         )
 
 
@@ -88,7 +97,7 @@ def fake_quantize(
             gradients.
     """
     found: Tensor = _FakeQuantize.apply(  # type: ignore[no-untyped-call]
-        dense(values.float()), edges.step, edges.low, edges.high, scratch, exact
+        dense(values.float()), edges.step, edges.low, edges.high, edges.follow, scratch, exact
     )
     return found
 
@@ -96,67 +105,89 @@ def fake_quantize(
 class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        values: Tensor,
-        step: Tensor,
-        low: Tensor,
-        high: Tensor,
-        scratch: Scratch,
-        exact: Tensor | None,
+        ctx: Any, values: Tensor, step: Tensor, low: Tensor, high: Tensor, *rest: Any
     ) -> Tensor:
         """Return y; keep x and y."""
-        made = _on_grid(values, step, low, high) if exact is None else exact
+        ctx.follow, ctx.scratch, exact = rest
+        if exact is None:
+            made = values.clamp(float(low), float(high))
+            made.div_(float(step)).round_().mul_(float(step))
+        else:
+            made = exact
         ctx.save_for_backward(values, step, low, high, made)
-        ctx.scratch = scratch
         return made
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, s, low and high."""
         values, step, low, high, made = ctx.saved_tensors
-        parts = passed_back(gradient, values, made, Edges(step, low, high), ctx.scratch, ctx)
-        return (*parts, None, None)
+        edges = Edges(step, low, high, ctx.follow)
+        parts = passed_back(gradient, Way(values, made, edges, ctx.scratch), ctx)
+        return (*parts, None, None, None)
 
 
-def _on_grid(values: Tensor, step: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    size = float(step)
-    made = values.clamp(float(low), float(high))
-    return made.div_(size).round_().mul_(size)
+@dataclass(frozen=True, eq=False)
+class Way:
+    """What a gradient meets on its way back.
+
+    Attributes:
+        values: x in `unit`s; where it is the scratch's first buffer it is overwritten.
+        made: y.
+        edges: Of the grid.
+        scratch: Buffers.
+        unit: What x is counted in, > 0.
+    """
+
+    values: Tensor
+    made: Tensor
+    edges: Edges
+    scratch: Scratch
+    unit: float = 1.0
 
 
-def on_grid_(values: Tensor, edges: Edges) -> Tensor:
-    """Move values to their grid in place; return them."""
-    size = float(edges.step)
-    return values.clamp_(float(edges.low), float(edges.high)).div_(size).round_().mul_(size)
+Parts = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
 
 
-def passed_back(
-    gradient: Tensor, values: Tensor, made: Tensor, edges: Edges, scratch: Scratch, ctx: Any
-) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+def passed_back(gradient: Tensor, way: Way, ctx: Any) -> Parts:
     """Return the gradients of x (same shape), and of s, low and high, [] each where asked for.
 
     Args:
         gradient: Of y.
-        values: x; where it is the scratch's first buffer it is overwritten.
-        made: y.
+        way: What was kept or made again.
         ctx: Says by `needs_input_grad[1:4]` which of the three are asked for.
     """
-    low, high = float(edges.low), float(edges.high)
+    values, edges = way.values, way.edges
     gradient = _laid_out_like(gradient, values)
+    low, high = float(edges.low) / way.unit, float(edges.high) / way.unit
     of_values = torch.ops.aten.hardtanh_backward(gradient, values, low, high)
-    wants_step, wants_low, wants_high = ctx.needs_input_grad[1:4]
-    of_step = of_low = of_high = None
-    if wants_high or wants_low:
-        outside = torch.sub(gradient, of_values, out=scratch.other_like(values))
-        total = outside.sum() if wants_low or low != 0.0 else gradient.new_zeros(())
-        # outside, y is one of the ends: sum g y = high sum g above + low sum g below
-        above = (torch.dot(_flat(outside), _flat(made)) - low * total) / (high - low)
-        of_high = above if wants_high else None
-        of_low = total - above if wants_low else None
-    if wants_step:
-        away = torch.sub(made, values, out=scratch.values_like(values))
+    wants_step = ctx.needs_input_grad[1]
+    if not edges.follow:
+        of_low, of_high = _of_ends(gradient, of_values, way, ctx.needs_input_grad[2:4])
+        if not wants_step:
+            return of_values, None, of_low, of_high
+        away = torch.sub(way.made, values, alpha=way.unit, out=way.scratch.values_like(values))
         of_step = torch.dot(_flat(of_values), _flat(away)) / edges.step
-    return of_values, of_step, of_low, of_high
+        return of_values, of_step, of_low, of_high
+    if not wants_step:
+        return of_values, None, None, None
+    moves = way.scratch.other_like(values)  # first x where it is inside, then y - x, or y outside
+    torch.ops.aten.hardtanh_backward.grad_input(values, values, low, high, grad_input=moves)
+    torch.sub(way.made, moves, alpha=way.unit, out=moves)
+    return of_values, torch.dot(_flat(gradient), _flat(moves)) / edges.step, None, None
+
+
+def _of_ends(
+    gradient: Tensor, of_values: Tensor, way: Way, wants: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the gradients of low and high where they are asked for."""
+    if not any(wants):
+        return None, None
+    low, high = float(way.edges.low), float(way.edges.high)
+    outside = torch.sub(gradient, of_values, out=way.scratch.other_like(gradient))
+    total = outside.sum() if wants[0] or low != 0.0 else gradient.new_zeros(())
+    # outside, y is one of the ends: sum g y = high sum g above + low sum g below
+    above = (torch.dot(_flat(outside), _flat(way.made)) - low * total) / (high - low)
+    return total - above if wants[0] else None, above if wants[1] else None
 
 
 def dense(values: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intaglio.run.fake.fake_quantize import Edges, Scratch, dense, on_grid_, passed_back
+from intaglio.run.fake.fake_quantize import Edges, Scratch, Way, dense, passed_back
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,9 @@ def norm_quantize(
         gamma, beta: [C].
     """
     found: Tensor = _NormQuantize.apply(  # type: ignore[no-untyped-call]
-        dense(values.float()), edges.step, edges.low, edges.high, gamma, beta, running, scratch
-    )
+        dense(values.float()), edges.step, edges.low, edges.high, gamma, beta,
+        edges.follow, running, scratch,
+    )  # fmt: skip
     return found
 
 
@@ -54,30 +55,32 @@ class _NormQuantize(torch.autograd.Function):
     def forward(
         ctx: Any, values: Tensor, step: Tensor, low: Tensor, high: Tensor, *rest: Any
     ) -> Tensor:
-        """Return y; keep x, y and the batch's statistics."""
-        gamma, beta, running, scratch = rest
-        normalized, mean, inverse = torch.native_batch_norm(
-            values, gamma, beta, running.mean, running.var, True, running.momentum, running.eps
-        )
-        made = on_grid_(normalized, Edges(step, low, high))
+        """Return y; keep x, y and the batch's statistics. The norm itself divides by the step."""
+        gamma, beta, ctx.follow, running, ctx.scratch = rest
+        size = float(step)
+        made, mean, inverse = torch.native_batch_norm(
+            values, gamma / size, beta / size, running.mean, running.var, True,
+            running.momentum, running.eps,
+        )  # fmt: skip
+        made.clamp_(float(low) / size, float(high) / size).round_().mul_(size)
         ctx.save_for_backward(values, step, low, high, gamma, beta, mean, inverse, made)
-        ctx.eps, ctx.scratch = running.eps, scratch
+        ctx.eps = running.eps
         return made
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, s, low, high, gamma and beta."""
         values, step, low, high, gamma, beta, mean, inverse, made = ctx.saved_tensors
-        variance = inverse.square().reciprocal_().sub_(ctx.eps)
-        again, unused = ctx.scratch.values_like(values), torch.empty(0)
+        variance, size = inverse.square().reciprocal_().sub_(ctx.eps), float(step)
+        steps, unused = ctx.scratch.values_like(values), torch.empty(0)
         torch.ops.aten.native_batch_norm.out(
-            values, gamma, beta, mean, variance, False, 0.0, ctx.eps,
-            out=again, save_mean=unused, save_invstd=unused.clone(),
+            values, gamma / size, beta / size, mean, variance, False, 0.0, ctx.eps,
+            out=steps, save_mean=unused, save_invstd=unused.clone(),
         )  # fmt: skip
-        of_normalized, *of_edges = passed_back(
-            gradient, again, made, Edges(step, low, high), ctx.scratch, ctx
-        )
+        edges = Edges(step, low, high, ctx.follow)
+        way = Way(steps, made, edges, ctx.scratch, unit=size)
+        of_normalized, *of_edges = passed_back(gradient, way, ctx)
         of_values, of_gamma, of_beta = torch.ops.aten.native_batch_norm_backward(
             of_normalized, values, gamma, None, None, mean, inverse, True, ctx.eps, [True] * 3
         )
-        return of_values, *of_edges, of_gamma, of_beta, None, None
+        return of_values, *of_edges, of_gamma, of_beta, None, None, None

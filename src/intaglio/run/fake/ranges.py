@@ -137,4 +137,5 @@ RANGE_METHODS: Registry[RangeMethod] = Registry("range method")
 def edges_of(used: QuantParams, step: Tensor) -> Edges:
     """Return the edges of a grid with this step (of the same number, with a gradient)."""
     low, high = used.spec.qmin - used.zero, used.spec.qmax - used.zero
-    return Edges(step, step * low, step * high)
+    size = step.detach()
+    return Edges(step, size * low, size * high, follow=True)
