@@ -2,7 +2,8 @@
 
 from intaglio.run.fake import fixed, lsq, lsq_plus, moving_average, pact
 from intaglio.run.fake.grids import Deployment
-from intaglio.run.fake.network import FakeNetwork, trainable
+from intaglio.run.fake.make_network import trainable
+from intaglio.run.fake.network import FakeNetwork
 from intaglio.run.fake.ranges import RANGE_METHODS
 
 __all__ = [

@@ -32,8 +32,13 @@ class ExactKernels:
     target: Target
     _kept: dict[str, tuple[tuple[QuantParams | None, ...], Kernel]] = field(default_factory=dict)
 
-    def of(self, graph: Graph, encodings: Encodings) -> Computed:
-        """Return what computes a node of the graph as it is now."""
+    def of(self, graph: Graph, encodings: Encodings) -> Computed | None:
+        """Return what computes a node of the graph as it is now.
+
+        None where a weight or bias is not finite: there is no integer for it.
+        """
+        if not all(bool(value.isfinite().all()) for value in graph.params.values()):
+            return None
         kernels: dict[str, Kernel] = {}
         with np.errstate(all="ignore"):  # kernels refuse infinite ratios of scales by name
             for node in graph:

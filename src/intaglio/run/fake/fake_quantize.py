@@ -75,7 +75,7 @@ class Edges:
             return self
         low, high = activation
         ends = self
-        nearer = (low > float(self.low.detach()), high < float(self.high.detach()))
+        nearer = (low >= float(self.low.detach()), high <= float(self.high.detach()))
         if self.follow and ((nearer[0] and low != 0.0) or (nearer[1] and high != 0.0)):
             size = self.step.detach()
             ends = Edges(self.step, self.low / size * self.step, self.high / size * self.step)

@@ -18,6 +18,7 @@ from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams
+from intaglio.run.fake.clamps import clamps_of, within_clamp
 from intaglio.run.fake.fake_quantize import Edges
 from intaglio.run.fake.fixed import FixedValues
 from intaglio.run.fake.names import key_of
@@ -61,6 +62,7 @@ class Grids(nn.Module):
         self.names = list(start)
         self.ranges = nn.ModuleDict()
         self.leader: dict[str, str] = {}
+        self._clamps: dict[str, tuple[float, float]] = {}
         for group in plan.groups:
             first = group[0]
             if first in plan.fixed or first in plan.derived:
@@ -69,6 +71,7 @@ class Grids(nn.Module):
             made = FixedValues(start[first]) if is_stored else method.values(start[first])
             self.ranges[key_of(first)] = made
             self.leader.update(dict.fromkeys(group, first))
+            self._clamps[first] = clamps_of(graph, group, start[first])
         self.register_buffer("used_scale", torch.stack([start[n].scale for n in self.names]))
         self.register_buffer("used_zero", torch.stack([start[n].zero_point for n in self.names]))
         self._used: dict[str, QuantParams] = dict(start)
@@ -154,7 +157,9 @@ class Grids(nn.Module):
         found = self.ranges[key_of(leader)]
         assert isinstance(found, ValueRange), "these are made here"
         grid = found.wished()
-        return QuantParams(grid.scale.cpu(), grid.zero_point.cpu(), grid.spec)
+        grid = QuantParams(grid.scale.cpu(), grid.zero_point.cpu(), grid.spec)
+        start = self.deployment.encodings.activations[leader]
+        return within_clamp(grid, self._clamps[leader], start)
 
     def _take(self, grids: Mapping[str, QuantParams]) -> None:
         self.used_scale.copy_(torch.stack([grids[name].scale for name in self.names]))

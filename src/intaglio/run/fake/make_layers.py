@@ -25,11 +25,13 @@ class Made:
         root: The module that they hang on, by their names in the user's network.
         layers: Layers with a weight, by node.
         others: Other learned tensors (slopes of a prelu, ...), by node and role.
+        invented: Names of tensors that are not in the user's network, or not any more as here.
     """
 
     root: nn.Module = field(default_factory=nn.Module)
     layers: dict[str, Layer] = field(default_factory=dict)
     others: dict[str, dict[str, Slot]] = field(default_factory=dict)
+    invented: set[str] = field(default_factory=set)
 
 
 def make_layers(
@@ -48,12 +50,10 @@ def make_layers(
     for node in graph:
         if node.op in WEIGHTED or (node.op == "affine" and node.name in norms):
             if not copies_values(graph, node):
-                made.layers[node.name] = _layer(
-                    graph, node, norms.get(node.name), ranges, made.root
-                )
+                made.layers[node.name] = _layer(graph, node, norms.get(node.name), ranges, made)
         elif node.op != "constant" and node.params:
             made.others[node.name] = {
-                role: _hung(made.root, key, f"{node.name}.{role}", graph.params[key])
+                role: _hung(made, key, f"{node.name}.{role}", graph.params[key])
                 for role, key in node.params.items()
             }
     return made
@@ -71,23 +71,23 @@ def _layer(
     node: Node,
     norm: BatchNorm | None,
     ranges: Mapping[str, WeightRange],
-    root: nn.Module,
+    made: Made,
 ) -> Layer:
     weight, bias = graph.param(node, "weight"), graph.params_of(node).get("bias")
     key, own = node.params["weight"], f"{node.name}.weight"
     if norm is None or bias is None:
-        slot = _hung(root, key, own, weight)
+        slot = _hung(made, key, own, weight)
         bias_slot = None
         if bias is not None:
-            bias_slot = _hung(root, node.params["bias"], f"{node.name}.bias", bias)
+            bias_slot = _hung(made, node.params["bias"], f"{node.name}.bias", bias)
         return Layer(bare(node), slot, bias_slot, None, ranges.get(node.name))
-    has_weight = "weight" in norm.names
+    name = norm.names.get("weight")
     raw = unfolded(node, weight, norm)
-    slot = _hung(root, norm.names.get("weight", own), own, raw, learned=has_weight)
-    return Layer(bare(node), slot, None, _norm(node, bias, norm, root), ranges.get(node.name))
+    slot = _hung(made, name, own, raw, learned=name is not None)
+    return Layer(bare(node), slot, None, _norm(node, bias, norm, made), ranges.get(node.name))
 
 
-def _norm(node: Node, bias: Tensor, norm: BatchNorm, root: nn.Module) -> Norm:
+def _norm(node: Node, bias: Tensor, norm: BatchNorm, made: Made) -> Norm:
     """Return a norm in training whose offset is the bias that the folded layer has by now."""
     away = -norm.mean.double()
     if norm.layer_bias is not None:
@@ -96,8 +96,8 @@ def _norm(node: Node, bias: Tensor, norm: BatchNorm, root: nn.Module) -> Norm:
     values = {"gamma": norm.gamma, "beta": beta, "mean": norm.mean, "var": norm.var}
     slots = {
         role: _hung(
-            root,
-            norm.names.get(role, f"{node.name}.{role}"),
+            made,
+            norm.names.get(role),
             f"{node.name}.{role}",
             value,
             learned=role in ("gamma", "beta") and role in norm.names,
@@ -107,19 +107,28 @@ def _norm(node: Node, bias: Tensor, norm: BatchNorm, root: nn.Module) -> Norm:
     layer_bias = None
     if norm.layer_bias is not None:
         name = f"{node.name}.layer_bias"
-        layer_bias = _hung(root, norm.names.get("bias", name), name, norm.layer_bias, learned=False)
+        layer_bias = _hung(made, norm.names.get("bias"), name, norm.layer_bias, learned=False)
     return Norm(**slots, eps=norm.eps, layer_bias=layer_bias)
 
 
-def _hung(root: nn.Module, name: str, other: str, value: Tensor, *, learned: bool = True) -> Slot:
-    """Hang a tensor up by its name; by `other` where that name stands for another tensor by now."""
-    there = found_at(root, name)
-    if there is not None:
-        if there.value.shape == value.shape and torch.allclose(there.value, value, rtol=1e-4):
-            return there
-        name = other
-    number = 0
-    while found_at(root, name) is not None:
-        number += 1
-        name = f"{other}_{number}"
-    return hang(root, name, value, learned=learned)
+def _hung(made: Made, name: str | None, other: str, value: Tensor, *, learned: bool = True) -> Slot:
+    """Hang a tensor up by its name; by `other` where that name stands for another tensor by now.
+
+    Args:
+        name: In the user's network; None where it is not there.
+        other: A name to invent.
+    """
+    there = None if name is None else found_at(made.root, name)
+    if there is not None and _is_same(there.value, value):
+        return there
+    if name is None or there is not None:
+        name, number = other, 0
+        while found_at(made.root, name) is not None:
+            number += 1
+            name = f"{other}_{number}"
+        made.invented.add(name)
+    return hang(made.root, name, value, learned=learned)
+
+
+def _is_same(held: Tensor, value: Tensor) -> bool:
+    return held.shape == value.shape and torch.allclose(held, value, rtol=1e-4)

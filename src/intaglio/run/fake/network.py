@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from intaglio.errors import RequestError
+from intaglio.errors import SpecError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import fake_quantize as stored_on_grid
 from intaglio.numerics.batch_norm import BatchNorm
@@ -76,6 +76,7 @@ class FakeNetwork(nn.Module):
         norm_momentum: How much of a batch's statistics goes into those of batch norms.
         observes: Whether ranges are observed in training; they are held where it is False.
         observer_delay: Training steps in which ranges that are observed do not round yet.
+        invented: Names in `network` that the user's network does not have.
         together: Other processes that train the same network; None where there are none.
     """
 
@@ -108,6 +109,7 @@ class FakeNetwork(nn.Module):
         by_layer = {node.name: self.scale_range(node.name) for node in graph}
         made = make_layers(graph, norms, {k: v for k, v in by_layer.items() if v is not None})
         self.network, self.layers, self.others = made.root, made.layers, made.others
+        self.invented = made.invented
         self.register_buffer("frozen", torch.tensor(exact))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.norm_momentum = USUAL_MOMENTUM
@@ -165,10 +167,15 @@ class FakeNetwork(nn.Module):
     def user_weights(self) -> dict[str, Tensor]:
         """Return the weights before folding, by the names that they have in the user's network.
 
-        What is in the user's network and does not learn here (constants, counters) is not there.
+        What is in the user's network and does not learn here (constants, counters) is not there,
+        nor is what is only here (the gain of a batch norm that has none).
         """
         state = self.network.state_dict()
-        return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        return {
+            name: value.detach().cpu().contiguous()
+            for name, value in state.items()
+            if name not in self.invented
+        }
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the parameters: "weights" of layers, "norms" and biases, "scales" of grids."""
@@ -243,16 +250,24 @@ class FakeNetwork(nn.Module):
         return layer.scale(self.value_grids.used(source).scale.to(where), limit)
 
     def _computed(self) -> Computed | None:
-        """Return the twin's kernels for the network as it is now; None where it is not exact."""
+        """Return the twin's kernels for the network as it is now; None where it is not exact.
+
+        None as well where a number is not finite: its outputs then say so, for who watches.
+        """
         if self.kernels is None:
             return None
-        return self.kernels.of(*self._present())
+        try:
+            return self.kernels.of(*self._present())
+        except SpecError:
+            return None
 
     def _present(self) -> tuple[Graph, Encodings]:
         start = Encodings({}, {})
         if self.value_grids is not None and self.deployment is not None:
             start = Encodings(self.value_grids.activations, self.deployment.encodings.weights)
-        return present(self.graph, self.layers, start, self.weight_scale)
+        return present(
+            self.graph, self.layers, self.others, start=start, scale_of=self.weight_scale
+        )
 
     def _given(self, node: Node, images: Tensor) -> Both:
         if self.value_grids is None or node.name not in self.value_grids:
@@ -342,11 +357,11 @@ class FakeNetwork(nn.Module):
         grids = self.value_grids
         if grids is None or node.name not in grids:
             return activate_fresh(values, node.attrs.get("activation"))
-        if node.op in ON_THE_GRID:
+        bounds = node.attrs.get("activation")
+        if node.op in ON_THE_GRID and bounds is None:
             return values
         learned = grids.range_of(node.name)
         if learned is not None and learned.observes and self.training and self.observes:
-            bounds = node.attrs.get("activation")
             learned.observe(values, bounds)
             if self.observer_delay and int(self.steps) <= self.observer_delay:
                 return activate_fresh(values, bounds)
@@ -354,39 +369,3 @@ class FakeNetwork(nn.Module):
         if held is not None:
             exact = held * grids.used(node.name).scale.to(held.device)
         return fake_quantize(values, self._edges(node), self._scratch, exact)
-
-
-def trainable(
-    graph: Graph,
-    norms: Mapping[str, BatchNorm],
-    deployment: Deployment | None = None,
-    *,
-    method: str = "lsq",
-    exact: bool = False,
-    observer_delay: int = 0,
-) -> FakeNetwork:
-    """Return a network that trains, in training mode.
-
-    Args:
-        graph: Lowered and planned, with the weights to start from; not changed. Of a float network:
-            canonical.
-        norms: The batch norm that each layer took in.
-        deployment: What it is quantized to; None: it trains in float.
-        method: How grids follow, a name of `RANGE_METHODS`.
-        exact: Whether the way forward is the twin's. Batch norms then keep their statistics.
-        observer_delay: Training steps in which ranges are only observed, and values not rounded;
-            weights are. For methods that observe.
-
-    Raises:
-        UnknownName: If there is no such method.
-        RequestError: If ranges are to be observed by a method that does not.
-    """
-    network = FakeNetwork(
-        graph, norms, deployment, method=method, exact=exact, observer_delay=observer_delay
-    )
-    if observer_delay and (network.value_grids is None or not network.value_grids.observing):
-        raise RequestError(
-            f"observer_delay is {observer_delay}, but the method '{method}' does not observe"
-            " ranges: leave it at 0, or take 'moving-average'"
-        )
-    return network

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from intaglio.numerics.spec import QuantParams
 from intaglio.run.fake.fake_quantize import Edges
 from intaglio.run.fake.largest_weights import LargestWeights
-from intaglio.run.fake.ranges import RANGE_METHODS, RangeMethod, ValueRange, edges_of
+from intaglio.run.fake.ranges import RANGE_METHODS, RangeMethod, ValueRange
 from intaglio.run.fake.swapped import swapped
 
 
@@ -50,8 +50,8 @@ class PactValues(ValueRange):
         """Return the edges; both ends move with what is learned, and the step has no gradient."""
         learned = self.start_scale * self.log.exp()
         step = used.scale.to(learned.device)
-        ends = edges_of(used, swapped(learned, step))
-        return Edges(step, ends.low, ends.high)
+        end = swapped(learned, step)
+        return Edges(step, end * (used.spec.qmin - used.zero), end * (used.spec.qmax - used.zero))
 
 
 RANGE_METHODS.register("pact")(

@@ -11,12 +11,15 @@ from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.run.fake.layer import Layer
+from intaglio.run.fake.names import Slot
 
 
 @torch.no_grad()
 def present(
     graph: Graph,
     layers: Mapping[str, Layer],
+    others: Mapping[str, Mapping[str, Slot]],
+    *,
     start: Encodings,
     scale_of: Callable[[str], Tensor],
 ) -> tuple[Graph, Encodings]:
@@ -24,6 +27,7 @@ def present(
 
     Args:
         graph: With any weights; it is not changed.
+        others: Other tensors that learn, by node and role.
         start: The grid of each value that has one; those of weights that do not learn.
         scale_of: Returns the scales of a layer's weight, [C] or [].
     """
@@ -39,4 +43,7 @@ def present(
             scale = scale_of(name).cpu()
             zeros = torch.zeros_like(scale, dtype=torch.int32)
             weights[name] = QuantParams(scale, zeros, layer.range.spec)
+    for name, slots in others.items():
+        for role, slot in slots.items():
+            copy.set_param(copy[name], role, slot.value.cpu())
     return copy, Encodings(dict(start.activations), weights)
