@@ -13,7 +13,7 @@ from intaglio.numerics.batch_norm import BatchNorm
 from intaglio.ops.convolution import copies_values
 from intaglio.ops.traits import WEIGHTED
 from intaglio.run.fake.layer import Layer, Norm, unfolded
-from intaglio.run.fake.names import Slot, found_at, hang
+from intaglio.run.fake.names import Slot, found_at, hang, key_of
 from intaglio.run.fake.ranges import WeightRange
 
 
@@ -25,13 +25,11 @@ class Made:
         root: The module that they hang on, by their names in the user's network.
         layers: Layers with a weight, by node.
         others: Other learned tensors (slopes of a prelu, ...), by node and role.
-        invented: Names of tensors that are not in the user's network, or not any more as here.
     """
 
     root: nn.Module = field(default_factory=nn.Module)
     layers: dict[str, Layer] = field(default_factory=dict)
     others: dict[str, dict[str, Slot]] = field(default_factory=dict)
-    invented: set[str] = field(default_factory=set)
 
 
 def make_layers(
@@ -111,22 +109,23 @@ def _norm(node: Node, bias: Tensor, norm: BatchNorm, made: Made) -> Norm:
     return Norm(**slots, eps=norm.eps, layer_bias=layer_bias)
 
 
-def _hung(made: Made, name: str | None, other: str, value: Tensor, *, learned: bool = True) -> Slot:
-    """Hang a tensor up by its name; by `other` where that name stands for another tensor by now.
+def _hung(
+    made: Made, name: str | None, other: str, value: Tensor, *, learned: bool = True
+) -> Slot:
+    """Hang a tensor up by its name; by another where that name stands for another tensor by now.
 
     Args:
         name: In the user's network; None where it is not there.
-        other: A name to invent.
+        other: What to make a name of our own of.
     """
     there = None if name is None else found_at(made.root, name)
     if there is not None and _is_same(there.value, value):
         return there
     if name is None or there is not None:
-        name, number = other, 0
+        name, number = key_of(other), 0
         while found_at(made.root, name) is not None:
             number += 1
-            name = f"{other}_{number}"
-        made.invented.add(name)
+            name = f"{key_of(other)}_{number}"
     return hang(made.root, name, value, learned=learned)
 
 

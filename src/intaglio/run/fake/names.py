@@ -55,5 +55,13 @@ def found_at(root: nn.Module, name: str) -> Slot | None:
 
 
 def key_of(name: str) -> str:
-    """Return a node's name as a key of an nn.ModuleDict, which takes no points and few words."""
+    """Return a name as one of ours, which no network of a user has.
+
+    It can be a key of an nn.ModuleDict, which takes no points and few words.
+    """
     return ":" + name.replace(".", "/")
+
+
+def is_own(name: str) -> bool:
+    """Whether a name is from `key_of`."""
+    return name.startswith(":")

@@ -35,7 +35,7 @@ from intaglio.run.fake.fake_quantize import Edges, Scratch, fake_quantize
 from intaglio.run.fake.grids import SETTLE_EVERY, Deployment, Grids
 from intaglio.run.fake.layer import Layer
 from intaglio.run.fake.make_layers import bare, make_layers
-from intaglio.run.fake.names import key_of
+from intaglio.run.fake.names import is_own, key_of
 from intaglio.run.fake.norm_quantize import Running, norm_quantize
 from intaglio.run.fake.on_grid import OnGrid
 from intaglio.run.fake.present import present
@@ -76,7 +76,6 @@ class FakeNetwork(nn.Module):
         norm_momentum: How much of a batch's statistics goes into those of batch norms.
         observes: Whether ranges are observed in training; they are held where it is False.
         observer_delay: Training steps in which ranges that are observed do not round yet.
-        invented: Names in `network` that the user's network does not have.
         together: Other processes that train the same network; None where there are none.
     """
 
@@ -109,7 +108,6 @@ class FakeNetwork(nn.Module):
         by_layer = {node.name: self.scale_range(node.name) for node in graph}
         made = make_layers(graph, norms, {k: v for k, v in by_layer.items() if v is not None})
         self.network, self.layers, self.others = made.root, made.layers, made.others
-        self.invented = made.invented
         self.register_buffer("frozen", torch.tensor(exact))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.norm_momentum = USUAL_MOMENTUM
@@ -174,7 +172,7 @@ class FakeNetwork(nn.Module):
         return {
             name: value.detach().cpu().contiguous()
             for name, value in state.items()
-            if name not in self.invented
+            if not is_own(name)
         }
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
