@@ -16,6 +16,7 @@ from methods.learn.tiny import (
     TensorSamples,
     TinyLearner,
     are_same,
+    done,
     held_out_figure,
     images_and_labels,
     lesson,
@@ -25,7 +26,7 @@ from methods.learn.tiny import (
 
 
 def said(learned):
-    return [event.what for event in learned.events]
+    return [event.what for event in done(learned)]
 
 
 def test_a_network_learns():
@@ -37,7 +38,7 @@ def test_a_network_learns():
     assert learned.last == given.measured()
     assert learned.best >= learned.last
     assert (learned.steps, learned.epochs, learned.rolled_back) == (50, 10.0, False)
-    assert learned.events == ()
+    assert done(learned) == []
     assert learned.seconds > 0.0
 
 
@@ -142,7 +143,7 @@ def test_a_last_state_that_is_below_the_best_but_not_the_start_is_kept():
     learned = learn(given)
 
     assert not learned.rolled_back
-    assert learned.events == ()
+    assert done(learned) == []
 
 
 def test_measurements_below_the_start_lower_the_rate_and_go_back_once():
@@ -152,7 +153,7 @@ def test_measurements_below_the_start_lower_the_rate_and_go_back_once():
     learned = learn(given)
 
     assert not learned.rolled_back
-    assert [event.step for event in learned.events] == [6]
+    assert [event.step for event in done(learned)] == [6]
     assert "back to the state after step 2, and on with a tenth of the rate" in said(learned)[0]
     assert learned.steps == 10
 
@@ -164,7 +165,7 @@ def test_the_second_time_training_ends_with_the_best_state():
     learned = learn(given)
 
     assert learned.rolled_back
-    assert [event.step for event in learned.events] == [3, 5, 5]
+    assert [event.step for event in done(learned)] == [3, 5, 5]
     assert learned.steps == 5
     assert "the state after step 1 is kept, with 6" in said(learned)[-1]
 
@@ -275,7 +276,7 @@ def test_overflows_of_fp16_are_told_and_nothing_goes_back():
 
     learned = learn(replace(given, measured=lambda: 1.0))
 
-    assert learned.events
+    assert done(learned)
     assert all(what.startswith("gradients overflowed fp16") for what in said(learned))
     assert not learned.rolled_back
 

@@ -21,6 +21,7 @@ from methods.learn.tiny import (
     StopsAfter,
     TinyLearner,
     are_same,
+    done,
     lesson,
     measured_as,
     weights,
@@ -47,13 +48,12 @@ def interrupted(place, every, **options):
     for attempt in range(STEPS + 1):
         given = lesson(**options)
         resume = attempt > 0
-        done = attempt * every
         try:
             learned = learn(
                 given,
                 place=place,
                 resume=resume,
-                progress=StopsAfter((done + every) * BATCH),
+                progress=StopsAfter((attempt + 1) * every * BATCH),
             )
         except Stop:
             continue
@@ -116,7 +116,7 @@ def test_a_run_that_goes_back_does_so_when_it_was_killed_before_or_behind(tmp_pa
     again = told(learn(second, place=tmp_path, resume=True))
 
     assert learned.rolled_back
-    assert [event.step for event in learned.events] == [4, 8, 8]
+    assert [event.step for event in done(learned)] == [4, 8, 8]
     assert again == learned
     assert are_same(weights(second.learner), weights(given.learner))
 
@@ -201,7 +201,7 @@ def test_a_killed_process_goes_on_in_another_to_the_same_bytes(tmp_path):
     command = (
         f"from methods.learn.test_resume import killed_at; killed_at(4, Path({str(tmp_path)!r}))"
     )
-    done = subprocess.run(
+    killed = subprocess.run(
         [sys.executable, "-c", f"from pathlib import Path; {command}"],
         env=environment,
         check=False,
@@ -211,7 +211,7 @@ def test_a_killed_process_goes_on_in_another_to_the_same_bytes(tmp_path):
 
     learned = learn(given, place=tmp_path, resume=True, progress=StopsAfter(1000 * BATCH))
 
-    assert done.returncode == -signal.SIGKILL
+    assert killed.returncode == -signal.SIGKILL
     assert learned.steps == STEPS
     save_file(weights(given.learner), tmp_path / "resumed.safetensors")
     save_file(whole()[0], tmp_path / "whole.safetensors")

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intaglio.data.samples import Taken
+from intaglio.methods.learn.events import Event
 from intaglio.methods.learn.learner import NORMS, SCALES, WEIGHTS
-from intaglio.methods.learn.lesson import Lesson
+from intaglio.methods.learn.lesson import Learned, Lesson
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.tasks.classify import CLASSIFY
 
@@ -142,6 +143,11 @@ def measured_as(given: Lesson, figures: Sequence[float]) -> Lesson:
     """Return a lesson whose measurements give these figures, one after the other."""
     waiting = iter(figures)
     return replace(given, measured=lambda: next(waiting))
+
+
+def done(learned: Learned) -> list[Event]:
+    """Return the events but those on how far statistics of batch norms were off."""
+    return [event for event in learned.events if "running statistics" not in event.what]
 
 
 def weights(learner: TinyLearner) -> dict[str, Tensor]:
