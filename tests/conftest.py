@@ -45,6 +45,7 @@ MARKED = {
         "end_to_end",
         "job/test_compress.py",
         "methods/blocks/test_blocks.py",
+        "methods/learn/test_two_processes.py",
         "passes/test_channel_statistics.py",
         "runtimes/litert/file/test_size.py",
         "runtimes/litert/lower/test_forms_at_random.py",

@@ -1,4 +1,4 @@
-"""Images in: folders, CSV manifests and parquet files become batches of tensors.
+"""Images in: folders, CSV manifests, parquet files and tar shards become batches of tensors.
 
 `images` holds what other rooms call; the other files are one concept each.
 """

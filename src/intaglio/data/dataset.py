@@ -6,7 +6,7 @@ Nothing is decoded or kept here; an item knows how to open its bytes when its tu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Protocol, overload
 
@@ -61,11 +61,13 @@ class Dataset:
         name: The last part of its path, for reports.
         path: The folder or file that it was opened from.
         items: The images; of a parquet file, made when asked for.
+        notes: What of the data set cannot be used, though the rest can: a sentence each.
     """
 
     name: str
     path: Path
     items: Sequence[Item]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -117,7 +119,7 @@ def draw(dataset: Dataset, limit: int | None, seed: int) -> Dataset:
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randperm(len(dataset), generator=generator)[:limit]  # [limit]
     indices = tuple(sorted(drawn.tolist()))
-    return Dataset(dataset.name, dataset.path, _Selection(dataset.items, indices))
+    return replace(dataset, items=_Selection(dataset.items, indices))
 
 
 def check_labels(dataset: Dataset, class_count: int) -> None:

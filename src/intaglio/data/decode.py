@@ -11,8 +11,11 @@ none, and damage in the middle of a JPEG's data that its decoder can read over i
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import IO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
     Image,
@@ -25,7 +28,7 @@ from PIL import (
 )
 
 from intaglio.data.dataset import Item
-from intaglio.data.preprocess import MAX_PIXELS, to_channels
+from intaglio.data.preprocess import MAX_PIXELS, Preprocess, apply_as_array, to_channels
 from intaglio.errors import DataError, RequestError
 
 # File endings, in lower case, that a folder is searched for.
@@ -75,6 +78,25 @@ def decode(item: Item, channels: int) -> Image.Image:
         return to_channels(image, channels, name=str(item.source))
     except DataError as error:
         raise UnreadableImage(f"{error}; {_SKIP_HINT}") from None
+
+
+def decode_as_array(
+    item: Item, preprocess: Preprocess, input_shape: Sequence[int]
+) -> NDArray[np.float32]:
+    """Return what the network sees of one image, [C, H, W].
+
+    Args:
+        item: The image.
+        preprocess: What is done to it.
+        input_shape: The network's input (any, C, H, W), C of 1 or 3.
+
+    Raises:
+        UnreadableImage: As `decode`.
+        DataError: As `decode`; if the image has not the size for the preprocessing.
+        RequestError: As `decode`.
+    """
+    image = decode(item, input_shape[1])
+    return apply_as_array(preprocess, image, input_shape, name=str(item.source))
 
 
 def _decode_file(file: IO[bytes], item: Item) -> Image.Image:

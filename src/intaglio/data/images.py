@@ -1,4 +1,4 @@
-"""Images in: open a folder, a manifest or a parquet file, draw from it, stream batches.
+"""Images in: open a folder, a manifest, a parquet file or tar shards, draw, stream batches.
 
     dataset = draw(open_dataset("calib.csv"), 128, seed=0)
     for batch in batches(dataset, preprocess, (1, 3, 224, 224), batch_size=16):
@@ -16,6 +16,8 @@ from intaglio.data.folder import open_folder
 from intaglio.data.guard import refuse_if_forbidden
 from intaglio.data.manifest import open_manifest
 from intaglio.data.parquet import open_parquet
+from intaglio.data.shard_names import ENDING, compression, is_pattern, shards_in, shards_named
+from intaglio.data.shards import compressed, open_shards
 from intaglio.data.stream import Batch, ImageStream, Skipped, batches
 from intaglio.errors import DataError
 
@@ -37,8 +39,9 @@ def open_dataset(path: str | Path, *, need_labels: bool = False) -> Dataset:
     """Return the data set at `path`; its list of images is read, no image is.
 
     Args:
-        path: A folder (`folder.py`), a CSV manifest (`manifest.py`) or a parquet file
-            (`parquet.py`); files are told apart by their ending.
+        path: A folder (`folder.py`), a CSV manifest (`manifest.py`), a parquet file
+            (`parquet.py`), or tar shards (`shards.py`): one, a folder of nothing else, or a pattern
+            such as train-{0000..0009}.tar; files are told apart by their ending.
         need_labels: Whether a data set without class indices is an error.
 
     Raises:
@@ -64,7 +67,13 @@ def _open(path: Path) -> Dataset:
     except OSError as error:  # a folder on the way that may not be entered, a name too long
         raise DataError(f"{path}: cannot be opened: {error.strerror}") from error
     if is_folder:
-        return open_folder(path)
+        shards = shards_in(path)
+        return open_shards(path, shards) if shards else open_folder(path)
+    kind = compression(path)
+    if kind is not None:
+        raise compressed(path, kind)
+    if not exists and is_pattern(path):
+        return open_shards(path, shards_named(path))
     if not exists:
         raise DataError(f"{path}: no such file or folder (looked from {Path.cwd()})")
     ending = path.suffix.lower()
@@ -72,13 +81,18 @@ def _open(path: Path) -> Dataset:
         return open_manifest(path)
     if ending == ".parquet":
         return open_parquet(path)
+    if ending == ENDING:
+        return open_shards(path, [path])
     raise DataError(
         f"{path}: not a data set; give a folder of images, a .csv manifest with the columns"
-        f" file,class_index, or a .parquet file with the columns jpeg and label"
+        f" file,class_index, a .parquet file with the columns jpeg and label, or WebDataset .tar"
+        f" shards"
     )
 
 
 def _label_remedy(path: Path) -> str:
+    if path.suffix.lower() == ENDING or (path.is_dir() and shards_in(path)):
+        return "add a member NAME.cls with the class index to each sample"
     if path.is_dir():
         return "put the images into one folder for each class, or give a CSV manifest"
     if path.suffix.lower() == ".csv":

@@ -1,7 +1,8 @@
 """The names of a data set's classes, where something beside it tells them.
 
 A tree of class folders has its folder names; a manifest has `classes.csv` beside it, with the
-columns `class_index,name`; a parquet file has `classes.json` beside it, a list of names.
+columns `class_index,name`; a parquet file or tar shards have `classes.json` beside them, a list of
+names.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from intaglio.data.folder import class_folders, open_folder
 from intaglio.data.guard import refuse_if_forbidden
+from intaglio.data.shard_names import ENDING, shards_in
 from intaglio.data.table import parse_class_index, read_table
 from intaglio.errors import DataError
 
@@ -23,13 +25,16 @@ def class_names(path: str | Path) -> list[str] | None:
     """
     refuse_if_forbidden(str(path))
     path = Path(path)
+    if path.is_dir() and shards_in(path):
+        file = path / "classes.json"
+        return _names_from_json(file) if file.is_file() else None
     if path.is_dir():
         has_classes = open_folder(path).labelled
         return [folder.name for folder in class_folders(path)] if has_classes else None
     ending = path.suffix.lower()
     if ending == ".csv" and (path.parent / "classes.csv").is_file():
         return _names_from_csv(path.parent / "classes.csv")
-    if ending == ".parquet" and (path.parent / "classes.json").is_file():
+    if ending in (".parquet", ENDING) and (path.parent / "classes.json").is_file():
         return _names_from_json(path.parent / "classes.json")
     return None
 

@@ -2,8 +2,9 @@
 
 Labels are read at once, images a few rows at a time when their turn comes, so that memory stays
 small however large the file or its row groups are. Reading from front to back is cheap; a step
-back starts the row group again. A corrupt page is an error of the file, which is not skipped as a
-single bad image would be.
+back starts the row group again, so `in_any_order` holds the image files in memory, compressed as
+they are. A corrupt page is an error of the file, which is not skipped as a single bad image would
+be.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import bisect
 import io
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, overload
@@ -30,6 +31,8 @@ from intaglio.errors import DataError
 
 FOREIGN = (pyarrow.ArrowException, OSError, ValueError, TypeError, OverflowError, IndexError)
 """What pyarrow raises for corrupt bytes: its own errors, and those of names that are no text."""
+HELD_BYTES = 2 * 10**9
+"""What the image files of one parquet file may take in memory."""
 _ROWS_AT_ONCE = 32
 _READ_BUFFER_BYTES = 2**18
 
@@ -63,6 +66,36 @@ def open_parquet(path: Path) -> Dataset:
     if row_count != column.row_count or (labels is not None and len(labels) != row_count):
         raise _corrupt(path, ValueError(f"it has not the {row_count} rows that it says"))
     return Dataset(path.name, path, _ParquetItems(column, row_count, labels))
+
+
+def in_any_order(dataset: Dataset, *, held_bytes: int = HELD_BYTES) -> Dataset:
+    """Return the same images so that each can be read at once, whatever was read before.
+
+    The rows of a parquet file are read, from front to back, and held; other data sets are returned
+    as they are.
+
+    Args:
+        dataset: Opened from anything; of one that was drawn from, only what was drawn is held.
+        held_bytes: What the image files may take together.
+
+    Raises:
+        DataError: If they take more, or the file is corrupt.
+    """
+    if not len(dataset) or not isinstance(dataset.items[0].source, _ParquetSource):
+        return dataset
+    contents: list[bytes] = []
+    size = 0
+    for item in dataset.items:
+        with item.source.open() as file:
+            contents.append(file.read())
+        size += len(contents[-1])
+        if size > held_bytes:
+            raise DataError(
+                f"{dataset.path}: its images take more than {held_bytes / 1e9:g} GB; training takes"
+                f" them in any order, so those of a parquet file are held in memory: split it into"
+                f" WebDataset .tar shards or class folders, or use fewer images (--limit)"
+            )
+    return replace(dataset, items=_HeldItems(dataset.items, contents))
 
 
 def _read_labels(path: Path, file: pyarrow.parquet.ParquetFile) -> NDArray[np.integer]:
@@ -190,3 +223,40 @@ class _ParquetItems(Sequence[Item]):
         row = range(self.row_count)[index]
         label = None if self.labels is None else int(self.labels[row])
         return Item(f"{self.column.path.name} row {row}", label, _ParquetSource(self.column, row))
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldSource:
+    """The bytes of one row, in memory."""
+
+    place: str
+    content: bytes = field(repr=False)
+
+    def open(self) -> IO[bytes]:
+        """Return the bytes as a file."""
+        refuse_if_forbidden(self.place)
+        return io.BytesIO(self.content)
+
+    def __str__(self) -> str:
+        return self.place
+
+
+@dataclass(frozen=True)
+class _HeldItems(Sequence[Item]):
+    """Items, with their bytes in memory."""
+
+    items: Sequence[Item]
+    contents: list[bytes] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        item = self.items[index]
+        return replace(item, source=_HeldSource(str(item.source), self.contents[index]))

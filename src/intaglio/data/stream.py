@@ -1,33 +1,21 @@
-"""Batches of preprocessed images, decoded one step ahead of their use, in bounded memory.
-
-One thread decodes while the caller computes (Pillow and NumPy let go of the interpreter lock). At
-most two batches wait beside the one in the caller's hands. One thread, because images must come in
-their order and the caller's arithmetic wants the other cores.
-"""
+"""Batches of preprocessed images in their order, decoded ahead of their use in bounded memory."""
 
 from __future__ import annotations
 
-import contextvars
 import threading
-import weakref
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from intaglio.data.ahead import Ahead
 from intaglio.data.dataset import Dataset, Item
-from intaglio.data.decode import UnreadableImage, decode
+from intaglio.data.decode import UnreadableImage, decode_as_array
 from intaglio.data.guard import refuse_if_forbidden
-from intaglio.data.preprocess import Preprocess, apply_as_array, check_input_shape
+from intaglio.data.preprocess import Preprocess, check_input_shape
 from intaglio.errors import DataError, RequestError
-
-BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -93,20 +81,13 @@ def batches(
     return ImageStream(decoder)
 
 
-class ImageStream(Iterator[Batch]):
-    """The iterator that `batches` returns; can be gone through once.
-
-    Its thread ends with the last batch, with an error, with `close()`, with the `with` block, or
-    when the iterator is no longer referred to, as after a `break`.
-    """
+class ImageStream(Ahead[Batch]):
+    """The iterator that `batches` returns; can be gone through once."""
 
     def __init__(self, decoder: _Decoder) -> None:
-        self._decoder = decoder
-        self._waiting: deque[Future[Batch | None]] = deque()
-        self._context = contextvars.copy_context()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="intaglio-images")
         # The thread knows the decoder but not this object, so that dropping this object ends it.
-        self._end = weakref.finalize(self, _end, decoder, self._executor)
+        super().__init__(decoder.next_batch, decoder.stop)
+        self._decoder = decoder
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -118,46 +99,8 @@ class ImageStream(Iterator[Batch]):
 
     def __next__(self) -> Batch:
         """Return the next batch; raise what went wrong in decoding it, or StopIteration."""
-        if not self._end.alive:
-            raise StopIteration
         refuse_if_forbidden(f"images of {self._decoder.dataset.name}")
-        while len(self._waiting) < BATCHES_AHEAD:
-            self._submit()
-        try:
-            batch = self._waiting.popleft().result()
-        except BaseException:
-            self.close()
-            raise
-        if batch is None:
-            self.close()
-            raise StopIteration
-        self._submit()
-        return batch
-
-    def _submit(self) -> None:
-        self._waiting.append(self._executor.submit(self._context.run, self._decoder.next_batch))
-
-    def close(self) -> None:
-        """End the thread and let go of the batches that wait; may be called again."""
-        self._end()
-        self._waiting.clear()
-        self._executor.shutdown(wait=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-def _end(decoder: _Decoder, executor: ThreadPoolExecutor) -> None:
-    decoder.stop.set()
-    executor.shutdown(wait=False, cancel_futures=True)
+        return super().__next__()
 
 
 class _Decoder:
@@ -204,15 +147,12 @@ class _Decoder:
     def _decode_into(self, target: np.ndarray, item: Item) -> bool:
         """Write the preprocessed image to `target` [C, H, W]; return False if it was skipped."""
         try:
-            image = decode(item, self.shape[0])
+            target[...] = decode_as_array(item, self.preprocess, self.input_shape)
         except UnreadableImage as error:
             if not self.skip_bad:
                 raise
             self.skipped.append(Skipped(item.name, str(error)))
             return False
-        target[...] = apply_as_array(
-            self.preprocess, image, self.input_shape, name=str(item.source)
-        )
         return True
 
     def _refuse_if_all_were_skipped(self) -> None:

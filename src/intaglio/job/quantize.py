@@ -25,7 +25,7 @@ from intaglio.methods import make_step
 from intaglio.methods.steps.state import Context, Prepared, Quantized, State
 from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE, StepKind, refuse_unmet
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.channel_statistics import channel_statistics
+from intaglio.passes.folded_norms import folded_norms
 from intaglio.recipe.settings import Settings
 from intaglio.run.twin import build_twin
 from intaglio.tasks import Judge, Judgement, Task, output_shapes, task_for
@@ -56,8 +56,9 @@ def prepare_network(
         changed=lambda made: {name: count for name, count in made.changes.items() if count},
     )
     settings = held_settings(lowered.graph, settings)
-    statistics = channel_statistics(captured, canonical, lowered.graph)
-    return Prepared(lowered.graph, lowered.graph, statistics), settings
+    norms = folded_norms(captured, canonical, lowered.graph)
+    statistics = {layer: norm.normal() for layer, norm in norms.items()}
+    return Prepared(lowered.graph, lowered.graph, statistics, norms), settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +223,7 @@ def calibrated(
     encodings = recorder.step(
         "encode", lambda: choose_encodings(graph, plan, ranges, settings.target)
     )
-    return Quantized(Prepared(graph, graph, prepared.statistics), plan, encodings)
+    return Quantized(replace(prepared, reference=graph, graph=graph), plan, encodings)
 
 
 def run_steps(state: S, context: Context, settings: Settings, recorder: Recorder) -> S:

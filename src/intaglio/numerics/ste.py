@@ -23,7 +23,8 @@ def snap(values: Tensor, step: Tensor, low: float, high: float) -> Tensor:
 
     Args:
         values: x, any shape, float32.
-        step: s, [], > 0; it gets a gradient if it asks for one.
+        step: s > 0, [] or any shape that broadcasts to x (one for each channel); it gets a gradient
+            if it asks for one.
         low, high: Bounds in steps: integers minus zero point.
     """
     snapped: Tensor = _Snap.apply(values, step, low, high)  # type: ignore[no-untyped-call]
@@ -33,24 +34,22 @@ def snap(values: Tensor, step: Tensor, low: float, high: float) -> Tensor:
 class _Snap(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, step: Tensor, low: float, high: float) -> Tensor:
-        """Return s round(clip(x / s)), and save what the gradients need: for x alone, a mask."""
-        steps = values / step
-        clipped = steps.clamp(low, high)
-        inside = clipped == steps
-        if not ctx.needs_input_grad[1]:
-            ctx.save_for_backward(inside)
-            return clipped.round_().mul_(step)
-        rounded = clipped.round_()
-        ctx.save_for_backward(inside, steps, rounded)
-        return rounded * step
+        """Return s round(clip(x / s)), and keep x and s: all else can be computed again."""
+        ctx.save_for_backward(values, step)
+        ctx.low, ctx.high = low, high
+        return (values / step).clamp_(low, high).round_().mul_(step)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        """Return the gradients of x, shaped like it, and of s, []; None where none is asked for."""
-        inside = ctx.saved_tensors[0]
+        """Return the gradients of x and s, shaped like them; None where none is asked for."""
+        values, step = ctx.saved_tensors
+        steps = values / step
+        clipped = steps.clamp(ctx.low, ctx.high)
+        inside = clipped == steps
         of_step = None
         if ctx.needs_input_grad[1]:
-            steps, rounded = ctx.saved_tensors[1:]
-            of_step = (gradient * torch.where(inside, rounded - steps, rounded)).sum()
+            rounded = clipped.round_()
+            rounded.sub_(steps.mul_(inside)).mul_(gradient)
+            of_step = rounded.sum_to_size(step.shape)
         of_values = gradient * inside if ctx.needs_input_grad[0] else None
         return of_values, of_step, None, None

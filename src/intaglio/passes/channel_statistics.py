@@ -14,8 +14,9 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.normal import Normal, clipped_mean, clipped_variance
-from intaglio.ops.traits import ELEMENTWISE, WEIGHTED
+from intaglio.ops.traits import ELEMENTWISE
 from intaglio.passes.channels import keeps_constants, reads_channels, scales_along
+from intaglio.passes.folded_norms import folded_norms
 
 Moments = dict[str, Normal]
 """By value."""
@@ -24,55 +25,10 @@ Moments = dict[str, Normal]
 def channel_statistics(captured: Graph, canonical: Graph, lowered: Graph) -> dict[str, Normal]:
     """Return the distribution of layers' values before their activation, from batch norms.
 
-        mean = beta,  std = |gamma| sqrt(var / (var + eps))
-
-    The standard deviation is not |gamma|: where var is far below eps (a dead channel), the two
-    differ without bound.
-
-    Args:
-        captured: As `capture` made it.
-        canonical: The same after `canonicalize`.
-        lowered: The same in the words of a runtime.
-
-    Returns:
-        By the name that the layer has in `canonical`, and still in `lowered`: a layer that took in
-        the batch norm, or the `affine` that the batch norm became. A layer whose bias lowering
-        changes (an addition or a factor behind it moved in) has no entry.
+    Arguments and keys are those of `folded_norms`.
     """
-    found: dict[str, Normal] = {}
-    for norm in captured:
-        if norm.op == "batch_norm":
-            layer = _layer_of(captured, canonical, norm)
-            if layer is not None and _same_bias(canonical, lowered, layer):
-                found[layer] = _distribution(captured, norm)
-    return found
-
-
-def _layer_of(captured: Graph, canonical: Graph, norm: Node) -> str | None:
-    """Return the canonical node that does the work of `norm`."""
-    if norm.name in canonical.nodes:
-        return norm.name if canonical[norm.name].op == "affine" else None
-    maker = captured[norm.inputs[0]]
-    # what stood between the layer and its norm, and is gone now, changed nothing
-    while maker.op not in WEIGHTED and maker.inputs and maker.name not in canonical.nodes:
-        maker = captured[maker.inputs[0]]
-    layer = canonical.nodes.get(maker.name)
-    return layer.name if layer is not None and layer.op in WEIGHTED else None
-
-
-def _same_bias(canonical: Graph, lowered: Graph, layer: str) -> bool:
-    after = lowered.nodes.get(layer)
-    if after is None or "bias" not in after.params:
-        return after is not None and after.op == "slice"  # the crop of a transposed convolution
-    bias = canonical.param(canonical[layer], "bias")
-    return torch.equal(bias, lowered.param(after, "bias"))
-
-
-def _distribution(graph: Graph, norm: Node) -> Normal:
-    var = graph.param(norm, "var").double()
-    gamma = graph.param(norm, "weight", torch.ones_like(var)).double()
-    beta = graph.param(norm, "bias", torch.zeros_like(var)).double()
-    return Normal(beta, gamma.abs() * (var / (var + norm.attrs["eps"])).sqrt())
+    norms = folded_norms(captured, canonical, lowered)
+    return {layer: norm.normal() for layer, norm in norms.items()}
 
 
 def post_activation(normal: Normal, activation: tuple[float, float] | None) -> Normal:

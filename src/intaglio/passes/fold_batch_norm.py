@@ -9,6 +9,7 @@ from intaglio.errors import NonFiniteError
 from intaglio.ir.edit import bypass, chains, replace
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops.traits import WEIGHTED
+from intaglio.ops.weight_rows import over_outputs
 from intaglio.passes.graph_pass import graph_pass
 
 
@@ -33,7 +34,7 @@ def fold_batch_norm(graph: Graph) -> int:
             gain, offset = _gain_and_offset(graph, norm)
             weight = graph.param(layer, "weight").double()
             bias = graph.param(layer, "bias", torch.zeros(len(gain))).double()
-            graph.set_param(layer, "weight", (weight * _per_output(layer, weight, gain)).float())
+            graph.set_param(layer, "weight", (weight * over_outputs(layer, weight, gain)).float())
             graph.set_param(layer, "bias", (bias * gain + offset).float())
             bypass(graph, norm)
             folded += 1
@@ -78,13 +79,3 @@ def _gain_and_offset(graph: Graph, norm: Node) -> tuple[Tensor, Tensor]:
             f" {float(var[~gain.isfinite()].min()):g} and eps {norm.attrs['eps']:g}"
         )
     return gain, beta - mean * gain
-
-
-def _per_output(layer: Node, weight: Tensor, gain: Tensor) -> Tensor:
-    """Return `gain` in a shape that multiplies the output channels of `weight`."""
-    if layer.op != "conv_transpose2d":
-        return gain.reshape(-1, *[1] * (weight.ndim - 1))
-    # [C_in, C_out / groups, kH, kW]: the rows of one group make that group's outputs
-    groups = layer.attrs["groups"]
-    per_group = gain.reshape(groups, -1).repeat_interleave(weight.shape[0] // groups, dim=0)
-    return per_group.reshape(weight.shape[0], weight.shape[1], 1, 1)

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from intaglio.numerics.spec import QuantSpec
+from intaglio.run.fake.on_grid import OnGrid
 
 WEIGHTS, NORMS, SCALES = "weights", "norms", "scales"
 """Groups of parameters: weights of layers; biases and the numbers of batch norms; scales and other
 bounds of grids, each of which is one number (or one a channel) and the logarithm of which moves."""
-
-
-@dataclass(frozen=True, eq=False)
-class OnGrid:
-    """A weight that is rounded while it trains.
-
-    Attributes:
-        latent: The real numbers that learn, [C_out, ...].
-        steps: Returns latent / scale in the space in which it is rounded, same shape, detached:
-            its integers are these, rounded half to even and clamped to the spec.
-        spec: Its grid.
-    """
-
-    latent: nn.Parameter
-    steps: Callable[[], Tensor]
-    spec: QuantSpec
 
 
 class Learner(Protocol):
@@ -36,9 +19,13 @@ class Learner(Protocol):
 
     Attributes:
         norm_momentum: How much of a batch's statistics goes into those of batch norms, 0..1.
+        observes: Whether ranges are observed in training; they are held where it is False.
+        training: Which of the two `train` chose; an nn.Module has it.
     """
 
     norm_momentum: float
+    observes: bool
+    training: bool
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         """Return the outputs [N, ...] for images [N, C, H, W], real numbers, in order."""

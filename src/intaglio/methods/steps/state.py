@@ -11,6 +11,7 @@ from torch import Tensor
 from intaglio.errors import RequestError
 from intaglio.host.progress import Progress, Silent
 from intaglio.ir.graph import Graph
+from intaglio.numerics.batch_norm import BatchNorm
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.normal import Normal
 from intaglio.numerics.plan import Plan
@@ -27,11 +28,23 @@ class Prepared:
         graph: The same nodes with the weights and biases that will be quantized. Until there are
             integers it is the reference.
         statistics: Distribution of each layer's result before its activation, from batch norms.
+        norms: The batch norm that each layer took in, as the user's network has it.
     """
 
     reference: Graph
     graph: Graph
     statistics: Mapping[str, Normal] = field(default_factory=dict)
+    norms: Mapping[str, BatchNorm] = field(default_factory=dict)
+
+    def current_norms(self) -> dict[str, BatchNorm]:
+        """Return the batch norms as they are after steps that scaled channels.
+
+        Layers of which nothing is known any more have no entry.
+        """
+        known = self.statistics
+        return {
+            name: norm.scaled_to(known[name]) for name, norm in self.norms.items() if name in known
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ what that means to the bit), but for those registered with `alters`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -34,7 +34,7 @@ class FoldDeadChannels:
         graph = state.graph.copy()
         fold_dead_channels(graph, state.statistics)
         statistics = settled_statistics(graph, state.statistics)
-        return Prepared(graph, graph, statistics)
+        return replace(state, reference=graph, graph=graph, statistics=statistics)
 
 
 @register_step("equalize", STRUCTURE, needs=())
@@ -56,7 +56,7 @@ class Equalize:
             images = context.tuning_images[:IMAGES]
             largest = largest_values(graph, torch.split(images, IMAGES_AT_ONCE))
         statistics = equalize(graph, state.statistics, deviations=self.deviations, largest=largest)
-        return Prepared(graph, graph, statistics)
+        return replace(state, reference=graph, graph=graph, statistics=statistics)
 
 
 @register_step("equalize-activations", STRUCTURE)
@@ -70,7 +70,7 @@ class EqualizeActivations:
         statistics = equalize_activations(
             graph, state.statistics, torch.split(context.tuning_images[:IMAGES], IMAGES_AT_ONCE)
         )
-        return Prepared(graph, graph, statistics)
+        return replace(state, reference=graph, graph=graph, statistics=statistics)
 
 
 @register_step("absorb-bias", STRUCTURE, needs=())
@@ -82,7 +82,7 @@ class AbsorbBias:
         """Return the state with smaller biases and the statistics that go with them."""
         graph = state.graph.copy()
         statistics = absorb_bias(graph, state.statistics)
-        return Prepared(graph, graph, statistics)
+        return replace(state, reference=graph, graph=graph, statistics=statistics)
 
 
 @register_step("replace-relu6", STRUCTURE, needs=(), alters=True)
@@ -99,4 +99,4 @@ class ReplaceRelu6:
         """Return the state whose graph has ReLU for ReLU6."""
         graph = state.graph.copy()
         relu6_to_relu(graph)
-        return Prepared(graph, graph, state.statistics)
+        return replace(state, reference=graph, graph=graph)

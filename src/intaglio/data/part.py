@@ -1,0 +1,52 @@
+"""A part of a data set, to learn from or to measure on alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from intaglio.data.samples import Samples, Taken
+
+
+@dataclass(frozen=True, eq=False)
+class SamplesPart:
+    """Some images of a data set, numbered anew.
+
+    Attributes:
+        samples: The whole.
+        indices: Which are in the part.
+    """
+
+    samples: Samples
+    indices: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """What the whole is called."""
+        return self.samples.name
+
+    @property
+    def skipped(self) -> Sequence[str]:
+        """What was passed over of the whole."""
+        return self.samples.skipped
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def take(self, indices: Sequence[int]) -> Taken:
+        """Return images by their numbers in the part."""
+        taken = self.samples.take([self.indices[index] for index in indices])
+        if len(taken.indices) == len(indices):
+            return replace(taken, indices=tuple(indices))
+        number_of = {self.indices[index]: index for index in indices}
+        return replace(taken, indices=tuple(number_of[index] for index in taken.indices))
+
+
+def apart(samples: Samples, count: int, seed: int) -> tuple[SamplesPart, SamplesPart]:
+    """Return what is left of a data set, and `count` images of it, drawn by seed."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(samples), generator=generator).tolist()
+    drawn, left = sorted(order[:count]), sorted(order[count:])
+    return SamplesPart(samples, tuple(left)), SamplesPart(samples, tuple(drawn))

@@ -1,0 +1,1 @@
+"""Quantization-aware training: what it adds to the loop of methods/learn."""

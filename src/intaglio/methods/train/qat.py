@@ -1,0 +1,96 @@
+"""Quantization-aware training of a network whose ranges are known, and of one in float."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from intaglio.errors import UnknownName
+from intaglio.methods.learn.lesson import Learned
+from intaglio.methods.learn.options import TrainOptions
+from intaglio.methods.steps.state import Prepared, Quantized
+from intaglio.methods.train.ground import Ground, taught
+from intaglio.run.fake import RANGE_METHODS, Deployment, trainable
+from intaglio.targets.target import Target
+
+EXACT = "exact"
+"""The method whose way forward is the twin's; its steps are learned as LSQ's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network that was trained.
+
+    Attributes:
+        state: What it is now.
+        learned: What came of the run.
+        weights: Of the network before folding, by the names that the user's has for them.
+    """
+
+    state: Quantized
+    learned: Learned
+    weights: dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedFloat:
+    """A float network that was trained; attributes as of `Trained`."""
+
+    state: Prepared
+    learned: Learned
+    weights: dict[str, Tensor]
+
+
+def methods() -> list[str]:
+    """Return the names of the methods of training, in the alphabet's order."""
+    return sorted([*RANGE_METHODS, EXACT])
+
+
+def train_quantized(
+    state: Quantized, ground: Ground, options: TrainOptions, *, target: Target, method: str = "lsq"
+) -> Trained:
+    """Return the network after quantization-aware training; plan and structure stay.
+
+    Args:
+        state: Weights, biases and grids to start from.
+        ground: What it is trained on.
+        options: How.
+        target: The runtime, which settles grids.
+        method: How grids follow; one of `methods()`.
+
+    Raises:
+        UnknownName: If there is no such method.
+        RequestError, DataError, OutputError: As `learn`.
+    """
+    if method not in methods():
+        raise UnknownName(f"unknown method '{method}': known: {', '.join(methods())}")
+    is_exact = method == EXACT
+    network = trainable(
+        state.graph,
+        state.prepared.current_norms(),
+        Deployment(state.plan, state.encodings, target),
+        method="lsq" if is_exact else method,
+        exact=is_exact,
+    )
+    learned = taught(network, ground, options)
+    graph, encodings = network.read_out()
+    found = replace(state.with_graph(graph), encodings=encodings)
+    return Trained(found, learned, network.user_weights())
+
+
+def train_float(state: Prepared, ground: Ground, options: TrainOptions) -> TrainedFloat:
+    """Return the network after training in float.
+
+    Args:
+        state: A canonical graph, not lowered, and the batch norms that its layers took in.
+
+    Raises:
+        RequestError, DataError, OutputError: As `learn`.
+    """
+    network = trainable(state.graph, state.current_norms())
+    learned = taught(network, ground, options)
+    graph, _ = network.read_out()
+    return TrainedFloat(
+        replace(state, reference=graph, graph=graph), learned, network.user_weights()
+    )

@@ -1,0 +1,125 @@
+"""From a graph to layers that train: which tensor is learned, and what it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.batch_norm import BatchNorm
+from intaglio.ops.convolution import copies_values
+from intaglio.ops.traits import WEIGHTED
+from intaglio.run.fake.layer import Layer, Norm, unfolded
+from intaglio.run.fake.names import Slot, found_at, hang
+from intaglio.run.fake.ranges import WeightRange
+
+
+@dataclass(eq=False)
+class Made:
+    """The tensors of a network in training.
+
+    Attributes:
+        root: The module that they hang on, by their names in the user's network.
+        layers: Layers with a weight, by node.
+        others: Other learned tensors (slopes of a prelu, ...), by node and role.
+    """
+
+    root: nn.Module = field(default_factory=nn.Module)
+    layers: dict[str, Layer] = field(default_factory=dict)
+    others: dict[str, dict[str, Slot]] = field(default_factory=dict)
+
+
+def make_layers(
+    graph: Graph, norms: Mapping[str, BatchNorm], ranges: Mapping[str, WeightRange]
+) -> Made:
+    """Return the layers of a graph, their tensors hung up under the user's names.
+
+    A tensor that several layers share is one parameter, where it is still the same in all.
+    Convolutions that only move values and constants do not learn.
+
+    Args:
+        norms: By layer.
+        ranges: By layer; without an entry a weight stays in float.
+    """
+    made = Made()
+    for node in graph:
+        if node.op in WEIGHTED or (node.op == "affine" and node.name in norms):
+            if not copies_values(graph, node):
+                made.layers[node.name] = _layer(
+                    graph, node, norms.get(node.name), ranges, made.root
+                )
+        elif node.op != "constant" and node.params:
+            made.others[node.name] = {
+                role: _hung(made.root, key, f"{node.name}.{role}", graph.params[key])
+                for role, key in node.params.items()
+            }
+    return made
+
+
+def bare(node: Node) -> Node:
+    """Return a node without its fused activation."""
+    if node.attrs.get("activation") is None:
+        return node
+    return replace(node, attrs={**node.attrs, "activation": None})
+
+
+def _layer(
+    graph: Graph,
+    node: Node,
+    norm: BatchNorm | None,
+    ranges: Mapping[str, WeightRange],
+    root: nn.Module,
+) -> Layer:
+    weight, bias = graph.param(node, "weight"), graph.params_of(node).get("bias")
+    key, own = node.params["weight"], f"{node.name}.weight"
+    if norm is None or bias is None:
+        slot = _hung(root, key, own, weight)
+        bias_slot = None
+        if bias is not None:
+            bias_slot = _hung(root, node.params["bias"], f"{node.name}.bias", bias)
+        return Layer(bare(node), slot, bias_slot, None, ranges.get(node.name))
+    has_weight = "weight" in norm.names
+    raw = unfolded(node, weight, norm)
+    slot = _hung(root, norm.names.get("weight", own), own, raw, learned=has_weight)
+    return Layer(bare(node), slot, None, _norm(node, bias, norm, root), ranges.get(node.name))
+
+
+def _norm(node: Node, bias: Tensor, norm: BatchNorm, root: nn.Module) -> Norm:
+    """Return a norm in training whose offset is the bias that the folded layer has by now."""
+    away = -norm.mean.double()
+    if norm.layer_bias is not None:
+        away = away + norm.layer_bias.double()
+    beta = (bias.double() - away * norm.gain).float()
+    values = {"gamma": norm.gamma, "beta": beta, "mean": norm.mean, "var": norm.var}
+    slots = {
+        role: _hung(
+            root,
+            norm.names.get(role, f"{node.name}.{role}"),
+            f"{node.name}.{role}",
+            value,
+            learned=role in ("gamma", "beta") and role in norm.names,
+        )
+        for role, value in values.items()
+    }
+    layer_bias = None
+    if norm.layer_bias is not None:
+        name = f"{node.name}.layer_bias"
+        layer_bias = _hung(root, norm.names.get("bias", name), name, norm.layer_bias, learned=False)
+    return Norm(**slots, eps=norm.eps, layer_bias=layer_bias)
+
+
+def _hung(root: nn.Module, name: str, other: str, value: Tensor, *, learned: bool = True) -> Slot:
+    """Hang a tensor up by its name; by `other` where that name stands for another tensor by now."""
+    there = found_at(root, name)
+    if there is not None:
+        if there.value.shape == value.shape and torch.allclose(there.value, value, rtol=1e-4):
+            return there
+        name = other
+    number = 0
+    while found_at(root, name) is not None:
+        number += 1
+        name = f"{other}_{number}"
+    return hang(root, name, value, learned=learned)

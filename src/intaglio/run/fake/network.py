@@ -1,0 +1,373 @@
+"""A network that trains, made from the graph, plan and encodings that make its twin.
+
+    network = trainable(graph, norms, Deployment(plan, encodings, target), method="lsq")
+    loss = criterion(network(images)[0], labels)
+    loss.backward()
+    graph, encodings = network.read_out()
+
+In training mode batch norms follow the batches until `freeze_norms`; else the network computes with
+what is folded. An exact one is the integer twin itself on the way forward, and on the way back what
+it would be without.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.affine import fake_quantize as stored_on_grid
+from intaglio.numerics.batch_norm import BatchNorm
+from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.spec import QuantSpec
+from intaglio.ops import OPS
+from intaglio.ops.convolution import copies_values
+from intaglio.ops.schema import activate_fresh
+from intaglio.ops.traits import MOVING
+from intaglio.run.fake.exact import Computed, ExactKernels
+from intaglio.run.fake.fake_quantize import Edges, Scratch, fake_quantize
+from intaglio.run.fake.grids import SETTLE_EVERY, Deployment, Grids
+from intaglio.run.fake.layer import Layer
+from intaglio.run.fake.make_layers import bare, make_layers
+from intaglio.run.fake.names import key_of
+from intaglio.run.fake.norm_quantize import Running, norm_quantize
+from intaglio.run.fake.on_grid import OnGrid
+from intaglio.run.fake.present import present
+from intaglio.run.fake.ranges import RANGE_METHODS, Together, WeightRange
+from intaglio.run.float import in_layout
+from intaglio.run.norm_over_processes import batch_norm_over
+from intaglio.run.partial import Route
+from intaglio.run.twin import quantize_input
+
+ON_THE_GRID = MOVING | {"rescale"}
+"""Ops whose result is on its grid if its inputs are; that of a rescale is its input's, scaled."""
+USUAL_MOMENTUM = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Both:
+    """A value on its way through the network.
+
+    Attributes:
+        real: With gradients.
+        held: As the twin has it (integers minus zero point where there is a grid); None where the
+            twin is not run.
+    """
+
+    real: Tensor
+    held: Tensor | None
+
+
+class FakeNetwork(nn.Module):
+    """A network in training; see `trainable`.
+
+    Attributes:
+        network: What learns, under the names of the user's network.
+        value_grids: Of its values; None: the network is float.
+        scales: Of its weights, by layer.
+        frozen: Whether batch norms keep their statistics, [] bool.
+        steps: Training steps so far, [] int64.
+        norm_momentum: How much of a batch's statistics goes into those of batch norms.
+        observes: Whether ranges are observed in training; they are held where it is False.
+        together: Other processes that train the same network; None where there are none.
+    """
+
+    frozen: Tensor
+    steps: Tensor
+
+    def __init__(
+        self,
+        graph: Graph,
+        norms: Mapping[str, BatchNorm],
+        deployment: Deployment | None,
+        *,
+        method: str,
+        exact: bool,
+    ) -> None:
+        """Make the layers and grids; see `trainable`."""
+        super().__init__()
+        self.graph, self.deployment = graph, deployment
+        self.value_grids: Grids | None = None
+        self.scales = nn.ModuleDict()
+        self.kernels = None
+        if deployment is not None:
+            ranges = RANGE_METHODS[method]
+            self.value_grids = Grids(graph, deployment, ranges)
+            for name, grid in deployment.encodings.weights.items():
+                if not copies_values(graph, graph[name]):
+                    self.scales[key_of(name)] = ranges.weights(grid)
+            self.kernels = ExactKernels(deployment.target) if exact else None
+        by_layer = {node.name: self.scale_range(node.name) for node in graph}
+        made = make_layers(graph, norms, {k: v for k, v in by_layer.items() if v is not None})
+        self.network, self.layers, self.others = made.root, made.layers, made.others
+        self.register_buffer("frozen", torch.tensor(exact))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.norm_momentum = USUAL_MOMENTUM
+        self.observes = True
+        self.together: Together | None = None
+        self._bare = {node.name: bare(node) for node in graph}
+        self._route = Route.through(list(graph), graph.outputs)
+        self._scratch = Scratch()
+
+    def scale_range(self, name: str) -> WeightRange | None:
+        """Return the scales of a layer's weight; None where it stays in float."""
+        key = key_of(name)
+        found = self.scales[key] if key in self.scales else None  # noqa: SIM401  a ModuleDict has no get
+        assert found is None or isinstance(found, WeightRange), "these are made here"
+        return found
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the outputs [N, ...] for images [N, C, H, W], real numbers, in order."""
+        if self.training and self.value_grids is not None:
+            if int(self.steps) % SETTLE_EVERY == 0:
+                self.value_grids.settle()
+            self.steps += 1
+        computed = self._computed()
+        name = self.graph.inputs[0]
+        given = {name: self._given(self.graph[name], in_layout(images))}
+        route = self._route
+        *_, (_, values) = route.walk(given, lambda node, inputs: self._step(node, inputs, computed))
+        return [values[output].real for output in self.graph.outputs]
+
+    def train(self, mode: bool = True) -> FakeNetwork:
+        """Choose between training and measuring; what is measured is on settled grids."""
+        if not mode and self.training and self.value_grids is not None:
+            self.value_grids.settle()
+        super().train(mode)
+        return self
+
+    def freeze_norms(self) -> None:
+        """Keep the statistics of all batch norms from now on, and fold them."""
+        self.frozen.fill_(True)
+
+    def read_out(self) -> tuple[Graph, Encodings]:
+        """Return the graph and the encodings of what was trained; both are new.
+
+        The twin and the file of them compute what the network computes in measuring mode: in every
+        integer where it is exact.
+        """
+        if self.value_grids is not None:
+            self.value_grids.settle()
+        return self._present()
+
+    def user_weights(self) -> dict[str, Tensor]:
+        """Return the weights before folding, by the names that they have in the user's network.
+
+        What is in the user's network and does not learn here (constants, counters) is not there.
+        """
+        state = self.network.state_dict()
+        return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return the parameters: "weights" of layers, "norms" and biases, "scales" of grids."""
+        weights = {id(layer.weight.value) for layer in self.layers.values()}
+        learned = list(self.network.parameters())
+        scales = list(self.scales.parameters())
+        if self.value_grids is not None:
+            scales += list(self.value_grids.parameters())
+        return {
+            "weights": [one for one in learned if id(one) in weights],
+            "norms": [one for one in learned if id(one) not in weights],
+            "scales": scales,
+        }
+
+    def grids(self) -> dict[str, Tensor]:
+        """Return the scale that is wished for of each value, and of each weight, by name."""
+        found: dict[str, Tensor] = {}
+        if self.value_grids is not None:
+            for name, leader in self.value_grids.leader.items():
+                if name == leader:
+                    learned = self.value_grids.range_of(name)
+                    assert learned is not None, "a leader has one"
+                    found[name] = learned.wished_scale()
+        for name, layer in self.layers.items():
+            if layer.range is not None:
+                found[f"{name}.weight"] = layer.range.wished(layer.folded()[0].detach())
+        return found
+
+    def weights_on_grids(self) -> dict[str, OnGrid]:
+        """Return the weights that are rounded, by layer; none in a float network."""
+        found = {}
+        for name, layer in self.layers.items():
+            latent = layer.weight.value
+            if layer.range is not None and isinstance(latent, nn.Parameter):
+                found[name] = self._on_grid(name, layer, latent, layer.range.spec)
+        return found
+
+    def _on_grid(self, name: str, layer: Layer, latent: nn.Parameter, spec: QuantSpec) -> OnGrid:
+        @torch.no_grad()
+        def steps() -> Tensor:
+            """Return the folded weight over its scale."""
+            return layer.folded()[0] / layer.spread_scale(self.weight_scale(name))
+
+        @torch.no_grad()
+        def latent_at(wanted: Tensor) -> Tensor:
+            """Return what makes these steps."""
+            return layer.before_folding(wanted * layer.spread_scale(self.weight_scale(name)))
+
+        return OnGrid(latent, steps, spec, latent_at)
+
+    def norm_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return (mean, variance) [C] each of batch norms that follow the batches, by layer."""
+        if bool(self.frozen):
+            return {}
+        return {
+            name: (layer.norm.mean.value, layer.norm.var.value)
+            for name, layer in self.layers.items()
+            if layer.norm is not None
+        }
+
+    def weight_scale(self, name: str) -> Tensor:
+        """Return the scales of a layer's weight that count, [C] or [], detached."""
+        assert self.value_grids is not None, "a float network has no scales"
+        assert self.deployment is not None, "as above"
+        source = self.graph[name].inputs[0]
+        layer = self.layers[name]
+        if source not in self.value_grids:
+            return layer.scale(None, 1)
+        assert layer.range is not None, "it has a scale"
+        limit = self.deployment.target.bias_limit(layer.range.spec.bits)
+        where = layer.weight.value.device
+        return layer.scale(self.value_grids.used(source).scale.to(where), limit)
+
+    def _computed(self) -> Computed | None:
+        """Return the twin's kernels for the network as it is now; None where it is not exact."""
+        if self.kernels is None:
+            return None
+        return self.kernels.of(*self._present())
+
+    def _present(self) -> tuple[Graph, Encodings]:
+        start = Encodings({}, {})
+        if self.value_grids is not None and self.deployment is not None:
+            start = Encodings(self.value_grids.activations, self.deployment.encodings.weights)
+        return present(self.graph, self.layers, start, self.weight_scale)
+
+    def _given(self, node: Node, images: Tensor) -> Both:
+        if self.value_grids is None or node.name not in self.value_grids:
+            return Both(images, images)
+        held = None
+        if self.kernels is not None:
+            assert self.deployment is not None, "an exact network has one"
+            with torch.no_grad():
+                grid = self.value_grids.used(node.name)
+                held = quantize_input(images, grid, self.deployment.target)
+        return Both(self._finished(node, images, held), held)
+
+    def _step(self, node: Node, inputs: Sequence[Both], computed: Computed | None) -> Both:
+        held = None
+        if computed is not None:
+            held = computed(node, [value.held for value in inputs if value.held is not None])
+        reals = [value.real for value in inputs]
+        layer = self.layers.get(node.name)
+        if layer is not None:
+            return Both(self._layer_value(node, layer, reals[0], held), held)
+        if node.op == "constant":
+            return Both(self._stored(node), held)
+        params = {role: slot.value for role, slot in self.others.get(node.name, {}).items()}
+        params = params or self.graph.params_of(node)
+        has_grid = self.value_grids is not None and node.name in self.value_grids
+        made = OPS[node.op].function(self._bare[node.name] if has_grid else node, reals, params)
+        return Both(self._finished(node, made, held) if has_grid else made, held)
+
+    def _stored(self, node: Node) -> Tensor:
+        value = self.graph.param(node, "value")
+        if self.value_grids is None or node.name not in self.value_grids:
+            return value
+        return stored_on_grid(value, self.value_grids.used(node.name))
+
+    def _layer_value(self, node: Node, layer: Layer, x: Tensor, held: Tensor | None) -> Tensor:
+        scale = self.weight_scale(node.name) if layer.range is not None else None
+        follows = self.training and layer.norm is not None and not bool(self.frozen)
+        if follows:
+            weight, bias = layer.for_batch_statistics(scale)
+        elif scale is None:
+            weight, bias = layer.folded()
+        else:
+            weight, bias = layer.rounded(scale, self._input_scale(node, weight_scale=scale))
+        if bias is None and node.op == "affine":
+            bias = torch.zeros_like(weight)
+        params = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+        made = OPS[node.op].function(layer.node, [x], params)
+        return self._normalized(node, layer, made) if follows else self._finished(node, made, held)
+
+    def _input_scale(self, node: Node, *, weight_scale: Tensor) -> Tensor | None:
+        source = node.inputs[0]
+        if self.value_grids is None or source not in self.value_grids:
+            return None
+        return self.value_grids.used(source).scale.to(weight_scale.device)
+
+    def _normalized(self, node: Node, layer: Layer, values: Tensor) -> Tensor:
+        norm = layer.norm
+        assert norm is not None, "there are statistics to follow"
+        gamma, beta = norm.gamma.value, norm.beta.value
+        running = Running(norm.mean.value, norm.var.value, self.norm_momentum, norm.eps)
+        is_plain = self.value_grids is None or node.name not in self.value_grids
+        if self.together is None and not is_plain and not self._observes(node):
+            edges = self._edges(node)
+            return norm_quantize(values, gamma, beta, running, edges, self._scratch)
+        if self.together is None:
+            made = F.batch_norm(
+                values, running.mean, running.var, gamma, beta, True, running.momentum, running.eps
+            )
+        else:
+            made = batch_norm_over(
+                values, gamma, beta, running.mean, running.var,
+                momentum=running.momentum, eps=running.eps, summed=self.together.summed,
+            )  # fmt: skip
+        return self._finished(node, made, None)
+
+    def _observes(self, node: Node) -> bool:
+        learned = None if self.value_grids is None else self.value_grids.range_of(node.name)
+        return learned is not None and learned.observes
+
+    def _edges(self, node: Node) -> Edges:
+        assert self.value_grids is not None, "a float network has none"
+        count = math.prod(node.shape[1:])
+        return self.value_grids.edges(node.name, count).within(node.attrs.get("activation"))
+
+    def _finished(self, node: Node, values: Tensor, held: Tensor | None) -> Tensor:
+        """Return a node's values on their grid, if they have one, behind the fused activation."""
+        grids = self.value_grids
+        if grids is None or node.name not in grids:
+            return activate_fresh(values, node.attrs.get("activation"))
+        if node.op in ON_THE_GRID:
+            return values
+        learned = grids.range_of(node.name)
+        if learned is not None and learned.observes and self.training and self.observes:
+            bounds = node.attrs.get("activation")
+            learned.observe(values if bounds is None else values.clamp(*bounds), self.together)
+            if not learned.is_quantizing:
+                return activate_fresh(values, bounds)
+        exact = None
+        if held is not None:
+            exact = held * grids.used(node.name).scale.to(held.device)
+        return fake_quantize(values, self._edges(node), self._scratch, exact)
+
+
+def trainable(
+    graph: Graph,
+    norms: Mapping[str, BatchNorm],
+    deployment: Deployment | None = None,
+    *,
+    method: str = "lsq",
+    exact: bool = False,
+) -> FakeNetwork:
+    """Return a network that trains, in training mode.
+
+    Args:
+        graph: Lowered and planned, with the weights to start from; not changed. Of a float network:
+            canonical.
+        norms: The batch norm that each layer took in.
+        deployment: What it is quantized to; None: it trains in float.
+        method: How grids follow, a name of `RANGE_METHODS`.
+        exact: Whether the way forward is the twin's. Batch norms then keep their statistics.
+
+    Raises:
+        UnknownName: If there is no such method.
+    """
+    return FakeNetwork(graph, norms, deployment, method=method, exact=exact)
