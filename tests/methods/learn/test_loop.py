@@ -332,14 +332,14 @@ def test_a_process_that_can_read_nothing_leaves_the_step_out():
 
 def test_minutes_are_as_many_steps_as_fit_and_the_trial_leaves_no_trace():
     # a thousandth of a second: one step
-    few = lesson(epochs=None, minutes=1e-3 / 60)
-    one = lesson(epochs=0.2)
+    few = lesson(epochs=None, minutes=1e-3 / 60, evaluations=0)
+    one = lesson(epochs=0.2, evaluations=0)
 
     learned = learn(few)
     learn(one)
 
     assert learned.steps == 1
-    assert said(learned) == ["1 steps are trained in the 1.66667e-05 minutes"]
+    assert said(learned) == ["as many steps as fit into 1.66667e-05 minutes: 1"]
     assert are_same(weights(few.learner), weights(one.learner))
 
 

@@ -88,7 +88,7 @@ def _first(lesson: Lesson, processes: Processes) -> Training:
     total = settled_steps(lesson, processes, start=start)
     training = begun(lesson, total, start=start, device=processes.device)
     if lesson.options.minutes is not None:
-        training.tell(f"{total} steps are trained in the {lesson.options.minutes:g} minutes")
+        training.tell(f"as many steps as fit into {lesson.options.minutes:g} minutes: {total}")
     return training
 
 
