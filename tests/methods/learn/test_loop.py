@@ -216,6 +216,17 @@ def test_going_back_restores_the_good_state_and_goes_on_from_there(options):
     assert 0.0 < steps[1] < 0.3 * steps[0]
 
 
+def test_norms_that_were_not_frozen_in_the_good_state_are_frozen_again():
+    figures = [5.0, 6.0, 1.0, 7.0, 7.0, 7.0]  # good behind step 2, bad behind step 4
+    given = measured_as(lesson(evaluations=5, patience=1, freeze=0.3), figures)
+    seen = Remembers(given.learner)
+
+    learn(given, progress=seen)
+
+    frozen = [bool(state["frozen"]) for state in seen.states]
+    assert frozen == [False, False, False, False, True, True, True, True, True, True]
+
+
 class Diverges(TinyLearner):
     """Gives NaN in training from some step on, once or for good."""
 

@@ -121,6 +121,55 @@ def test_a_run_that_goes_back_does_so_when_it_was_killed_before_or_behind(tmp_pa
     assert are_same(weights(second.learner), weights(given.learner))
 
 
+class CountsChanges(TinyLearner):
+    """Counts how often it is set to measuring, as one does something that settles grids then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("changes", torch.tensor(0))
+
+    def train(self, mode: bool = True) -> TinyLearner:
+        """Count."""
+        if self.training and not mode:
+            self.changes += 1
+        return super().train(mode)
+
+
+@pytest.mark.parametrize("evaluations", [0, 3])
+def test_a_network_is_set_to_measuring_as_often_as_if_it_had_not_been_killed(tmp_path, evaluations):
+    options = {"evaluations": evaluations, "save_seconds": EACH_STEP}
+    given = lesson(CountsChanges(), **options)
+    learn(given)
+
+    for attempt in range(STEPS + 1):
+        part = lesson(CountsChanges(), **options)
+        killer = StopsAfter((attempt + 1) * BATCH)
+        try:
+            learn(part, place=tmp_path, resume=attempt > 0, progress=killer)
+        except Stop:
+            continue
+
+    assert are_same(weights(part.learner), weights(given.learner))
+
+
+def test_the_scale_of_losses_in_fp16_is_kept(tmp_path):
+    def large():
+        learner = TinyLearner()
+        learner.second.weight.data.mul_(3000.0)
+        return lesson(learner, precision="fp16", evaluations=0, save_seconds=EACH_STEP)
+
+    given, first, second = large(), large(), large()
+    learned = learn(given)
+    with pytest.raises(Stop):
+        learn(first, place=tmp_path, progress=StopsAfter(2 * BATCH))
+
+    again = learn(second, place=tmp_path, resume=True)
+
+    assert len(learned.events) > 2
+    assert again.events == learned.events
+    assert are_same(weights(second.learner), weights(given.learner))
+
+
 def test_a_run_that_is_through_is_only_told_again(tmp_path):
     given, again = lesson(), lesson()
     learned = learn(given, place=tmp_path)

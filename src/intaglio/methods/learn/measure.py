@@ -54,9 +54,6 @@ def settle_norms(training: Training, processes: Processes) -> None:
     learner, options = training.lesson.learner, training.lesson.options
     if training.frozen or not learner.norm_statistics():
         return
-    # A learner that has just been loaded may be set to measuring, one behind a step is not; what it
-    # does when it is set to that (settle its grids) must come of both alike.
-    learner.train(True)
     seed_draws(options.seed, training.step, processes)
     for sentence in re_estimate(learner, _images(training, processes)):
         training.tell(sentence)
