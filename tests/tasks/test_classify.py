@@ -261,6 +261,48 @@ def test_the_loss_is_the_cross_entropy():
     assert CLASSIFY.loss([scores], torch.tensor([0, 1])) == pytest.approx(0.6931472)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_smoothing_spreads_a_share_of_the_label_over_all_classes(smoothing):
+    scores = torch.tensor([[2.0, 0.5, -1.0]])
+    wanted = torch.full((3,), smoothing / 3)
+    wanted[1] += 1.0 - smoothing
+
+    found = CLASSIFY.loss([scores], torch.tensor([1]), smoothing=smoothing)
+
+    assert found == pytest.approx(float(-(wanted * scores[0].log_softmax(0)).sum()))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_a_logit_has_the_loss_of_two_classes(smoothing):
+    logits, labels = torch.tensor([[1.5], [-0.5]]), torch.tensor([1, 1])
+    two = torch.cat([torch.zeros(2, 1), logits], 1)
+
+    found = CLASSIFY.loss([logits], labels, smoothing=smoothing)
+
+    assert found == pytest.approx(float(CLASSIFY.loss([two], labels, smoothing=smoothing)))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_the_distance_is_the_divergence_from_the_float_networks_classes(temperature):
+    own, real = torch.tensor([[1.0, 0.0, 2.0]] * 2), torch.tensor([[0.0, 1.0, 3.0]] * 2)
+    p, q = (scores[0].div(temperature).softmax(0) for scores in (real, own))
+
+    found = CLASSIFY.distance([own], [real], temperature=temperature)
+
+    assert found == pytest.approx(float((p * (p / q).log()).sum()) * temperature**2, rel=1e-5)
+
+
+def test_the_distance_of_logits_is_that_of_two_classes_and_none_is_zero():
+    own, real = torch.tensor([[1.5], [-0.5]]), torch.tensor([[0.3], [2.0]])
+    two = [torch.cat([torch.zeros(2, 1), scores], 1) for scores in (own, real)]
+
+    found = CLASSIFY.distance([own], [real], temperature=2.0)
+
+    assert found == pytest.approx(float(CLASSIFY.distance(two[:1], two[1:], temperature=2.0)))
+    assert float(found) > 0.0
+    assert float(CLASSIFY.distance([own], [own])) == pytest.approx(0.0, abs=1e-7)
+
+
 @pytest.mark.parametrize(("classes", "highest"), [(1001, 1000), (1000, 999), (10, 9)])
 def test_scores_stay_where_no_class_is_a_background(classes, highest):
     network = without_background(scores_are_the_images, [(-1, classes)], [0, highest])

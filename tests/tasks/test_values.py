@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from intaglio.errors import DataError, NonFiniteError
+from intaglio.errors import DataError, NonFiniteError, RequestError
 from intaglio.tasks import VALUES, compare, evaluate
 
 
@@ -130,6 +130,19 @@ def test_the_loss_counts_outputs_in_different_units_alike():
 
 def test_the_loss_of_a_constant_target_is_the_squared_error():
     assert VALUES.loss([torch.full((4, 2), 3.0)], torch.ones(4, 2)) == 4.0
+
+
+def test_the_distance_is_the_loss_with_the_float_outputs_as_targets():
+    outputs, real = [random(4, 3).float()], [2.0 * random(4, 3).float()]
+
+    found = VALUES.distance(outputs, real, temperature=4.0)
+
+    assert torch.equal(found, VALUES.loss(outputs, real))
+
+
+def test_targets_are_not_smoothed():
+    with pytest.raises(RequestError, match=r"smoothing = 0\.1 .* train with smoothing = 0"):
+        VALUES.loss([torch.ones(2, 2)], torch.ones(2, 2), smoothing=0.1)
 
 
 def test_the_error_grown_is_what_is_lost():

@@ -1,4 +1,4 @@
-"""Post-training methods. Importing it fills the table of steps."""
+"""Methods, post-training and training. Importing it fills the table of steps."""
 
 from intaglio.methods.bias import correct_bias, correct_bias_analytic
 from intaglio.methods.bits import search_bits
@@ -15,6 +15,7 @@ from intaglio.methods.steps.state import (
 )
 from intaglio.methods.steps.steps import STEPS, make_step, register_step
 from intaglio.methods.structure import steps as structure
+from intaglio.methods.train import step as train
 
 __all__ = [
     "STEPS",
@@ -35,4 +36,5 @@ __all__ = [
     "search_bits",
     "second_order",
     "structure",
+    "train",
 ]

@@ -59,7 +59,7 @@ def learn(
     with own_draws(processes.device):
         saver = Saver(place if processes.is_first else None, lesson.options.save_seconds)
         if resume and place is not None:
-            training = resumed(lesson, place, device=processes.device)
+            training = _resumed(lesson, place, processes)
         else:
             training = _first(lesson, processes)
         saver.look(training, is_due=True)
@@ -80,6 +80,18 @@ def _check(lesson: Lesson, place: Path | None, resume: bool) -> None:
         raise RequestError("a run goes on from the folder that it was saved in: name it")
 
 
+def _resumed(lesson: Lesson, place: Path, processes: Processes) -> Training:
+    """Return the run that was saved, the same in all processes."""
+    processes.barrier()  # the first may have been writing until now
+    training = resumed(lesson, place, device=processes.device)
+    if training.step != processes.agreed(training.step):
+        raise RequestError(
+            f"{place}: process {processes.rank} finds another state of the training there than the"
+            " first one: all have to see the same folder"
+        )
+    return training
+
+
 def _first(lesson: Lesson, processes: Processes) -> Training:
     """Return a run before its first step."""
     start = math.nan
@@ -88,7 +100,7 @@ def _first(lesson: Lesson, processes: Processes) -> Training:
     total = settled_steps(lesson, processes, start=start)
     training = begun(lesson, total, start=start, device=processes.device)
     if lesson.options.minutes is not None:
-        training.tell(f"{total} steps are trained in the {lesson.options.minutes:g} minutes")
+        training.tell(f"as many steps as fit into {lesson.options.minutes:g} minutes: {total}")
     return training
 
 

@@ -76,6 +76,7 @@ def checkpoint_of(training: Training, *, seconds: float) -> Checkpoint:
         "events": [asdict(event) for event in training.events],
         "watch": training.watch.facts(),
         "optimizer": training.optimizer.facts(),
+        "training": training.lesson.learner.training,
         "seconds": seconds,
     }
     parts = {NOW: training.tensors(), GOOD: training.good.tensors, BEST: training.best.tensors}
@@ -106,6 +107,7 @@ def resumed(lesson: Lesson, place: Path, *, device: str) -> Training:
     facts, state = stored.facts, stored.facts.state
     try:
         training = begun(lesson, facts.total, start=float(state["start"]), device=device)
+        lesson.learner.train(bool(state["training"]))  # it may do something where that changes
         training.restore(under(stored.tensors, NOW))
         for name in PLAIN:
             setattr(training, name, state[name])
