@@ -182,11 +182,13 @@ def _of_ends(
     """Return the gradients of low and high where they are asked for."""
     if not any(wants):
         return None, None
-    low, high = float(way.edges.low), float(way.edges.high)
+    step = float(way.edges.step)
+    # y is on the grid even where a clamp's end is not
+    low, high = (round(float(end) / step) * step for end in (way.edges.low, way.edges.high))
     outside = torch.sub(gradient, of_values, out=way.scratch.other_like(gradient))
     total = outside.sum() if wants[0] or low != 0.0 else gradient.new_zeros(())
     # outside, y is one of the ends: sum g y = high sum g above + low sum g below
-    above = (torch.dot(_flat(outside), _flat(way.made)) - low * total) / (high - low)
+    above = (torch.dot(_flat(outside), _flat(way.made)) - low * total) / (high - low or 1.0)
     return total - above if wants[0] else None, above if wants[1] else None
 
 

@@ -109,9 +109,7 @@ def _norm(node: Node, bias: Tensor, norm: BatchNorm, made: Made) -> Norm:
     return Norm(**slots, eps=norm.eps, layer_bias=layer_bias)
 
 
-def _hung(
-    made: Made, name: str | None, other: str, value: Tensor, *, learned: bool = True
-) -> Slot:
+def _hung(made: Made, name: str | None, other: str, value: Tensor, *, learned: bool = True) -> Slot:
     """Hang a tensor up by its name; by another where that name stands for another tensor by now.
 
     Args:
