@@ -57,3 +57,23 @@ def test_a_step_that_asks_for_no_gradient_changes_nothing_for_the_values():
     gradients = [torch.autograd.grad(one.sum(), values)[0] for one in (fixed, free)]
     assert torch.equal(*gradients)
     assert set(gradients[0].tolist()) == {0.0, 1.0}
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.sampled_from([0, 1]))
+def test_a_step_for_each_channel_gets_its_own_channel_s_gradient(seed, axis):
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(4, 3, 2, 2, generator=generator) * 4
+    weights = torch.randn(4, 3, 2, 2, generator=generator)
+    shape = [1] * 4
+    shape[axis] = -1
+    steps = torch.rand(values.shape[axis], generator=generator) + 0.1
+    steps = steps.reshape(shape).requires_grad_()
+
+    (snap(values, steps, -7.0, 7.0) * weights).sum().backward()
+
+    for channel in range(values.shape[axis]):
+        alone = steps.detach().flatten()[channel].clone().requires_grad_()
+        rows, factors = (one.select(axis, channel) for one in (values, weights))
+        (snap(rows, alone, -7.0, 7.0) * factors).sum().backward()
+        torch.testing.assert_close(steps.grad.flatten()[channel], alone.grad, rtol=1e-4, atol=1e-4)

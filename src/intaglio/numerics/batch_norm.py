@@ -23,6 +23,8 @@ class BatchNorm:
         layer_bias: [C] of the layer itself; None where it has none.
         names: Role ("weight" and "bias" of the layer; "gamma", "beta", "mean", "var") to what the
             user's network calls it, where it has it.
+        layer_weight: Of the layer itself; None where it has none. Folding leaves nothing of
+            channels whose gain is 0.
     """
 
     gamma: Tensor
@@ -32,6 +34,7 @@ class BatchNorm:
     eps: float
     layer_bias: Tensor | None
     names: Mapping[str, str]
+    layer_weight: Tensor | None = None
 
     @property
     def gain(self) -> Tensor:

@@ -55,10 +55,11 @@ def _same_bias(canonical: Graph, lowered: Graph, layer: str) -> bool:
 def _batch_norm(captured: Graph, norm: Node, layer: Node | None) -> BatchNorm:
     var = captured.param(norm, "var")
     names = _names(norm)
+    weight: Tensor | None = None
     bias: Tensor | None = None
     if layer is not None and layer is not norm:
         names |= layer.params
-        bias = captured.params_of(layer).get("bias")
+        weight, bias = (captured.params_of(layer).get(role) for role in ("weight", "bias"))
     return BatchNorm(
         gamma=captured.param(norm, "weight", torch.ones_like(var)),
         beta=captured.param(norm, "bias", torch.zeros_like(var)),
@@ -67,6 +68,7 @@ def _batch_norm(captured: Graph, norm: Node, layer: Node | None) -> BatchNorm:
         eps=float(norm.attrs["eps"]),
         layer_bias=bias,
         names=names,
+        layer_weight=weight,
     )
 
 

@@ -124,14 +124,19 @@ class Layer:
         return on_grid, snap(bias, input_scale * scale, -LARGEST_BIAS, LARGEST_BIAS)
 
     def for_batch_statistics(self, scale: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return Q(w g) / g and the layer's own bias: what comes before the batch's statistics."""
+        """Return Q(w g) / g and the layer's own bias: what comes before the batch's statistics.
+
+        A channel with the gain 0 is not rounded: its weight has no scale, and what its gain has to
+        gain is the gradient of the weight as it is.
+        """
         assert self.norm is not None, "there are statistics to follow"
         own = None if self.norm.layer_bias is None else self.norm.layer_bias.value
         if scale is None:
             return self.weight.value, own
-        gain = self.norm.gain().detach()
-        gain = self._spread(torch.where(gain == 0.0, 1.0, gain))
-        return self._snapped(self.weight.value * gain, scale) / gain, own
+        weight, gain = self.weight.value, self._spread(self.norm.gain().detach())
+        is_off = gain == 0.0
+        gain = torch.where(is_off, 1.0, gain)
+        return torch.where(is_off, weight, self._snapped(weight * gain, scale) / gain), own
 
     def _snapped(self, weight: Tensor, scale: Tensor) -> Tensor:
         assert self.range is not None, "a layer in float is not rounded"
@@ -156,7 +161,12 @@ class Layer:
 def unfolded(node: Node, weight: Tensor, norm: BatchNorm) -> Tensor:
     """Return the weight of which, times the norm's gain, the folded weight is made.
 
-    Channels with the gain 0 are as they are: nothing is left of theirs.
+    Channels with the gain 0 are those of the layer before it was folded, where it still has the
+    same form: nothing is left of them.
     """
-    gain = torch.where(norm.gain == 0.0, 1.0, norm.gain)
-    return (weight.double() / over_outputs(node, weight, gain)).float()
+    gain = over_outputs(node, weight, torch.where(norm.gain == 0.0, 1.0, norm.gain))
+    found = (weight.double() / gain).float()
+    own = norm.layer_weight
+    if own is None or own.shape != weight.shape:
+        return found
+    return torch.where(over_outputs(node, weight, norm.gain) == 0.0, own, found)
