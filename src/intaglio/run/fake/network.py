@@ -6,8 +6,8 @@
     graph, encodings = network.read_out()
 
 In training mode batch norms follow the batches until `freeze_norms`; else the network computes with
-what is folded. An exact one is the integer twin itself on the way forward, and on the way back what
-it would be without.
+what is folded. An exact one is the integer twin itself on the way forward as soon as that is so,
+and on the way back what it would be without: no integers are normalized by their batch.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class FakeNetwork(nn.Module):
         by_layer = {node.name: self.scale_range(node.name) for node in graph}
         made = make_layers(graph, norms, {k: v for k, v in by_layer.items() if v is not None})
         self.network, self.layers, self.others = made.root, made.layers, made.others
-        self.register_buffer("frozen", torch.tensor(exact))
+        self.register_buffer("frozen", torch.tensor(False))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.norm_momentum = USUAL_MOMENTUM
         self.observes = True
@@ -129,7 +129,7 @@ class FakeNetwork(nn.Module):
             self.steps += 1
         computed = self._computed()
         name = self.graph.inputs[0]
-        given = {name: self._given(self.graph[name], in_layout(images))}
+        given = {name: self._given(self.graph[name], in_layout(images), exact=computed is not None)}
         route = self._route
         *_, (_, values) = route.walk(given, lambda node, inputs: self._step(node, inputs, computed))
         return [values[output].real for output in self.graph.outputs]
@@ -237,9 +237,15 @@ class FakeNetwork(nn.Module):
 
     def _computed(self) -> Computed | None:
         """Return the twin's kernels for the network as it is now; None where it is not exact."""
-        if self.kernels is None:
+        if self.kernels is None or (self.training and self._follows):
             return None
         return self.kernels.of(*self._present())
+
+    @property
+    def _follows(self) -> bool:
+        """Whether batch norms follow the batches in training."""
+        has_norms = any(layer.norm is not None for layer in self.layers.values())
+        return has_norms and not bool(self.frozen)
 
     def _present(self) -> tuple[Graph, Encodings]:
         start = Encodings({}, {})
@@ -247,11 +253,11 @@ class FakeNetwork(nn.Module):
             start = Encodings(self.value_grids.activations, self.deployment.encodings.weights)
         return present(self.graph, self.layers, start, self.weight_scale)
 
-    def _given(self, node: Node, images: Tensor) -> Both:
+    def _given(self, node: Node, images: Tensor, *, exact: bool) -> Both:
         if self.value_grids is None or node.name not in self.value_grids:
             return Both(images, images)
         held = None
-        if self.kernels is not None:
+        if exact:
             assert self.deployment is not None, "an exact network has one"
             with torch.no_grad():
                 grid = self.value_grids.used(node.name)
@@ -365,7 +371,7 @@ def trainable(
         norms: The batch norm that each layer took in.
         deployment: What it is quantized to; None: it trains in float.
         method: How grids follow, a name of `RANGE_METHODS`.
-        exact: Whether the way forward is the twin's. Batch norms then keep their statistics.
+        exact: Whether the way forward is the twin's, once batch norms keep their statistics.
 
     Raises:
         UnknownName: If there is no such method.
