@@ -49,10 +49,27 @@ def test_an_exact_network_is_its_twin_and_the_file_before_and_after_training(nam
 
     outputs_equal(ready, network)
     network.train()
-    train_steps(network, ready.images, 3)
+    train_steps(network, ready.images, 2)
+    outputs_equal(ready, network)
+    network.train()
+    network.freeze_norms()
+    train_steps(network, ready.images, 2)
 
     outputs_equal(ready, network)
     file_equals(ready, network)
+
+
+def test_once_its_norms_are_frozen_it_is_the_twin_in_training_as_well():
+    ready = architecture("resnet")
+    network = ready.trainable(exact=True)
+    network.freeze_norms()
+
+    (training,) = network(ready.images)
+    (wanted,) = twin_of(network).outputs(ready.images)
+
+    torch.testing.assert_close(training, wanted, rtol=1e-6, atol=0.0)
+    training.sum().backward()
+    assert all(bool(one.grad.isfinite().all()) for one in network.groups()["weights"])
 
 
 @pytest.mark.parametrize("name", ["resnet", "regnet_y", "reused", "convolution_forms"])
@@ -60,6 +77,7 @@ def test_an_exact_network_is_its_twin_and_the_file_before_and_after_training(nam
 def test_it_is_so_with_fewer_bits_and_where_no_file_holds_them(name, scheme):
     ready = architecture(name, scheme)
     network = ready.trainable(exact=True)
+    network.freeze_norms()
     train_steps(network, ready.images, 3)
 
     outputs_equal(ready, network)

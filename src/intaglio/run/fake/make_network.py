@@ -28,7 +28,7 @@ def trainable(
         norms: The batch norm that each layer took in.
         deployment: What it is quantized to; None: it trains in float.
         method: How grids follow, a name of `RANGE_METHODS`.
-        exact: Whether the way forward is the twin's. Batch norms then keep their statistics.
+        exact: Whether the way forward is the twin's, once batch norms keep their statistics.
         observer_delay: Training steps in which ranges are only observed, and values not rounded;
             weights are. For methods that observe.
 

@@ -6,8 +6,8 @@
     graph, encodings = network.read_out()
 
 In training mode batch norms follow the batches until `freeze_norms`; else the network computes with
-what is folded. An exact one is the integer twin itself on the way forward, and on the way back what
-it would be without.
+what is folded. An exact one is the integer twin itself on the way forward as soon as that is so,
+and on the way back what it would be without: no integers are normalized by their batch.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class FakeNetwork(nn.Module):
         by_layer = {node.name: self.scale_range(node.name) for node in graph}
         made = make_layers(graph, norms, {k: v for k, v in by_layer.items() if v is not None})
         self.network, self.layers, self.others = made.root, made.layers, made.others
-        self.register_buffer("frozen", torch.tensor(exact))
+        self.register_buffer("frozen", torch.tensor(False))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.norm_momentum = USUAL_MOMENTUM
         self.observes = True
@@ -134,7 +134,7 @@ class FakeNetwork(nn.Module):
             self.steps += 1
         computed = self._computed()
         name = self.graph.inputs[0]
-        given = {name: self._given(self.graph[name], in_layout(images))}
+        given = {name: self._given(self.graph[name], in_layout(images), exact=computed is not None)}
         route = self._route
         *_, (_, values) = route.walk(given, lambda node, inputs: self._step(node, inputs, computed))
         if grids is not None:
@@ -252,12 +252,18 @@ class FakeNetwork(nn.Module):
 
         None as well where a number is not finite: its outputs then say so, for who watches.
         """
-        if self.kernels is None:
+        if self.kernels is None or (self.training and self._follows):
             return None
         try:
             return self.kernels.of(*self._present())
         except SpecError:
             return None
+
+    @property
+    def _follows(self) -> bool:
+        """Whether batch norms follow the batches in training."""
+        has_norms = any(layer.norm is not None for layer in self.layers.values())
+        return has_norms and not bool(self.frozen)
 
     def _present(self) -> tuple[Graph, Encodings]:
         start = Encodings({}, {})
@@ -267,11 +273,11 @@ class FakeNetwork(nn.Module):
             self.graph, self.layers, self.others, start=start, scale_of=self.weight_scale
         )
 
-    def _given(self, node: Node, images: Tensor) -> Both:
+    def _given(self, node: Node, images: Tensor, *, exact: bool) -> Both:
         if self.value_grids is None or node.name not in self.value_grids:
             return Both(images, images)
         held = None
-        if self.kernels is not None:
+        if exact:
             assert self.deployment is not None, "an exact network has one"
             with torch.no_grad():
                 grid = self.value_grids.used(node.name)
