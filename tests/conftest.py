@@ -26,6 +26,7 @@ MARKED = {
         "end_to_end/test_low_bits.py",
         "job/test_compress.py",
         "job/test_keep_float.py",
+        "run/fake/test_exact.py",
         "runtimes",
     ),
     "floats": (
@@ -37,6 +38,7 @@ MARKED = {
         "passes",
         "read/module",
         "read/program",
+        "run/fake",
         "runtimes/litert/lower",
         "runtimes/litert/scales",
         "zoo/test_networks.py",

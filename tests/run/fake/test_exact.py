@@ -17,10 +17,10 @@ NETWORKS = {
     "resnet": (),  # residual sums
     "regnet_y": (),  # squeeze-excite
     "mixnet": (),  # hard-swish, channels cut and joined
-    "densenet": (),  # batch norms in front, average pools
+    "squeezenet": (),  # concatenations
     "convolution_forms": (),  # a transposed convolution
     "reused": ("conv",),  # a layer of several uses, one in float
-    "functional": (),  # a clamp that no file has a word for
+    "functional": (),  # average pools, a clamp that no file has a word for
     "mobilenet_manual": ("2",),
 }
 """Architecture to layers that stay in float."""
