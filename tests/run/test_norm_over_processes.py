@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from intaglio.run.norm_over_processes import batch_norm_over
+from intaglio.run.norm_over_processes import Running, batch_norm_over
 
 C, EPS, MOMENTUM = 3, 1e-5, 0.3
 NAMES = ("y", "dx", "dweight", "dbias", "running_mean", "running_var")
@@ -51,7 +51,10 @@ def by_parts(x: Tensor, gradient: Tensor, sizes: Sequence[int]) -> list[list[Ten
             return total
 
         def norm(*values: Tensor) -> Tensor:
-            return batch_norm_over(*values, momentum=MOMENTUM, eps=EPS, summed=summed)
+            x, weight, bias, mean, var = values
+            return batch_norm_over(
+                x, weight, bias, Running(mean, var, MOMENTUM, EPS), summed=summed
+            )
 
         parts = x.split(list(sizes))[number], gradient.split(list(sizes))[number]
         return results(norm, *parts, statistics)

@@ -72,9 +72,7 @@ def whole_members(file: IO[bytes]) -> Iterator[Member]:
             if not whole or found.offset_data + found.size > size:
                 raise BrokenTar("cut off")
             offset = archive.offset
-            is_file = found.isreg() and not found.issparse()
-            is_link = found.issym() or found.islnk()
-            yield Member(found.name, found.offset_data, found.size, is_file, is_link)
+            yield _member(found)
     except (OSError, BrokenTar):
         raise
     # Headers of corrupt bytes make tarfile raise its own errors, ValueError, RecursionError and
@@ -83,6 +81,12 @@ def whole_members(file: IO[bytes]) -> Iterator[Member]:
         wrong = _after(file, offset, size)
         if wrong is not None:
             raise BrokenTar(wrong) from error
+
+
+def _member(found: tarfile.TarInfo) -> Member:
+    is_file = found.isreg() and not found.issparse()
+    is_link = found.issym() or found.islnk()
+    return Member(found.name, found.offset_data, found.size, is_file, is_link)
 
 
 def _after(file: IO[bytes], offset: int, size: int) -> str | None:

@@ -19,16 +19,24 @@ Summed = Callable[[Tensor], Tensor]
 """Returns the sum over all processes of a tensor that each has, float64 kept."""
 
 
+@dataclass(frozen=True, eq=False)
+class Running:
+    """Statistics of a batch norm that follow those of the batches.
+
+    Attributes:
+        mean, var: [C], changed in place.
+        momentum: How much of a batch's goes into them.
+        eps: Of the norm.
+    """
+
+    mean: Tensor
+    var: Tensor
+    momentum: float
+    eps: float
+
+
 def batch_norm_over(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    *,
-    momentum: float,
-    eps: float,
-    summed: Summed,
+    x: Tensor, weight: Tensor, bias: Tensor, running: Running, *, summed: Summed
 ) -> Tensor:
     """Return (x - mean) / sqrt(var + eps) * weight + bias, by the statistics of all parts together.
 
@@ -41,16 +49,15 @@ def batch_norm_over(
 
     Args:
         x: This process's part, [N, C] or [N, C, ...]; N may differ, and be 0, though not for all.
-        weight, bias, running_mean, running_var: [C].
-        momentum: How much of the batch's goes into the running statistics, 0..1.
-        eps: Added to the variance.
+        weight, bias: [C].
+        running: Changed in place.
         summed: Sums over all processes.
     """
-    batch = _statistics(x.detach(), eps, summed)
+    batch = _statistics(x.detach(), running.eps, summed)
     unbiased = batch.var * (batch.count / (batch.count - 1).clamp_min(1))
     with torch.no_grad():
-        for running, now in ((running_mean, batch.mean), (running_var, unbiased)):
-            running.mul_(1 - momentum).add_(now.to(running.dtype), alpha=momentum)
+        for kept, now in ((running.mean, batch.mean), (running.var, unbiased)):
+            kept.mul_(1 - running.momentum).add_(now.to(kept.dtype), alpha=running.momentum)
     found: Tensor = _Normalized.apply(x, weight, bias, batch, summed)  # type: ignore[no-untyped-call]
     return found
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intaglio.methods.learn.processes import Processes
-from intaglio.run.norm_over_processes import batch_norm_over
+from intaglio.run.norm_over_processes import Running, batch_norm_over
 
 BATCH, STEPS, CLASSES = 9, 20, 5
 """Nine images do not divide by two: parts of five and four."""
@@ -25,16 +25,9 @@ class Norm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x, normalized."""
-        return batch_norm_over(
-            x,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            momentum=self.momentum,
-            eps=self.eps,
-            summed=self.processes.summed,
-        )
+        running = Running(self.running_mean, self.running_var, self.momentum, self.eps)
+        summed = self.processes.summed
+        return batch_norm_over(x, self.weight, self.bias, running, summed=summed)
 
 
 def small_net(processes: Processes, dtype: torch.dtype) -> nn.Module:

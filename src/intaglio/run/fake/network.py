@@ -36,12 +36,12 @@ from intaglio.run.fake.grids import SETTLE_EVERY, Deployment, Grids
 from intaglio.run.fake.layer import Layer
 from intaglio.run.fake.make_layers import bare, make_layers
 from intaglio.run.fake.names import is_own, key_of
-from intaglio.run.fake.norm_quantize import Running, norm_quantize
+from intaglio.run.fake.norm_quantize import norm_quantize
 from intaglio.run.fake.on_grid import OnGrid
 from intaglio.run.fake.present import present
 from intaglio.run.fake.ranges import RANGE_METHODS, Together, WeightRange
 from intaglio.run.float import in_layout
-from intaglio.run.norm_over_processes import batch_norm_over
+from intaglio.run.norm_over_processes import Running, batch_norm_over
 from intaglio.run.partial import Route
 from intaglio.run.twin import quantize_input
 
@@ -341,10 +341,7 @@ class FakeNetwork(nn.Module):
                 values, running.mean, running.var, gamma, beta, True, running.momentum, running.eps
             )
         else:
-            made = batch_norm_over(
-                values, gamma, beta, running.mean, running.var,
-                momentum=running.momentum, eps=running.eps, summed=self.together.summed,
-            )  # fmt: skip
+            made = batch_norm_over(values, gamma, beta, running, summed=self.together.summed)
         return self._finished(node, made, None)
 
     def _observes(self, node: Node) -> bool:

@@ -7,29 +7,13 @@ training so takes the memory that it takes in float.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from intaglio.run.fake.fake_quantize import Edges, Scratch, Way, dense, passed_back
-
-
-@dataclass(frozen=True, eq=False)
-class Running:
-    """Statistics of a batch norm that follow those of the batches.
-
-    Attributes:
-        mean, var: [C], changed in place.
-        momentum: How much of a batch's goes into them.
-        eps: Of the norm.
-    """
-
-    mean: Tensor
-    var: Tensor
-    momentum: float
-    eps: float
+from intaglio.run.norm_over_processes import Running
 
 
 def norm_quantize(
