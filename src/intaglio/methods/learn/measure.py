@@ -60,8 +60,12 @@ def settle_norms(training: Training, processes: Processes) -> None:
 
 
 def freeze_norms(training: Training, processes: Processes) -> None:
-    """Let batch norms keep the statistics that they have with the weights of now."""
-    settle_norms(training, processes)
+    """Let batch norms keep the statistics that they have with the weights of now.
+
+    Before the first step these are the given network's, which it was quantized with.
+    """
+    if training.step:
+        settle_norms(training, processes)
     training.lesson.learner.freeze_norms()
     training.frozen = True
 
