@@ -163,7 +163,11 @@ def _judged(report: Report, outcome: Outcome, found: Judgement | None) -> Report
     if outcome.settings.is_simulated:
         verdict = replace(verdict, bits_why=_no_file(outcome.settings))
     is_told = bool(outcome.attempts) and found is None  # by the search itself
-    told = [] if is_told else missed_wish(verdict, report.doctor or [], outcome.settings)
+    is_trained = outcome.trained is not None
+    told = []
+    if not is_told:
+        ailments, settings = report.doctor or [], outcome.settings
+        told = missed_wish(verdict, ailments, settings, is_trained=is_trained)
     return replace(report, verdict=verdict, warnings=[*report.warnings, *told])
 
 
