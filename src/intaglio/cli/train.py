@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from intaglio.cli.compress import captured, preprocess_text, read_paths
+from intaglio.cli.curves import charted
 from intaglio.cli.failures import WRONG_REQUEST, tell_note
 from intaglio.cli.images import Images
 from intaglio.cli.options import TrainRequest
@@ -138,6 +139,7 @@ def _place(
     processes.agreed(is_done)
     if is_done:
         drop_training(training_name(place.spot))
+        tell_note(f"{shown} holds the whole result of this training: nothing is left to do")
         return None
     if place.older is not None:
         tell_note(f"{shown} will be replaced at the end: {place.older}")
@@ -207,7 +209,11 @@ def _progress(request: TrainRequest, processes: Processes) -> Iterator[Progress]
         yield Silent()
         return
     with shown_progress(as_json=request.as_json) as progress:
-        yield progress
+        if request.tensorboard is None:
+            yield progress
+            return
+        with charted(progress, Path(request.tensorboard)) as both:
+            yield both
 
 
 def _opened(
