@@ -17,7 +17,7 @@ from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
 from intaglio.read.reader import Source
 from intaglio.read.source import read
-from intaglio.recipe.needs import refuse_unmet_needs
+from intaglio.recipe.needs import refuse_training, refuse_unmet_needs
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe, find_recipe
 from intaglio.recipe.settings import DEFAULT_RECIPE, settle
@@ -134,12 +134,3 @@ def _may_hold(data: Data | None) -> set[str]:
     if data is None:
         return {"task"}
     return {"images", "task"} | (set() if isinstance(data, Tensor) else {"labels"})
-
-
-def refuse_training(recipe: Recipe) -> None:
-    """Raise RequestError where a recipe says how to train, which compressing does not do."""
-    if recipe.train is not None:
-        raise RequestError(
-            f"recipe '{recipe.name}' has a [train] table, and compress does not train: use"
-            " 'intaglio train' (intaglio.train in Python), or take the table out"
-        )

@@ -252,11 +252,10 @@ def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float | None]:
     return [judgement.agreement.sqnr_db.get(name, 0.0) for name in captured.output_titles]
 
 
-def simulated_size(outcome: Outcome) -> int:
+def simulated_size(state: Quantized, target: Target) -> int:
     """Return what the file of a simulated scheme would take, if its target held the bits."""
-    state = outcome.state
     bits = {name: grid.spec.bits for name, grid in state.encodings.weights.items()}
-    return outcome.settings.target.size_bytes(state.graph, bits)
+    return target.size_bytes(state.graph, bits)
 
 
 def float_share(outcome: Outcome, counts: CheckCounts | None) -> FloatShare | None:

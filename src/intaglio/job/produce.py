@@ -134,7 +134,9 @@ def _report(
     """Return the report of what was made, without an evaluation and a verdict."""
     outcome, files = made.outcome, made.files
     layers = run.recorder.step("measure layers", lambda: _measured(prepared, outcome, made.twin))
-    size = sum(map(len, files.values())) if files else simulated_size(outcome)
+    size = sum(map(len, files.values()))
+    if not files:
+        size = simulated_size(outcome.state, outcome.settings.target)
     integer = IntegerSide(
         size_bytes=size,
         logits_sqnr_db=_lowest_db(outcome, layers, _scores(outcome.state.graph)),
