@@ -32,7 +32,10 @@ if TYPE_CHECKING:
     from intaglio.ir.graph import Graph
     from intaglio.job.compress import compress
     from intaglio.job.result import Result, load
+    from intaglio.job.train import train
+    from intaglio.job.trained import TrainResult
     from intaglio.methods import Context, State, Step, register_step
+    from intaglio.methods.learn.options import TrainOptions
     from intaglio.numerics.encodings import Encodings
     from intaglio.numerics.spec import QuantParams, QuantSpec
     from intaglio.read.module.export import capture
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from intaglio.recipe.options import Options, Provenance
     from intaglio.recipe.recipe import Recipe
     from intaglio.report.record import Report
+    from intaglio.run.fake import Deployment, trainable
     from intaglio.run.float import run_float
     from intaglio.run.twin import build_twin
     from intaglio.runtimes import TARGETS
@@ -52,6 +56,7 @@ __all__ = [
     "CaptureError",
     "Context",
     "DataError",
+    "Deployment",
     "Encodings",
     "Graph",
     "GraphError",
@@ -72,6 +77,8 @@ __all__ = [
     "State",
     "Step",
     "Target",
+    "TrainOptions",
+    "TrainResult",
     "UnknownName",
     "UnsupportedByTarget",
     "UnsupportedLayers",
@@ -87,11 +94,14 @@ __all__ = [
     "read",
     "register_step",
     "run_float",
+    "train",
+    "trainable",
     "zoo",
 ]
 
 _MODULES = {
     "Context": "intaglio.methods",
+    "Deployment": "intaglio.run.fake",
     "Encodings": "intaglio.numerics.encodings",
     "Graph": "intaglio.ir.graph",
     "Options": "intaglio.recipe.options",
@@ -105,6 +115,8 @@ _MODULES = {
     "Step": "intaglio.methods",
     "TARGETS": "intaglio.runtimes",
     "Target": "intaglio.targets.target",
+    "TrainOptions": "intaglio.methods.learn.options",
+    "TrainResult": "intaglio.job.trained",
     "build_twin": "intaglio.run.twin",
     "capture": "intaglio.read.module.export",
     "compress": "intaglio.job.compress",
@@ -116,6 +128,8 @@ _MODULES = {
     "read": "intaglio.read",
     "register_step": "intaglio.methods",
     "run_float": "intaglio.run.float",
+    "train": "intaglio.job.train",
+    "trainable": "intaglio.run.fake",
     "zoo": "intaglio.zoo",
 }
 """Public name to the module that brings it; tables come from what fills them."""

@@ -29,7 +29,9 @@ def compressed(out: str, *more: object) -> bytes:
 
 
 def test_compress_writes_the_whole_result_and_it_loads(place: Path) -> None:
-    assert {file.name for file in (place / "result").iterdir()} == set(RESULT_FILES)
+    of_training = {"train.json", "weights.safetensors", "state.safetensors"}
+    written = {file.name for file in (place / "result").iterdir()}
+    assert written == set(RESULT_FILES) - of_training
     assert package.load(place / "result").report.check.mismatches == 0
 
 

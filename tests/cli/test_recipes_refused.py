@@ -51,7 +51,7 @@ def test_an_unknown_step_is_one_line_that_offers_the_nearest(
     assert "did you mean equalize" in said
 
 
-@pytest.mark.parametrize("scheme", ["w4a4", "w3a3", "w8a8x", "mixed"])
+@pytest.mark.parametrize("scheme", ["w4a16", "w9a9", "w8a8x", "mixed"])
 def test_a_scheme_that_the_target_cannot_hold_or_recipe_not_decide_is_one_line(
     place: Path, capsys: pytest.CaptureFixture, scheme: str
 ) -> None:

@@ -289,7 +289,7 @@ def test_a_recipe_that_needs_images(refused: Refusal, more: tuple[str, ...]) -> 
     [
         ("--target", "litter", "litert"),
         ("--scheme", "w8a9", "w8a8"),
-        ("--scheme", "w4a4", "w4a8"),
+        ("--scheme", "w4a16", "w4a8"),
         ("--recipe", "plane", "plain"),
         ("--recipe", "none.toml", "none.toml"),
         ("--calibrator", "minmx", "minmax"),

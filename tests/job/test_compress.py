@@ -294,7 +294,7 @@ def test_without_data_it_is_refused_and_says_what_to_do(recipe):
     [
         ({"target": "litrt"}, "unknown target 'litrt': did you mean litert"),
         ({"recipe": "plian"}, "unknown recipe 'plian': did you mean plain"),
-        ({"options": intaglio.Options(scheme="w4a4")}, "scheme 'w4a4' cannot be held by target"),
+        ({"options": intaglio.Options(scheme="w8a16")}, "scheme 'w8a16' cannot be held by target"),
         ({"options": intaglio.Options(scheme="w8a17")}, "unknown scheme 'w8a17'"),
         ({"options": intaglio.Options(calibrator="minmx")}, "calibrator 'minmx': did you mean"),
     ],

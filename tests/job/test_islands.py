@@ -149,7 +149,7 @@ def test_what_belongs_to_a_refused_layer_goes_with_it_and_layers_with_weights_st
 
 def test_a_scheme_that_the_target_has_not_is_not_mended_by_float():
     with pytest.raises(RequestError):
-        compressed(sketched(), allow_float=True, scheme="w4a4")
+        compressed(sketched(), allow_float=True, scheme="w4a16")
 
 
 def test_a_network_that_would_be_all_float_is_refused_and_says_so():

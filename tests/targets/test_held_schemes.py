@@ -9,7 +9,7 @@ import pytest
 from intaglio.errors import UnknownName
 from intaglio.numerics.scheme import parse_scheme
 from intaglio.runtimes import LITERT, LITERT_REFERENCE, TARGETS
-from intaglio.targets.target import INT8_SCHEMES, known_scheme
+from intaglio.targets.target import INT8_SCHEMES, known_scheme, runnable_scheme
 
 INT8_ALONE = replace(LITERT, name="board", schemes=INT8_SCHEMES)
 
@@ -36,6 +36,29 @@ def test_no_target_holds_a_simulated_scheme():
 def test_a_scheme_that_the_target_does_not_hold_is_refused_by_name(scheme, target):
     with pytest.raises(UnknownName, match=f"'{scheme}' cannot be held.*{target.name}.*w8a8, w4a8"):
         known_scheme(scheme, target)
+
+
+@both_targets
+@pytest.mark.parametrize("scheme", ["w4a4", "w3a3", "w8a4-per-tensor", "w5a8", "w8a8", None])
+def test_the_twin_alone_runs_any_scheme_of_no_more_bits_than_the_target_has(scheme, target):
+    assert runnable_scheme(scheme, target) == parse_scheme(scheme or "w8a8")
+
+
+@both_targets
+@pytest.mark.parametrize("scheme", ["w8a16", "w9a8", "w4a9"])
+def test_a_scheme_of_more_bits_than_the_target_computes_with_is_refused(scheme, target):
+    with pytest.raises(UnknownName, match=f"'{scheme}' cannot be held by target {target.name}"):
+        runnable_scheme(scheme, target)
+
+
+def test_a_mixed_scheme_is_never_simulated():
+    with pytest.raises(UnknownName, match="'mixed' cannot be held by target board"):
+        runnable_scheme("mixed", INT8_ALONE)
+
+
+@pytest.mark.parametrize("target", [LITERT, INT8_ALONE])
+def test_the_widest_scheme_is_the_first_with_8_bits(target):
+    assert target.widest_scheme.name == "w8a8"
 
 
 @both_targets

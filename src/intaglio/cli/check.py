@@ -36,6 +36,11 @@ def run(request: CheckRequest) -> None:
             f"{saved.path} is alone: check needs the twin that compress wrote beside it"
             " (report.json, graph.safetensors, ...); give the folder of the result"
         )
+    if not saved.files:
+        raise RequestError(
+            f"{saved.path}: scheme {result.report.scheme} is simulated, so that there is no file to"
+            " compare with the twin; 'intaglio evaluate' runs the twin"
+        )
     shape = (1, *result.graph[result.graph.inputs[0]].shape[1:])
     dataset = draw(open_dataset(request.data), request.limit, request.seed or 0)
     images = Images(dataset, saved.preprocess(request.preprocess), shape, request.skip_bad_images)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
-from intaglio.cli.options import CompressRequest
+from intaglio.cli.options import CompressRequest, TrainRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import (
     NO_DATA,
@@ -51,7 +51,7 @@ def run(request: CompressRequest) -> None:
     wishes = _wishes(request)
     settled, limit = settled_choices(request.recipe, request.target, request.limit, wishes)
     shown = Path(request.out or default_place(request.model, settled.scheme.name))
-    place = claim_place(shown, replace=request.replace_older, apart=_read_paths(request))
+    place = claim_place(shown, replace=request.replace_older, apart=read_paths(request))
     if place.older is not None:
         tell_note(f"{shown} will be replaced at the end: {place.older}")
     with whole_folder(place) as folder:
@@ -68,7 +68,7 @@ def _wishes(request: CompressRequest) -> Options:
     return Options(**said, device=known_device(request.device))
 
 
-def _read_paths(request: CompressRequest) -> dict[str, str]:
+def read_paths(request: CompressRequest | TrainRequest) -> dict[str, str]:
     """Return the files and folders that the run reads, by the name of the option."""
     named = {"--data": request.data, "--eval": request.evaluation}
     if request.weights:
@@ -146,7 +146,7 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
     if job.evaluation is not None:
         evaluation = job.images(job.evaluation, network)
         evaluation.try_first()
-    graph, step = _captured(network, progress)
+    graph, step = captured(network, progress)
     wishes, judged = job.wishes, None
     if evaluation is not None:  # what is wrong with the labels is told before the work
         task = task_for(output_shapes(graph), name=settled.task)
@@ -175,7 +175,8 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
     return _annotated(result, job, network, missed)
 
 
-def _captured(network: Source, progress: Progress) -> tuple[Graph, StepRow]:
+def captured(network: Source, progress: Progress) -> tuple[Graph, StepRow]:
+    """Return a network's graph, and the row of the report on how it was captured."""
     progress.begin("capture", None)
     began = time.perf_counter()
     try:
@@ -210,6 +211,7 @@ def _show(result: Result, place: Path, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(result.report.to_json())
         return
-    files = {"file": result.target.file_name, "report": "report.html"}
+    files = {"file": result.target.file_name} if result.files else {}
+    files["report"] = "report.html"
     written = [one_line(f"The {what}: {place / name}") for what, name in files.items()]
     print_report(result.report, screen(), closing=written)

@@ -32,7 +32,7 @@ def run(request: EvaluateRequest) -> None:
     """
     saved = open_saved(request.file, request.target)
     dataset = open_dataset(request.evaluation)
-    with saved.target.open(saved.files, where=str(saved.path)) as network:
+    with saved.opened() as network:
         if parse_input_shape(request.input_shape) not in (None, network.input_shape):
             raise RequestError(
                 f"{saved.path} takes {list(network.input_shape)}, not --input-shape"
@@ -44,7 +44,7 @@ def run(request: EvaluateRequest) -> None:
         task = _task(saved, outputs)
         found = _figures(network, outputs, task, images, as_json=request.as_json)
     content: dict[str, Any] = {name: _rounded(task, name, found[name]) for name in found}
-    content["runtime"] = saved.target.runtime
+    content["runtime"] = saved.runs_on
     if images.skipped:
         content["skipped"] = len(images.skipped)
     _show(content, str(saved.path), task, as_json=request.as_json)

@@ -7,6 +7,7 @@ option would take seconds.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,9 +26,14 @@ from intaglio.cli.options import (
     EvaluateRequest,
     InspectRequest,
     ListRequest,
+    TrainRequest,
 )
 
 Request = TypeVar("Request")
+
+ALONE = {"--distill": "1.0"}
+"""Options that may stand without a value, and the value that they then have."""
+NUMBER = re.compile(r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?")
 
 app = typer.Typer(
     name="intaglio",
@@ -67,6 +73,14 @@ def command(
 def compress(request: CompressRequest) -> None:
     """Write the integer network of MODEL as a .tflite whose every bit is known, and a report."""
     from intaglio.cli.compress import run
+
+    run(request)
+
+
+@command(TrainRequest)
+def train(request: TrainRequest) -> None:
+    """Train MODEL in integers, or in float; leave its weights, and all that compress leaves."""
+    from intaglio.cli.train import run
 
     run(request)
 
@@ -146,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Without the program's name; None: those of the process.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = _with_values(sys.argv[1:] if arguments is None else arguments)
     try:
         with warnings.catch_warnings():
             if not sys.warnoptions:
@@ -171,6 +185,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if returned == INTERRUPTED:
         tell("interrupted; --out holds what it held before, or the whole new result")
     return returned if isinstance(returned, int) else DONE
+
+
+def _with_values(arguments: Sequence[str]) -> list[str]:
+    """Return the words of the command line; options that may stand alone have their value."""
+    found: list[str] = []
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        alone = ALONE.get(word)
+        is_alone = alone is not None and not NUMBER.fullmatch(following)
+        found.append(f"{word}={alone}" if is_alone else word)
+    return found
 
 
 def _drop_output() -> None:

@@ -10,7 +10,7 @@ from intaglio.cli.options import LARGEST_SEED
 from intaglio.data.dataset import Dataset, draw
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
-from intaglio.recipe.needs import refuse_unmet_needs
+from intaglio.recipe.needs import refuse_training, refuse_unmet_needs
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe, find_recipe
 from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
@@ -29,6 +29,7 @@ def settled_choices(
         RequestError: If a name does not exist, or a number is out of range.
     """
     chosen = find_recipe(recipe or DEFAULT_RECIPE)
+    refuse_training(chosen)
     settings = settle(chosen, target, options)
     if not 0 <= settings.seed <= LARGEST_SEED:
         raise RequestError(f"the recipe's seed {settings.seed} is not within 0 to {LARGEST_SEED}")

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from intaglio.cli.failures import tell_note
 from intaglio.data.preprocess import Preprocess, parse_preprocess
@@ -12,10 +17,11 @@ from intaglio.errors import RequestError
 from intaglio.host.files import MARK, require_plain_file
 from intaglio.job.result import Result, load
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
-from intaglio.targets.runtime import About
+from intaglio.targets.runtime import About, Runner
 from intaglio.targets.target import Target
 
 LARGEST_BYTES = 2**31 - 1
+TWIN_ALONE = "the twin (a simulated scheme, of which there is no file)"
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class SavedFile:
 
     Attributes:
         path: Of the file itself.
-        files: Its bytes, by the name that its runtime has for it.
+        files: Its bytes, by the name that its runtime has for it; none where the scheme is
+            simulated, and `path` is then the result's folder.
         target: Whose file it is.
         about: What it says of itself.
         result: The result that it belongs to; None for a file on its own.
@@ -51,6 +58,48 @@ class SavedFile:
                 " e.g. resize=256,crop=224,mean=0.5,std=0.5"
             )
         return stored
+
+    @property
+    def runs_on(self) -> str:
+        """What runs it."""
+        return self.target.runtime if self.files else TWIN_ALONE
+
+    @contextmanager
+    def opened(self) -> Iterator[Runner]:
+        """Give what runs it: its runtime; the twin where there is no file.
+
+        Raises:
+            RequestError: If the runtime cannot load it.
+        """
+        if self.files:
+            with self.target.open(self.files, where=str(self.path)) as network:
+                yield network
+            return
+        assert self.result is not None, "what has no file has a twin"
+        yield TwinRunner(self.result)
+
+
+@dataclass(frozen=True, eq=False)
+class TwinRunner:
+    """The twin of a result, as if it were opened files."""
+
+    result: Result
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """What it takes, (1, C, H, W)."""
+        graph = self.result.graph
+        return (1, *graph[graph.inputs[0]].shape[1:])
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """What it gives for one image."""
+        graph = self.result.graph
+        return tuple((1, *graph[name].shape[1:]) for name in graph.outputs)
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Return the outputs for images [N, C, H, W], real numbers."""
+        return list(self.result.twin.outputs(images))
 
 
 def load_told(folder: Path) -> Result:
@@ -80,6 +129,8 @@ def open_saved(text: str, target: str | None = None) -> SavedFile:
     path = Path(text)
     if path.is_dir():
         whole = load_told(path)
+        if not whole.files:
+            return _without_file(path, target, whole)
         return _saved(path / whole.target.file_name, whole.content, target, whole)
     if path.suffix.lower() not in _endings():
         raise RequestError(
@@ -98,6 +149,28 @@ def _saved(path: Path, content: bytes, target: str | None, result: Result | None
         chosen = result.target if result else TARGETS[_endings()[path.suffix.lower()]]
     files = {chosen.file_name: content}
     return SavedFile(path, files, chosen, chosen.about(files, where=str(path)), result)
+
+
+def _without_file(path: Path, target: str | None, result: Result) -> SavedFile:
+    """Return the result of a simulated scheme."""
+    if target not in (None, result.target.name):
+        raise RequestError(
+            f"{path} is of target {result.target.name} and has no file that '{target}' could run:"
+            " leave --target out"
+        )
+    said = result.report.preprocess
+    preprocess = parse_preprocess(_as_text(said), Preprocess()) if said else None
+    about = About(preprocess, scheme=result.recipe.scheme or "", model=result.report.model)
+    return SavedFile(path, {}, result.target, about, result)
+
+
+def _as_text(said: Mapping[str, Any]) -> str:
+    """Return what a report says of preprocessing as a text for --preprocess."""
+    parts = {
+        name: "/".join(map(str, value)) if isinstance(value, list) else value or "none"
+        for name, value in said.items()
+    }
+    return ",".join(f"{name}={value}" for name, value in parts.items())
 
 
 def _endings() -> dict[str, str]:

@@ -44,6 +44,34 @@ class SamplesPart:
         return replace(taken, indices=tuple(number_of[index] for index in taken.indices))
 
 
+@dataclass(frozen=True, eq=False)
+class Unlabelled:
+    """Images of a data set without its labels: those are none of the task's.
+
+    Attributes:
+        samples: With labels.
+    """
+
+    samples: Samples
+
+    @property
+    def name(self) -> str:
+        """What the data set is called."""
+        return self.samples.name
+
+    @property
+    def skipped(self) -> Sequence[str]:
+        """What was passed over."""
+        return self.samples.skipped
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def take(self, indices: Sequence[int]) -> Taken:
+        """Return images by index, without labels."""
+        return replace(self.samples.take(indices), labels=None)
+
+
 def apart(samples: Samples, count: int, seed: int) -> tuple[SamplesPart, SamplesPart]:
     """Return what is left of a data set, and `count` images of it, drawn by seed."""
     generator = torch.Generator().manual_seed(seed)

@@ -11,6 +11,8 @@ from intaglio.registry import Registry
 
 MARK = "report.json"
 """The file by which a result is known."""
+TRAIN_MARK = "train.json"
+"""The same of a network that was trained; one that stayed float has no report."""
 SUMS = "SHA256SUMS"
 
 RESULT_FILES: Registry[str] = Registry("file of a result")
@@ -26,6 +28,9 @@ for _name, _content in {
     "recipe.toml": "what was really run",
     "graph.json": "the twin's graph",
     "graph.safetensors": "the twin's weights",
+    TRAIN_MARK: "what training did",
+    "weights.safetensors": "the trained weights, by the names of the user's network",
+    "state.safetensors": "the state that training ended in",
     SUMS: "SHA-256 of all the others",
 }.items():
     RESULT_FILES.register(_name)(_content)

@@ -8,6 +8,8 @@ Beside a place called NAME, or within a place that cannot be renamed (then witho
     .intaglio-moving-TOKEN       whole, its files being moved into the folder that it lies in;
                                  finished by the next run
     .NAME.intaglio-gone-TOKEN    being removed; never taken for anything else
+    .NAME.intaglio-training      what a killed training goes on from (training.py): there until the
+                                 training is done
 
 The token is random, and a living run holds the lock of its folder.
 """
@@ -28,6 +30,7 @@ from intaglio.host.place import HIDDEN, Spot, look
 from intaglio.host.sums import read_sums
 
 NEW, OLD, MOVING, GONE = "new", "old", "moving", "gone"
+TRAINING = "training"
 _ATTEMPTS = 20
 
 
@@ -35,6 +38,12 @@ def hidden_name(spot: Spot, kind: str) -> Path:
     """Return a name that nothing has, beside the spot or inside it."""
     home, start = _home(spot)
     return home / f"{start}{kind}-{secrets.token_hex(6)}"
+
+
+def training_name(spot: Spot) -> Path:
+    """Return the name of the one folder beside the spot, or inside it, where training is kept."""
+    home, start = _home(spot)
+    return home / f"{start}{TRAINING}"
 
 
 def _home(spot: Spot) -> tuple[Path, str]:

@@ -2,7 +2,8 @@
 
 nothing, or an empty folder      is filled
 a result of ours                 is replaced where the user said so: it holds files of
-                                 RESULT_FILES and nothing else, and its report.json is ours
+                                 RESULT_FILES and nothing else, and its report.json (or, of a
+                                 network that was trained in float, its train.json) is ours
 a mount point with one of these  is written into; the same goes for a folder whose parent
                                  cannot be written
 anything else                    is refused: files, links, devices, pipes, sockets, foreign
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from intaglio.errors import OutputError
-from intaglio.host.files import MARK, RESULT_FILES
+from intaglio.host.files import MARK, RESULT_FILES, TRAIN_MARK
 from intaglio.host.mounts import is_mount, mount_points
 from intaglio.host.strict_json import read_json
 
@@ -29,6 +30,7 @@ HIDDEN = ".intaglio-"
 """What the names of our hidden folders have in them."""
 _OF_A_VOLUME = "lost+found"
 _KEYS = frozenset({"intaglio", "model", "target", "scheme", "float", "integer"})
+_TRAIN_KEYS = frozenset({"intaglio", "model", "scheme", "start", "final", "steps", "events"})
 _OF_ALL = frozenset({"size_bytes", "n", "agreement", "logits_sqnr_db"})
 _LARGEST = 1e9
 _LARGEST_REPORT_BYTES = 2**26
@@ -178,24 +180,26 @@ def _refuse_mixing(path: Path, apart: Mapping[str, Path | str]) -> None:
 
 
 def _described(path: Path) -> OlderResult:
-    mark = path / MARK
+    mark, keys, measured = path / MARK, _KEYS, "integer"
+    if not mark.exists() and (path / TRAIN_MARK).exists():
+        mark, keys, measured = path / TRAIN_MARK, _TRAIN_KEYS, "final"
     if not mark.exists():
         raise _foreign(path, f"no {MARK}")
     content = _read_report(mark)
-    if content is None or not content.keys() >= _KEYS:
-        raise _foreign(path, f"a {MARK} that intaglio did not write")
+    if content is None or not content.keys() >= keys:
+        raise _foreign(path, f"a {mark.name} that intaglio did not write")
     return OlderResult(
         model=str(content["model"]),
         scheme=str(content["scheme"]),
         written=datetime.fromtimestamp(mark.stat().st_mtime).astimezone(),
-        figure=_figure(content["integer"]),
+        figure=_figure(content[measured]),
     )
 
 
-def _figure(integer: object) -> tuple[str, float] | None:
+def _figure(measured: object) -> tuple[str, float] | None:
     """Return the first figure of a task: what stands there under no key of every report."""
-    if isinstance(integer, dict):
-        for key, value in integer.items():
+    if isinstance(measured, dict):
+        for key, value in measured.items():
             if key not in _OF_ALL and isinstance(value, int | float) and abs(value) < _LARGEST:
                 return key, float(value)
     return None

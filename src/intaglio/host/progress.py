@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 Part = TypeVar("Part")
@@ -33,6 +33,20 @@ def say(progress: Progress, text: str) -> None:
     """Show a few words on the step, where this progress has room for them."""
     if isinstance(progress, Saying):
         progress.say(text)
+
+
+@runtime_checkable
+class Charting(Protocol):
+    """Progress that keeps curves."""
+
+    def chart(self, step: int, values: Mapping[str, float]) -> None:
+        """Keep numbers of a step, by the name of their curve."""
+
+
+def chart(progress: Progress, step: int, values: Mapping[str, float]) -> None:
+    """Give numbers of a step to this progress, where it keeps curves."""
+    if isinstance(progress, Charting):
+        progress.chart(step, values)
 
 
 class Silent:

@@ -47,13 +47,20 @@ def held_settings(graph: Graph, settings: Settings) -> Settings:
         RequestError: If nothing with weights would be left to quantize.
     """
     while True:
-        refusals = settings.target.refusals(*planned(graph, settings))
+        refusals = settings.target.refusals(*planned(graph, _held(settings)))
         if not refusals:
             return settings
         wider = widened(graph, settings, refusals) if settings.allow_float else None
         if wider is None:
             raise refused(graph, settings, refusals)
         settings = wider
+
+
+def _held(settings: Settings) -> Settings:
+    """Return the settings with bits that the target holds: no other reason to refuse is theirs."""
+    if not settings.is_simulated:
+        return settings
+    return replace(settings, scheme=settings.target.widest_scheme, weight_bits={})
 
 
 def widened(

@@ -11,7 +11,7 @@ search.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from intaglio.data.held import HeldImages
@@ -20,7 +20,7 @@ from intaglio.doctor.finding import Finding
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.job.deadline import Deadline, OutOfTime
-from intaglio.job.outcome import Outcome, Seen
+from intaglio.job.outcome import Outcome, Seen, simulated_size
 from intaglio.job.quantize import judge_of, quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.job.rungs import (
@@ -131,7 +131,7 @@ class _Search:
             )
             state = made.state
             twin = build_twin(state.graph, state.encodings, settings.target)
-            files = settings.target.write(state.graph, state.encodings, settings.io, NOTHING_SAID)
+            size = _size_bytes(state, settings)
         except RequestError as error:  # such as: the target holds none of it, no layer is left
             if self.best is None:
                 raise
@@ -145,19 +145,27 @@ class _Search:
             self.best, self.notes = (state, settings, judgement), made.undone
         seconds = time.perf_counter() - began
         self.first_seconds = self.first_seconds or seconds
-        self._record(Attempt(name, seconds, better, judgement.n), judgement, files)
+        self._record(Attempt(name, seconds, better, judgement.n), judgement, size)
 
-    def _record(self, row: Attempt, judgement: Judgement, files: Mapping[str, bytes]) -> None:
+    def _record(self, row: Attempt, judgement: Judgement, size_bytes: int) -> None:
         self.attempts.append(
             replace(
                 row,
                 agreement=judgement.percent,
                 figures=dict(judgement.figures),
                 sqnr_db=judgement.sqnr_db,
-                size_bytes=sum(map(len, files.values())),
+                size_bytes=size_bytes,
                 why=None if row.kept else "did not help",
             )
         )
+
+
+def _size_bytes(state: Quantized, settings: Settings) -> int:
+    """Return what the file takes, which is written for that: a target may refuse it even now."""
+    if settings.is_simulated:
+        return simulated_size(state, settings.target)
+    files = settings.target.write(state.graph, state.encodings, settings.io, NOTHING_SAID)
+    return sum(map(len, files.values()))
 
 
 def search(

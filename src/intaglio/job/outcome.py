@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
@@ -16,6 +16,7 @@ from intaglio.ir.graph import Graph
 from intaglio.job.islands import macs_in_float
 from intaglio.job.recorder import Recorder
 from intaglio.methods.steps.state import Quantized
+from intaglio.methods.train.qat import Trained
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe
 from intaglio.recipe.settings import Settings
@@ -29,12 +30,12 @@ from intaglio.report.record import (
     Report,
 )
 from intaglio.run.float import run_float
-from intaglio.run.twin import Twin
+from intaglio.run.twin import Twin, build_twin
 from intaglio.targets.runtime import CheckCounts
 from intaglio.targets.target import Target
-from intaglio.tasks.evaluate import Compared, compare
+from intaglio.tasks.evaluate import Compared, SideBySide, compare
 from intaglio.tasks.judgement import Judgement
-from intaglio.tasks.task import Task, output_shapes, stated_name, task_for
+from intaglio.tasks.task import Labels, Task, output_shapes, stated_name, task_for
 
 CHECK_IMAGES = 8
 """Images on which file and twin are compared and layers measured while compressing."""
@@ -80,6 +81,8 @@ class Outcome:
         attempts: What a search tried.
         warnings: What the user should know of it.
         in_float: Layers that a search left in float, as the user's module names them.
+        trained: What training made of it, and `state` is; None where it was not trained.
+        start: The network before it was trained; None as above.
     """
 
     state: Quantized
@@ -89,12 +92,18 @@ class Outcome:
     attempts: list[Attempt] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     in_float: tuple[str, ...] = ()
+    trained: Trained | None = None
+    start: Quantized | None = None
 
 
 def first_report(
-    captured: Graph, outcome: Outcome, counts: CheckCounts, options: Options
+    captured: Graph, outcome: Outcome, counts: CheckCounts | None, options: Options
 ) -> Report:
-    """Return the report of a run without the figures of its layers and its evaluation."""
+    """Return the report of a run without the figures of its layers and its evaluation.
+
+    Args:
+        counts: What the check of the file found; None where there is no file.
+    """
     where, settings, target = options.provenance, outcome.settings, outcome.settings.target
     params = total_params(captured)
     granularity = "per-channel" if settings.scheme.per_channel else "per-tensor"
@@ -108,9 +117,9 @@ def first_report(
         preprocess=describe(where.preprocess) if where.preprocess else {},  # type: ignore[arg-type]
         float=FloatSide(4 * params, sum(count_macs(captured).values()), params),
         integer=IntegerSide(),
-        check=_checked(counts, target),
+        check=None if counts is None else _checked(counts, target),
         attempts=outcome.attempts,
-        warnings=[*outcome.warnings, *counts.remarks, *_skipped(where)],
+        warnings=[*outcome.warnings, *([] if counts is None else counts.remarks), *_skipped(where)],
     )
 
 
@@ -169,22 +178,43 @@ def task_of(captured: Graph, evaluate: Any, name: str | None = None) -> tuple[Ta
 
 
 def evaluated(
-    report: Report, captured: Graph, twin: Twin, task: Task, *, recorder: Recorder, evaluate: Any
-) -> tuple[Report, Judgement]:
+    report: Report,
+    captured: Graph,
+    twin: Twin,
+    task: Task,
+    *,
+    recorder: Recorder,
+    evaluate: Any,
+    outcome: Outcome,
+) -> tuple[Report, Judgement, dict[str, Any]]:
     """Return the report with the task's figures of both networks, and the judgement.
 
-    Images are read once.
+    Images are read once. What comes last are the figures of the network before training, if it was
+    trained.
     """
-    shape = captured[captured.inputs[0]].shape[1:]
+    shape, target = captured[captured.inputs[0]].shape[1:], outcome.settings.target
+    names, before = captured.output_titles, outcome.start
+    start = None if before is None else build_twin(before.graph, before.encodings, target)
+    beside = SideBySide(task, names, is_told=True)
+
+    def both() -> Iterator[tuple[Tensor, Labels]]:
+        """Yield what is evaluated on; the network before training sees it on the way."""
+        for images, labels in task.batches(evaluate, shape):
+            if start is not None:
+                pair = run_float(captured, images), start.outputs(images)
+                for outputs in pair:
+                    task.check(outputs, labels)
+                beside.add(*pair, labels)
+            yield images, labels
 
     def work() -> Compared:
         """Return how both networks do on the same images, each told to the progress."""
         return compare(
             lambda images: run_float(captured, images),
             twin.outputs,
-            task.batches(evaluate, shape),
+            both(),
             task,
-            names=captured.output_titles,
+            names=names,
             seen=recorder.progress.advance,
         )
 
@@ -202,7 +232,16 @@ def evaluated(
         ),
         task=stated_name(task),
     )
-    return made, judgement
+    return made, judgement, {} if start is None else told_figures(captured, beside)
+
+
+def told_figures(captured: Graph, compared: SideBySide) -> dict[str, Any]:
+    """Return the figures of the second of two networks and `n`; without a metric its SQNR."""
+    _, figures = compared.figures()
+    told: dict[str, Any] = {**figures, "n": compared.n}
+    if not compared.task.has_metric:
+        told["sqnr_db"] = listed_sqnr_db(captured, compared.judgement())
+    return told
 
 
 def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float | None]:
@@ -213,10 +252,16 @@ def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float | None]:
     return [judgement.agreement.sqnr_db.get(name, 0.0) for name in captured.output_titles]
 
 
-def float_share(outcome: Outcome, counts: CheckCounts) -> FloatShare | None:
-    """Return what layers in float cost; None where none stayed."""
+def simulated_size(state: Quantized, target: Target) -> int:
+    """Return what the file of a simulated scheme would take, if its target held the bits."""
+    bits = {name: grid.spec.bits for name, grid in state.encodings.weights.items()}
+    return target.size_bytes(state.graph, bits)
+
+
+def float_share(outcome: Outcome, counts: CheckCounts | None) -> FloatShare | None:
+    """Return what layers in float cost; None where none stayed, or no file says it."""
     state = outcome.state
-    if not state.plan.kept_float:
+    if not state.plan.kept_float or counts is None:
         return None
     share = macs_in_float(state.graph, state.plan)
     return FloatShare(share, counts.partitions, len(counts.builtin))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from intaglio.errors import RequestError, WeightsError, cause
-from intaglio.host.files import MARK, SUMS, write_file
+from intaglio.host.files import MARK, SUMS, TRAIN_MARK, write_file
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.hidden import is_unfinished
 from intaglio.host.strict_json import read_json
@@ -43,7 +43,7 @@ class Result:
         encodings: The grid of every value.
         target: The runtime.
         report: What was done and measured.
-        files: What the runtime takes, by name.
+        files: What the runtime takes, by name; none where the scheme is simulated.
         recipe: What was really run.
         io: What the file takes and gives, one of the target's `io_forms`.
     """
@@ -58,7 +58,16 @@ class Result:
 
     @property
     def content(self) -> bytes:
-        """The bytes of the network among the files."""
+        """The bytes of the network among the files.
+
+        Raises:
+            RequestError: If the scheme is simulated: then there is no file.
+        """
+        if not self.files:
+            raise RequestError(
+                f"scheme {self.report.scheme} is simulated: there is no file, the twin alone runs"
+                " the network"
+            )
         return self.files[self.target.file_name]
 
     @cached_property
@@ -119,7 +128,8 @@ def load(place: str | Path) -> Result:
             f"{folder / 'recipe.toml'}: io '{recipe.io}' is none of target {target.name}, which has"
             f" {', '.join(target.io_forms)}: it is damaged or of another result"
         )
-    files = {target.file_name: _read_bytes(folder / target.file_name)}
+    is_simulated = report.verdict is not None and report.verdict.bits == "no file"
+    files = {} if is_simulated else {target.file_name: _read_bytes(folder / target.file_name)}
     return Result(graph, encodings, target, report, files, recipe, recipe.io or target.io_forms[0])
 
 
@@ -137,6 +147,11 @@ def _verify(folder: Path) -> None:
         raise RequestError(
             f"the result {folder} is incomplete: a run was stopped while it put its files there;"
             " run it again"
+        )
+    if not (folder / MARK).is_file() and (folder / TRAIN_MARK).is_file():
+        raise RequestError(
+            f"{folder} is the result of a training in float: there is no integer network in it;"
+            " give its weights.safetensors to --weights, or to load_weights"
         )
     if not (folder / MARK).is_file():
         raise RequestError(f"{folder} is not a result of intaglio: it has no {MARK}")

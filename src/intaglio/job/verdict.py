@@ -54,17 +54,22 @@ def _bits(check: CheckResult | None) -> Bits:
     return "equal" if check.values_compared else "not promised"
 
 
-def missed_wish(verdict: Verdict, findings: Sequence[Ailment], settings: Settings) -> list[str]:
+def missed_wish(
+    verdict: Verdict, findings: Sequence[Ailment], settings: Settings, *, is_trained: bool = False
+) -> list[str]:
     """Return the warning of a verdict that is no good news, with what would help; else nothing.
 
     Args:
         findings: What the doctor found; their remedies name recipes.
         settings: What the run was.
+        is_trained: Whether the network was trained.
     """
     is_missed = verdict.accuracy == "red" or (verdict.accuracy == "amber" and MISSED in verdict.why)
     if not is_missed:
         return []
     helps = [f"the doctor says: {found.remedy}" for found in findings[:1]]
-    if not settings.recipe.judged_share:  # no search found it
+    if is_trained:
+        helps.append("more epochs, or another rate, may meet it")
+    elif not settings.recipe.judged_share:  # no search found it
         helps.append(f"--recipe {SEARCH} looks for a recipe that meets it")
     return ["; ".join([f"the wish for accuracy was missed: {verdict.why}", *helps])]

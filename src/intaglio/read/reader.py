@@ -6,8 +6,8 @@ other packages are entry points of the group "intaglio.readers" (`registry.py` s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -63,6 +63,7 @@ class Source:
         preprocess: What is done to its images.
         input_shape: (1, C, H, W); (1, ...) where it takes no images.
         notes: What the user should know about it, for the report.
+        tensors: The network's own, by the names of its state dict.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Source:
     preprocess: Preprocess
     input_shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Reader(Protocol):

@@ -23,3 +23,12 @@ def refuse_unmet_needs(recipe: Recipe, has: Set[str]) -> None:
             f"recipe '{recipe.name}' calibrates with images and there are none: {GIVING['images']}"
         )
     refuse_unmet(recipe.steps, has)
+
+
+def refuse_training(recipe: Recipe) -> None:
+    """Raise RequestError where a recipe says how to train, which compressing does not do."""
+    if recipe.train is not None:
+        raise RequestError(
+            f"recipe '{recipe.name}' has a [train] table, and compress does not train: use"
+            " 'intaglio train' (intaglio.train in Python), or take the table out"
+        )

@@ -37,7 +37,8 @@ class Options:
 
     Attributes:
         scheme: "w8a8" (weights per channel; the default), "w4a8", "w2a8" or "mixed", each with
-            "-per-tensor" behind it where a weight is to have one scale.
+            "-per-tensor" behind it where a weight is to have one scale; or one that no file holds
+            and the twin alone runs: "w4a4", "w3a3", ...
         calibrator: Name of the calibrator of activations; default "minmax".
         io: "float" (the default): the file takes and gives float32; "int8": integers.
         seed: Of every random choice; default 0.

@@ -17,6 +17,7 @@ from intaglio.errors import RequestError, UnknownName
 from intaglio.host.complaint import first_complaint
 from intaglio.host.files import require_plain_file
 from intaglio.methods import STEPS, make_step
+from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.steps.steps import NUMBERS, STRUCTURE
 from intaglio.registry import Registry
 
@@ -27,6 +28,16 @@ QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'""")
 ALWAYS_WRITTEN = {"name", "description", "calibrator"}
 
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
+class TrainTable(TrainOptions):
+    """The `[train]` table of a recipe: the words of `TrainOptions`, and how grids follow.
+
+    Attributes:
+        method: A name of `intaglio.methods.train.qat.methods()`; None: not said.
+    """
+
+    method: str | None = None
 
 
 class Recipe(BaseModel):
@@ -50,6 +61,7 @@ class Recipe(BaseModel):
         weight_bits: Layer to bits of its weight, where it is not to have the scheme's.
         target, scheme, io, seed, limit, keep_float, allow_float: As on the command line; None: not
             said by the recipe.
+        train: How the network is trained; for `intaglio train` alone.
         ran: What a run used beside that: model, weights, data. For the reader; not read back.
     """
 
@@ -74,6 +86,7 @@ class Recipe(BaseModel):
     allow_float: bool | None = None
     weight_bits: dict[str, int] = {}
     steps: list[dict[str, Any]] = []
+    train: TrainTable | None = None
     ran: dict[str, str | Int64 | float | bool | None] = {}
 
     @property
@@ -187,13 +200,16 @@ def refuse_contradictions(recipe: Recipe) -> None:
 
 def to_toml(recipe: Recipe) -> str:
     """Return a recipe as TOML; `find_recipe` reads it back."""
-    values = recipe.model_dump(exclude={"ran", "steps", "weight_bits"}, exclude_none=True)
+    tables = {"ran", "steps", "train", "weight_bits"}
+    values = recipe.model_dump(exclude=tables, exclude_none=True)
     said = recipe.model_dump(exclude_defaults=True).keys() | ALWAYS_WRITTEN
     lines = [f"{key} = {_toml(value)}" for key, value in values.items() if key in said]
     lines += _table("weight_bits", recipe.weight_bits)
     for step in recipe.steps:
         lines += ["", "[[steps]]"]
         lines += [f"{_key(key)} = {_toml(value)}" for key, value in step.items()]
+    if recipe.train is not None:
+        lines += _table("train", recipe.train.model_dump(exclude_unset=True))
     lines += _table("ran", recipe.ran)
     return "\n".join(lines) + "\n"
 
@@ -259,6 +275,8 @@ def _from_file(path: Path) -> Recipe:
         first = first_complaint(error)
         known = ", ".join(Recipe.model_fields)
         if first.kind == "extra_forbidden":
+            if first.key.startswith("train."):
+                known = f"in [train] {', '.join(TrainTable.model_fields)}"
             raise UnknownName(
                 f"{path}: unknown key '{first.key}' in a recipe: known are {known}"
             ) from error

@@ -16,7 +16,7 @@ from intaglio.numerics.scheme import Scheme
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe, refuse_contradictions
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
-from intaglio.targets.target import Target, known_scheme
+from intaglio.targets.target import Target, runnable_scheme
 from intaglio.tasks import TASKS
 
 DEFAULT_RECIPE = "auto"
@@ -55,6 +55,11 @@ class Settings:
     allow_float: bool = False
     float_reasons: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the twin alone runs the scheme: no file of the target holds it."""
+        return self.target.simulates(self.scheme)
+
 
 def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     """Return what holds; None in `target` and `options` is: not said.
@@ -72,7 +77,7 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     io = said.pop("io", found.io_forms[0])
     if io not in found.io_forms:
         raise UnknownName(f"unknown io '{io}': known: {', '.join(found.io_forms)}")
-    scheme = known_scheme(said.pop("scheme", None), found)
+    scheme = runnable_scheme(said.pop("scheme", None), found)
     _refuse_undecided_bits(scheme, recipe)
     _refuse_wishes(recipe, _said(options))
     return Settings(

@@ -85,7 +85,8 @@ class IntegerSide:
     """The integer network.
 
     Attributes:
-        size_bytes: The written file; None where none was written.
+        size_bytes: The written file; where none was, what one would take whose runtime had the
+            bits.
         figures: What its task measured on `n` images; empty where nothing was evaluated.
         n: Images evaluated, the same as on the float side.
         agreement: Percent of the n images for which both networks say the same.
@@ -308,11 +309,13 @@ class Verdict:
             but not proven, or missed by at most as much again; "red" beyond that; "not measured"
             where nothing was evaluated.
         why: What the word for the accuracy rests on: the figure, the wish, the images.
+        bits_why: Why there is no file; None where there is one.
     """
 
     bits: Literal["equal", "different", "not promised", "no file"]
     accuracy: Literal["green", "amber", "red", "not measured"]
     why: str
+    bits_why: str | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)

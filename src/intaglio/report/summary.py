@@ -67,7 +67,7 @@ def comparison_section(report: ReportData) -> Section:
         rows += _named_rows(integer)
     rows += [
         _compared(
-            "Size",
+            "Size, if a file held it" if _is_without_file(report) else "Size",
             megabyte_text(real.size_bytes),
             megabyte_text(integer.size_bytes),
             smaller_text(real.size_bytes, integer.size_bytes),
@@ -80,6 +80,10 @@ def comparison_section(report: ReportData) -> Section:
         *(Column(title, title, numeric=True) for title in (*SIDES, "change")),
     )
     return Section("comparison", TITLE, Table(columns, tuple(rows)))
+
+
+def _is_without_file(report: ReportData) -> bool:
+    return report.verdict is not None and report.verdict.bits == "no file"
 
 
 def _named_rows(integer: IntegerSide) -> list[TableRow]:
@@ -147,7 +151,10 @@ def verdict_section(report: ReportData) -> Section:
         return Section("verdict", "Check", Claims((Claim(state, "Check", sentence),)))
     bits = f"Bits: {verdict.bits}"
     if verdict.bits in NO_BITS:
-        first = Claim(STATES[verdict.bits], bits, NO_BITS[verdict.bits])
+        said = NO_BITS[verdict.bits]
+        if verdict.bits_why:
+            said = f"{verdict.bits_why[:1].upper()}{verdict.bits_why[1:]}."
+        first = Claim(STATES[verdict.bits], bits, said)
     else:
         state, sentence = _check(report)
         first = Claim(state, bits, sentence)

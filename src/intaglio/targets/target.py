@@ -46,6 +46,12 @@ class Target(Runtime):
         parsed = map(parse_scheme, self.schemes)
         return max(max(scheme.weight_bits, scheme.activation_bits) for scheme in parsed)
 
+    @property
+    def widest_scheme(self) -> Scheme:
+        """The first scheme in which weights and values have the most bits that it can hold."""
+        parsed = [parse_scheme(scheme) for scheme in self.schemes]
+        return max(parsed, key=lambda one: min(one.weight_bits, one.activation_bits))
+
     def simulates(self, scheme: Scheme) -> bool:
         """Whether the twin alone runs a scheme, which no file of the target holds."""
         return scheme.name not in self.schemes
@@ -54,8 +60,20 @@ class Target(Runtime):
 TARGETS: Registry[Target] = Registry("target", group="intaglio.runtimes")
 
 
+def runnable_scheme(scheme: str | None, target: Target) -> Scheme:
+    """Return a scheme by name, also one that the twin alone runs; None: the target's first.
+
+    Raises:
+        UnknownName: If it is none, or has more bits than the target computes with.
+    """
+    parsed = parse_scheme(target.schemes[0] if scheme is None else scheme)
+    if max(parsed.weight_bits, parsed.activation_bits) > target.widest_bits or parsed.mixed:
+        return known_scheme(scheme, target)
+    return parsed
+
+
 def known_scheme(scheme: str | None, target: Target) -> Scheme:
-    """Return a scheme by name; None: the target's first.
+    """Return a scheme by name that the target holds; None: the target's first.
 
     Raises:
         UnknownName: If it is none, or one that the target lacks.

@@ -55,6 +55,7 @@ class Learned:
         rolled_back: Whether the network is the best that was measured, not the last one trained.
         start, last, best: Figures before training, of the last measurement, and of the best one;
             None where nothing was measured.
+        total: Steps that the run was to have.
     """
 
     events: tuple[Event, ...]
@@ -65,3 +66,4 @@ class Learned:
     start: float | None
     last: float | None
     best: float | None
+    total: int = 0

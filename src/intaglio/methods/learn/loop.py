@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from intaglio.errors import RequestError
-from intaglio.host.progress import Progress, Silent, say
+from intaglio.host.progress import Progress, Silent, chart, say
 from intaglio.methods.learn.draws import own_draws
 from intaglio.methods.learn.feed import fed_from
 from intaglio.methods.learn.lesson import Learned, Lesson
@@ -128,6 +128,9 @@ def _go_through(training: Training, saver: Saver, progress: Progress, processes:
                 saver.look(training, is_due=training.stopped or training.step == total)
                 if stepped.loss is not None:
                     say(progress, f"loss {stepped.loss:.4g}, rate {stepped.rate:.2g}")
+                    chart(progress, training.step, {"loss": stepped.loss, "rate": stepped.rate})
+                if training.figures and training.figures[-1][0] == training.step:
+                    chart(progress, training.step, {"held-out figure": training.figures[-1][1]})
                 progress.advance(size)
     finally:
         progress.end()
@@ -172,6 +175,7 @@ def _ended(training: Training, saver: Saver, processes: Processes) -> Learned:
         _told_figure(training.start),
         last,
         _told_figure(training.best_figure),
+        training.total,
     )
 
 

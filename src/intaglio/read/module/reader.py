@@ -38,7 +38,7 @@ class ModuleReader:
                 f"the module {type(module).__name__} brings its own weights: leave weights="
                 f"'{given.weights}' out, or load them into it first"
             )
-        unwrapped(module)  # refuses what has no weights to read
+        inner = unwrapped(module)  # refuses what has no weights to read
         shape = given.input_shape
         example = check_example(None if shape is None else given.example_of(shape))
         return Source(
@@ -47,6 +47,7 @@ class ModuleReader:
             given.preprocess_over(None),
             (1, *example.shape[1:]),
             notes_of(module),
+            inner.state_dict(),
         )
 
 

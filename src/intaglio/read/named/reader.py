@@ -7,6 +7,7 @@ from pathlib import Path
 
 from intaglio.errors import RequestError
 from intaglio.read.module.export import capture
+from intaglio.read.module.unwrap import unwrapped
 from intaglio.read.named.build import BuiltModel, build_model
 from intaglio.read.named.request import is_factory_name, parse_model
 from intaglio.read.reader import Given, Source
@@ -44,7 +45,10 @@ class NamedReader:
             raise _without_shape(text)
         notes = _load(built, given.weights)
         example = given.example_of(shape)
-        return Source(text, lambda: capture(built.module, example), preprocess, shape, notes)
+        tensors = unwrapped(built.module).state_dict()
+        return Source(
+            text, lambda: capture(built.module, example), preprocess, shape, notes, tensors
+        )
 
 
 def _load(built: BuiltModel, weights: str | Path | None) -> tuple[str, ...]:

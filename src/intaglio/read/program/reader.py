@@ -57,6 +57,7 @@ class ProgramReader:
             given.preprocess_over(None),
             own,
             notes,
+            program.state_dict,
         )
 
 

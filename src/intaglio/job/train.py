@@ -1,0 +1,170 @@
+"""Training a network in integers, or in float, from end to end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intaglio.data.given import samples_of
+from intaglio.data.samples import Samples
+from intaglio.errors import DataError
+from intaglio.host.folder import claim_place
+from intaglio.host.hidden import training_name
+from intaglio.host.place import Place, find_spot
+from intaglio.host.progress import Silent
+from intaglio.host.training import STATE, training_folder
+from intaglio.ir.graph import Graph
+from intaglio.job.compress import named, source_of
+from intaglio.job.outcome import task_of
+from intaglio.job.recorder import Recorder
+from intaglio.job.teach import Session, trained_float, trained_integer
+from intaglio.job.trained import TrainResult
+from intaglio.job.training import TrainWish, fingerprint, wished
+from intaglio.methods.learn.options import TrainOptions
+from intaglio.methods.learn.processes import ALONE, Processes
+from intaglio.methods.train.ground import Ground
+from intaglio.passes.canonicalize import canonicalize
+from intaglio.read.reader import Source
+from intaglio.recipe.options import Options
+from intaglio.recipe.recipe import Recipe
+from intaglio.tasks.task import Task, output_shapes, task_for
+
+LOOKED_AT = 64
+"""Images of the data that are looked at before any work."""
+
+
+def train(
+    model: nn.Module | str | os.PathLike[str] | Source,
+    example_input: Tensor | None = None,
+    *,
+    data: Any,
+    evaluate: Any = None,
+    scheme: str | None = None,
+    method: str | None = None,
+    recipe: str | Recipe | None = None,
+    target: str | None = None,
+    options: TrainOptions | None = None,
+    choices: Options | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    processes: Processes = ALONE,
+) -> TrainResult:
+    """Return a network after training, in integers or in float.
+
+    Args:
+        model: As `compress` takes it.
+        example_input: As above.
+        data: Images to learn from, as the model wants them, in any order: (images, labels) as
+            tensors, a data set of the map style, or `Samples`. Some of them are held out and watch
+            the training.
+        evaluate: As `compress` takes it; read once, at the end; it decides nothing.
+        scheme: "float", or how the network is quantized; None: the recipe's, else "w8a8".
+        method: How grids follow: "lsq" (the default), "pact", "moving-average" or "exact".
+        recipe: What makes the integers that training starts from, and what its [train] table says.
+        target: The runtime; None: the recipe's, else "litert".
+        options: How it learns.
+        choices: What else `compress` may be told (keep_float, calibrator, device, progress, ...).
+        out: Where the result is going to be saved: beside it is kept what `resume` goes on from.
+            Saving it there is left to the caller.
+        resume: Whether to go on with the run that was killed; where there is none, it begins.
+        processes: That train together (`joined_processes`); each calls this, and the first one's
+            result counts.
+
+    Raises:
+        RequestError: If something asked for is wrong; its kinds say what (intaglio.errors).
+        MismatchError: If file and twin disagree: a defect of ours, nothing is handed out.
+    """
+    wish = wished(
+        scheme=scheme, method=method, recipe=recipe, target=target, options=options, choices=choices
+    )
+    source = source_of(model, example_input, wish.settings.seed)
+    wish = replace(wish, choices=named(wish.choices, source))
+    recorder = Recorder(wish.choices.progress if processes.is_first else Silent())
+    graph = recorder.step("capture", source.capture)
+    place = None if out is None else _claimed(out, processes)
+    session = Session(graph, source, recorder, processes, place, resume)
+    return train_graph(session, wish, data, evaluate)
+
+
+def train_graph(session: Session, wish: TrainWish, data: Any, evaluate: Any) -> TrainResult:
+    """Return a captured network after training; arguments as of `train`."""
+    graph = session.captured
+    samples = samples_of(data, graph[graph.inputs[0]].shape[1:])
+    task = _task(graph, samples, evaluate, wish.settings.task)
+    check_labels(graph, task, samples, wish.options)
+    evaluate = evaluate if session.processes.is_first else None
+    with _kept(session) as (folder, resume):
+        ground = Ground(
+            samples,
+            task,
+            reference=_canonical(graph),
+            place=folder,
+            resume=resume,
+            about={**wish.about(), "weights": fingerprint(graph)},
+            processes=session.processes,
+            progress=session.recorder.progress,
+        )
+        work = trained_float if wish.is_float else trained_integer
+        return work(session, wish, ground, evaluate)
+
+
+def _task(captured: Graph, samples: Samples, evaluate: Any, name: str | None) -> Task:
+    """Return the task: what the user says, else what the labels are."""
+    if evaluate is None and name is None:
+        return task_for(output_shapes(captured), samples.take([0]).labels)
+    task, _ = task_of(captured, evaluate, name)
+    return task
+
+
+def check_labels(captured: Graph, task: Task, samples: Samples, options: TrainOptions) -> None:
+    """Make sure, before any work, that the first images have the labels that training needs.
+
+    Raises:
+        DataError: If there are none, or one is none of the network's.
+    """
+    taken = samples.take(range(min(LOOKED_AT, len(samples))))
+    count = len(taken.indices)
+    if not count:
+        return
+    if taken.labels is None:
+        if options.distill < 1.0:
+            raise DataError(
+                f"{samples.name}: there are no labels to learn from: give some, or learn from the"
+                " float network alone (--distill, TrainOptions(distill=1.0))"
+            )
+        return
+    outputs = [torch.zeros(count, *shape[1:]) for shape in output_shapes(captured)]
+    task.check(outputs, taken.labels)
+
+
+def _claimed(out: str | Path, processes: Processes) -> Place:
+    """Return the place of a result; the first process alone puts right what killed runs left."""
+    if processes.is_first:
+        return claim_place(out, replace=True)
+    return Place(find_spot(out, {}), replace=True, older=None)
+
+
+@contextmanager
+def _kept(session: Session) -> Iterator[tuple[Path | None, bool]]:
+    """Give the folder in which the run is kept, and whether there is one to go on with."""
+    place, processes = session.place, session.processes
+    if place is None:
+        yield None, False
+    elif processes.is_first:
+        with training_folder(place) as folder:
+            yield folder, processes.agreed(session.resume and (folder / STATE).is_file())
+    else:
+        yield training_name(place.spot), processes.agreed(False)
+
+
+def _canonical(captured: Graph) -> Graph:
+    graph = captured.copy()
+    canonicalize(graph)
+    return graph
