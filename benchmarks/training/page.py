@@ -36,6 +36,8 @@ Written by `python -m benchmarks.tables`. What the rows run with stands in
 `benchmarks/training/settings.py`, and in each row.
 """
 LEFT_OUT = ("at",)
+OF_NORMS = ("the running statistics of", "so were those of")
+"""Events that the rows have and the page only counts."""
 FLOAT_ROW = "float"
 
 
@@ -53,8 +55,18 @@ def page(folder: Path) -> str:
 
 def shown(name: str, rows: list[Row]) -> list[Row]:
     """Return rows as the page shows them, with what only all rows together say."""
-    kept = [{key: cell for key, cell in row.items() if key not in LEFT_OUT} for row in rows]
+    kept = [
+        {key: _few(cell) if key == "events" else cell for key, cell in row.items()}
+        for row in ({key: row[key] for key in row if key not in LEFT_OUT} for row in rows)
+    ]
     return with_drops(kept) if name == "cifar" else kept
+
+
+def _few(events: list[str]) -> list[str]:
+    """Return events without those on statistics of batch norms, which are counted."""
+    rest = [event for event in events if not event.partition(": ")[2].startswith(OF_NORMS)]
+    count = len(events) - len(rest)
+    return [*rest, f"{count} on statistics of batch norms"] if count else rest
 
 
 def with_drops(rows: list[Row]) -> list[Row]:

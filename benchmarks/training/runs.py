@@ -153,13 +153,15 @@ def start_of(
     settings = Settings(
         recipe,
         LITERT,
-        scheme=parse_scheme(scheme),  # simulated ones too, which a command would refuse
+        scheme=parse_scheme(LITERT.schemes[0]),
         calibrator=recipe.calibrator,
         io="float",
         seed=seed,
     )
     recorder = Recorder()
     prepared, settings = prepare_network(captured, settings, recorder)
+    # after what looks for a file: no file holds a simulated scheme
+    settings = replace(settings, scheme=parse_scheme(scheme))
     state = quantize_network(prepared, settings, images, recorder, device="cpu").state
     return Start(captured, state, settings)
 

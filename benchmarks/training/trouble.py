@@ -2,7 +2,8 @@
 
 Rows: `rate`, the run's rate times RATE_FACTOR; `scale`, a scale of a value that is set to nothing
 after step DEAD_AT; `none`, the same run in peace. `noticed_at` is the step of the first event that
-sent the run back (none where none did), `start` and `final` the top-1 of the twin on test images.
+sent the run back, `went_back` how many did, `start` and `final` the top-1 of the twin on test
+images.
 """
 
 from __future__ import annotations
@@ -125,6 +126,7 @@ def measured(planted: str, wish: Wish) -> Row:
         "scheme": SCHEME,
         "planted_at": {RATE: 0, SCALE: planting.at}.get(planted, ""),
         "noticed_at": noticed[0] if noticed else "never",
+        "went_back": len(noticed),
         "n": len(test),
         "start": round(top1(start.twin.outputs, test), 2),
         "final": round(top1(ended.outputs, test), 2),
