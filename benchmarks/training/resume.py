@@ -2,9 +2,11 @@
 
 `killed` rows: a run killed with SIGKILL while it does the step named, and resumed; `equal` says
 whether all its weights and grids have the same SHA-256 as those of the run that was not killed.
-`together` rows: TOGETHER_STEPS steps in one process and in two (gloo, torchrun) with the same batch
-over both: the largest difference of a weight, beside the largest weight; `images_differing` is how
-many of the tested images get another class when two processes judge the network, before training.
+`together` rows: after 1 step and after 20, one process against two (gloo, torchrun) with the same
+batch over both: the largest difference of a learned number and of a running statistic, beside the
+largest of each. Both sum in another order, and steps amplify the last bits; so does one process
+with one thread more, the control. `images_differing` is how many of the tested images get another
+class when two processes judge the network, before training.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from benchmarks.training.settings import (
 )
 
 SCHEME = "w4a4"
+CONTROL = "a thread more"
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 CHILD = ("-m", "benchmarks.training.child")
 ERROR_LETTERS = 500
@@ -55,7 +58,7 @@ def jobs(wish: Wish) -> list[Job]:
 
 
 def _together(scheme: str, wish: Wish) -> Callable[[], list[Row]]:
-    return lambda: [together(scheme, wish)]
+    return lambda: together(scheme, wish)
 
 
 def killed(wish: Wish) -> list[Row]:
@@ -80,28 +83,38 @@ def killed(wish: Wish) -> list[Row]:
     return rows
 
 
-def together(scheme: str, wish: Wish) -> Row:
-    """Return the row of two processes against one."""
+def together(scheme: str, wish: Wish) -> list[Row]:
+    """Return the rows of one process against two, and against one with two threads."""
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        one = _child(wish, scheme, Path(folder), TOGETHER_STEPS)
-        one = replace(one, tested=wish.at_most(TOGETHER_TESTED), change={"evaluations": 0})
-        two = replace(one, out=str(Path(folder) / "two"))
-        run_through(one, Path(folder))
-        run_through(two, Path(folder), TORCHRUN)
-        alone, both = load_file(one.out), load_file(two.out)
-    weights = [name for name in alone if name.startswith("weights.")]
-    apart = max(float((alone[name] - both[name]).abs().max()) for name in weights)
-    largest = max(float(alone[name].abs().max()) for name in weights)
-    return {
-        "scheme": scheme,
-        "steps": TOGETHER_STEPS,
-        "processes": "1 against 2",
-        "largest_difference": f"{apart:.3g}",
-        "largest_weight": f"{largest:.3g}",
-        "tested": one.tested,
-        "images_differing": int((alone["classes"] != both["classes"]).sum()),
-        "seed": RESUME.seed,
-    }
+        place = Path(folder)
+        for steps in TOGETHER_STEPS:
+            tested = wish.at_most(TOGETHER_TESTED)
+            change = {"evaluations": 0}
+            one = replace(_child(wish, scheme, place, steps), tested=tested, change=change)
+            run_through(one, place)
+            alone = load_file(one.out)
+            two = replace(one, out=str(place / "two"))
+            run_through(two, place, TORCHRUN)
+            threads = replace(one, out=str(place / "threads"), threads=one.threads + 1)
+            run_through(threads, place)
+            for against, other in (("2 processes", two), (CONTROL, threads)):
+                row: Row = {"scheme": scheme, "steps": steps, "against": against}
+                rows.append(row | _apart(alone, load_file(other.out)) | {"seed": RESUME.seed})
+    return rows
+
+
+def _apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> Row:
+    """Return how far two runs are apart, learned numbers and statistics each by themselves."""
+    names = {name for name in one if name.startswith("weights.") and one[name].is_floating_point()}
+    statistics = {name for name in names if "running" in name.rpartition(".")[2]}
+    made: Row = {}
+    for what, chosen in (("weights", names - statistics), ("statistics", statistics)):
+        apart = max(float((one[name] - other[name]).abs().max()) for name in chosen)
+        largest = max(float(one[name].abs().max()) for name in chosen)
+        made |= {f"{what}_apart": f"{apart:.2g}", f"largest_of_{what}": f"{largest:.3g}"}
+    differing = int((one["classes"] != other["classes"]).sum())
+    return made | {"tested": len(one["classes"]), "images_differing": differing}
 
 
 def _child(wish: Wish, scheme: str, folder: Path, steps: int) -> ChildWish:

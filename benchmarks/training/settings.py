@@ -144,7 +144,7 @@ RESUME = TrainOptions(
     evaluations=2,
     save_seconds=0.5,
 )
-TOGETHER_STEPS = 20
+TOGETHER_STEPS = (1, 20)
 TOGETHER_TESTED = 1000
 
 
