@@ -1,8 +1,9 @@
 """Run every benchmark, then write the tables: hours.
 
 But the peers (`python -m benchmarks.peers`), damaged files (`python -m benchmarks.fuzz`, which
-forks, and so has to have a process of its own) and public networks (`python -m benchmarks.public`,
-which takes definitions that the repository does not hold).
+forks, and so has to have a process of its own), public networks (`python -m benchmarks.public`,
+which takes definitions that the repository does not hold) and training (`python -m
+benchmarks.training TABLE`, which takes hours more).
 
 python -m benchmarks
 """

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.places import RESULTS
 from benchmarks.public.page import PUBLIC, latest, page, rows_of_all
+from benchmarks.training import page as training
 
 HEAD = """# Measured
 
@@ -20,15 +21,20 @@ compare a row's integer network with its own float network, never with published
 ABOUT_PUBLIC = """Hundreds of public network definitions, which the repository does not hold, are on
 a page of their own: [public.md](public.md).
 """
+ABOUT_TRAINING = "Training is on a page of its own: [training.md](training.md).\n"
 
 
 def main() -> None:
-    """Write README.md, and public.md where there are rows for it."""
+    """Write README.md, and public.md and training.md where there are rows for them."""
     parts = [HEAD]
     public = latest(rows_of_all(sorted(PUBLIC.glob("*.json"))))
     if public:
         (RESULTS / "public.md").write_text(page(public))
         parts.append(ABOUT_PUBLIC)
+    about_training = training.page(training.TRAINING)
+    if about_training:
+        (RESULTS / "training.md").write_text(about_training)
+        parts.append(ABOUT_TRAINING)
     for path in sorted(RESULTS.glob("*.json")):
         content = json.loads(path.read_text())
         parts.append(f"## {path.stem}\n\n`{content['command']}`\n")

@@ -1,0 +1,1 @@
+"""Training measured: equal bits, accuracy, cost, resumed and watched runs."""
