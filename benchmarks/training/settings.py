@@ -32,14 +32,15 @@ CIFAR_BUDGET = 50_000
 CIFAR_TESTED = 10_000
 CIFAR_HELD = 500
 CIFAR = TrainOptions(
-    batch=64,
-    lr=0.02,
-    scale_lr=5e-3,
-    freeze=0.8,
+    batch=32,
+    optimizer="adamw",
+    lr=1e-3,
+    scale_lr=1e-2,
+    freeze=0.9,
     flip=True,
     crop=4,
     held_out=CIFAR_HELD,
-    evaluations=3,
+    evaluations=2,
 )
 
 
