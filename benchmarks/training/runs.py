@@ -32,7 +32,7 @@ from intaglio.methods.learn.processes import ALONE, Processes
 from intaglio.methods.learn.sharded import measured_by_parts
 from intaglio.methods.steps.state import Prepared, Quantized
 from intaglio.methods.train.ground import Ground, float_network, taught
-from intaglio.methods.train.qat import EXACT, latent_weights, train_float
+from intaglio.methods.train.qat import EXACT, train_float
 from intaglio.numerics.scheme import parse_scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.folded_norms import folded_norms
@@ -170,7 +170,7 @@ def network_of(start: Start, method: str) -> FakeNetwork:
     """Return the network that trains."""
     state, is_exact = start.state, method == EXACT
     return trainable(
-        latent_weights(state),
+        state.graph,
         state.prepared.current_norms(),
         Deployment(state.plan, state.encodings, LITERT),
         method="lsq" if is_exact else method,
