@@ -40,7 +40,14 @@ FLOORS = {
 HALLS = ("methods", "read", "runtimes")
 """Folders whose folders are rooms of their own."""
 WITHIN = {
-    "methods": (("steps",), ("bias", "structure"), ("rounding",), ("blocks", "bits"), ("learn",), ("train",)),
+    "methods": (
+        ("steps",),
+        ("bias", "structure"),
+        ("rounding",),
+        ("blocks", "bits"),
+        ("learn",),
+        ("train",),
+    ),
     "read": (("reader",), ("module",), ("program", "named", "onnx", "tflite"), ("source",)),
     "runtimes/litert": (
         ("low_bits",),

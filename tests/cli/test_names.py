@@ -10,8 +10,9 @@ from cli.scripts import make_names
 from cli.tiny import intaglio
 from intaglio.calibrate import CALIBRATORS
 from intaglio.cli.names import MODELS, TABLES, refuse_unknown_names
-from intaglio.cli.options import CompressRequest, InspectRequest, ListRequest
+from intaglio.cli.options import CompressRequest, InspectRequest, ListRequest, TrainRequest
 from intaglio.errors import UnknownName
+from intaglio.job.training import METHODS
 from intaglio.recipe.recipe import RECIPES
 from intaglio.registry import Registry
 from intaglio.runtimes import TARGETS
@@ -22,6 +23,7 @@ REAL: dict[str, Registry] = {
     "recipe": RECIPES,
     "target": TARGETS,
     "calibrator": CALIBRATORS,
+    "method": METHODS,
     "task": TASKS,
 }
 
@@ -48,7 +50,7 @@ def test_a_table_of_names_is_the_real_one_without_its_things(table: Registry):
 @pytest.mark.parametrize("kind", REAL)
 def test_an_unknown_name_is_refused_in_the_words_of_the_real_table(kind: str):
     with pytest.raises(UnknownName) as early:
-        refuse_unknown_names(CompressRequest("mobilenet_v2", **{kind: "minmx"}))
+        refuse_unknown_names(TrainRequest("mobilenet_v2", "images", **{kind: "minmx"}))
     with pytest.raises(UnknownName) as late:
         REAL[kind]["minmx"]
 

@@ -32,6 +32,7 @@ TABLES = (
     _table("recipe", [row["name"] for row in RECIPES]),
     _table("target", _CONTENT["targets"], group="intaglio.runtimes"),
     _table("calibrator", _CONTENT["calibrators"]),
+    _table("method", _CONTENT["methods"]),
     _table("task", _CONTENT["tasks"], group="intaglio.tasks"),
 )
 """What a request may name, by the name of its field."""

@@ -10,17 +10,22 @@ from typing import Any
 
 from torch import Tensor
 
-from intaglio.errors import RequestError, UnknownName
+from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.methods.learn.options import DEFAULT_LR, TrainOptions
 from intaglio.methods.train.qat import methods
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe, TrainTable, find_recipe
 from intaglio.recipe.settings import Settings, settle
+from intaglio.registry import Registry
 
 FLOAT = "float"
 """The scheme of a network that stays in float."""
 DEFAULT_METHOD = "lsq"
+METHODS: Registry[None] = Registry("method")
+"""Names of how grids follow."""
+for _name in methods():
+    METHODS.register(_name)(None)
 START = Recipe(
     name="plain",
     description="what training in integers starts from: ranges of least error",
@@ -97,8 +102,8 @@ def wished(
             " take one of them out"
         )
     method = None if is_float else method or table.method or DEFAULT_METHOD
-    if method is not None and method not in methods():
-        raise UnknownName(f"unknown method '{method}': known: {', '.join(methods())}")
+    if method is not None:
+        METHODS[method]  # raises UnknownName with the nearest names
     base = chosen.model_copy(update={"scheme": None, "minutes": None}) if is_float else chosen
     settings = settle(base, target, replace(said, scheme=None if is_float else scheme))
     learning = _merged(table, options, settings.seed)
