@@ -79,7 +79,6 @@ class Outcome:
         judgement: Of it, on images apart; None where there were too few.
         attempts: What a search tried.
         warnings: What the user should know of it.
-        in_float: Layers that a search left in float, as the user's module names them.
     """
 
     state: Quantized
@@ -88,7 +87,6 @@ class Outcome:
     judgement: Judgement | None = None
     attempts: list[Attempt] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    in_float: tuple[str, ...] = ()
 
 
 def first_report(

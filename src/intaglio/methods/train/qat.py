@@ -12,10 +12,10 @@ from intaglio.ir.graph import Graph
 from intaglio.methods.learn.lesson import Learned
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.steps.state import Prepared, Quantized
-from intaglio.methods.train.ground import Ground, taught
+from intaglio.methods.train.ground import Ground, fitting_epochs, taught
 from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.spec import QuantParams
-from intaglio.run.fake import RANGE_METHODS, Deployment, trainable
+from intaglio.run.fake import RANGE_METHODS, Deployment, FakeNetwork, trainable
 from intaglio.targets.target import Target
 
 EXACT = "exact"
@@ -70,20 +70,34 @@ def train_quantized(
         UnknownName: If there is no such method.
         RequestError, DataError, OutputError: As `learn`.
     """
+    network = _learner(state, target, method)
+    learned = taught(network, ground, options)
+    graph, encodings = network.read_out()
+    found = replace(state.with_graph(graph), encodings=encodings)
+    return Trained(found, learned, network.user_weights())
+
+
+def quantized_epochs(
+    state: Quantized, ground: Ground, options: TrainOptions, *, target: Target, method: str = "lsq"
+) -> float:
+    """Return how many epochs of that training fit into the minutes of the options.
+
+    Args, Raises: As `train_quantized`.
+    """
+    return fitting_epochs(_learner(state, target, method), ground, options)
+
+
+def _learner(state: Quantized, target: Target, method: str) -> FakeNetwork:
     if method not in methods():
         raise UnknownName(f"unknown method '{method}': known: {', '.join(methods())}")
     is_exact = method == EXACT
-    network = trainable(
+    return trainable(
         latent_weights(state),
         state.prepared.current_norms(),
         Deployment(state.plan, state.encodings, target),
         method="lsq" if is_exact else method,
         exact=is_exact,
     )
-    learned = taught(network, ground, options)
-    graph, encodings = network.read_out()
-    found = replace(state.with_graph(graph), encodings=encodings)
-    return Trained(found, learned, network.user_weights())
 
 
 def latent_weights(state: Quantized) -> Graph:
