@@ -143,7 +143,7 @@ def test_the_judge_of_a_search_sees_what_it_costs():
 
 
 def test_a_search_rolls_an_altered_network_back(monkeypatch):
-    change = rungs._with_step("replace-relu6")
+    change = rungs.with_step("replace-relu6")
     rung = Rung("replace-relu6", "unproven", change, is_remedy=True)  # 6 images judge
     monkeypatch.setattr(ladder, "first_rungs", lambda plain, findings: iter([rung]))
 

@@ -117,6 +117,7 @@ def test_an_unknown_calibrator_offers_the_nearest(tmp_path):
     [
         ("seed = 0.5", "seed"),
         ('limit = "many"', "limit"),
+        ('search = true\nladder = "rope"', "ladder"),
         ("io = 8", "io"),
         ("name = 3", "name"),
         ("[ran]\nmodel = [1]", "ran.model"),
@@ -180,6 +181,15 @@ def test_a_file_that_is_missing_or_a_folder_is_named(tmp_path):
         ({"search": True, "steps": [{"name": "equalize"}]}, "'search' and 'steps' contradict"),
         ({"search": True, "weight_bits": {"a": 4}}, "'search' and 'weight_bits' contradict"),
         ({"minutes": 3.0}, "'minutes' is for a search, but 'search' is false"),
+        ({"ladder": "workflow"}, "'ladder' is for a search, but 'search' is false"),
+        (
+            {"search": True, "ladder": "workflow", "calibrator": "mse"},
+            "ladder 'workflow' tries calibrators of its own, and contradicts calibrator 'mse'",
+        ),
+        (
+            {"search": True, "ladder": "workflow", "allow_float": False},
+            "ladder 'workflow' leaves layers in float .* contradicts allow_float = false",
+        ),
         (
             {"steps": [{"name": "correct-bias"}, {"name": "equalize"}]},
             "'equalize' changes the float network and comes behind 'correct-bias'",
@@ -213,6 +223,17 @@ def test_a_recipe_that_contradicts_itself_is_refused_with_both_keys_named(values
 def test_an_unknown_step_or_setting_is_refused_with_what_there_is(step, said):
     with pytest.raises(UnknownName, match=said):
         refuse_contradictions(Recipe(steps=[step]))
+
+
+def test_a_setting_that_is_a_table_is_written_as_one_and_read_back(tmp_path):
+    options = {"epochs": 7.3, "flip": True, "schedule": "cosine"}
+    steps = [{"name": "train", "options": options, "method": "fixed"}, {"name": "correct-bias"}]
+    recipe = Recipe(name="mine", steps=steps, ran={"model": "net"})
+
+    written_text = to_toml(recipe)
+
+    assert '[steps.options]\nepochs = 7.3\nflip = true\nschedule = "cosine"\n' in written_text
+    assert find_recipe(written(tmp_path, written_text)).steps == steps
 
 
 def test_steps_bits_and_wishes_are_written_and_read_back(tmp_path):

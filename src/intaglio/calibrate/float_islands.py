@@ -18,6 +18,7 @@ from intaglio.ops.traits import ELEMENTWISE, GIVEN, MOVING, WEIGHTED
 from intaglio.passes.insert_quantize import insert_quantize, separate_constants
 
 ASKED = "asked for (keep_float)"
+SENSITIVE = "among the most sensitive layers, which recipe 'workflow' leaves in float"
 CHOSEN = "among the worst layers of a search that may leave some in float (allow_float)"
 TAIL = "softmax at the network's end: it is cheap, and its integer form is coarse"
 SUM = "weighted sum of a softmax, from which only outputs are computed"

@@ -80,7 +80,6 @@ class Outcome:
         judgement: Of it, on images apart; None where there were too few.
         attempts: What a search tried.
         warnings: What the user should know of it.
-        in_float: Layers that a search left in float, as the user's module names them.
         trained: What training made of it, and `state` is; None where it was not trained.
         start: The network before it was trained; None as above.
     """
@@ -91,7 +90,6 @@ class Outcome:
     judgement: Judgement | None = None
     attempts: list[Attempt] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    in_float: tuple[str, ...] = ()
     trained: Trained | None = None
     start: Quantized | None = None
 

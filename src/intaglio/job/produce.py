@@ -9,12 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from intaglio.calibrate.float_islands import (
-    ASKED,
-    CHOSEN,
-    is_float_tail,
-    layers_called,
-)
+from intaglio.calibrate.float_islands import ASKED, is_float_tail, layers_called
 from intaglio.data.batches import Data
 from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
@@ -205,8 +200,7 @@ def _kept_float(outcome: Outcome, asked: Sequence[str]) -> list[KeptFloat]:
     reasons: dict[str, str] = {}
     for layer in outcome.settings.keep_float:
         if layer not in asked:
-            said = outcome.settings.float_reasons.get(layer, CHOSEN)
-            why = CHOSEN if layer in outcome.in_float else said
+            why = outcome.settings.float_reasons[layer]
             reasons |= {node.name: why for node in layers_called(graph, layer)}
     return [
         KeptFloat(name, reasons.get(name, why) if why == ASKED else why)

@@ -101,7 +101,25 @@ def quantize_network(
     Raises:
         RequestError: If a step needs what there is not; no step was run then.
     """
-    context = Context(
+    context = context_of(prepared, settings, images, recorder, device=device, labels=labels)
+    refuse_unmet(settings.recipe.steps, context.has)
+    shaped = run_steps(prepared, context, settings, recorder)
+    batches = torch.split(images, BATCH)
+    state = calibrated(shaped, settings, batches, recorder, total=len(images), device=device)
+    return _numbered(state, prepared, context, settings, recorder)
+
+
+def context_of(
+    prepared: Prepared,
+    settings: Settings,
+    images: Tensor,
+    recorder: Recorder,
+    *,
+    device: str,
+    labels: Tensor | None = None,
+) -> Context:
+    """Return what the steps of a run may look at; arguments as of `quantize_network`."""
+    return Context(
         images,
         settings.target,
         settings.seed,
@@ -110,11 +128,6 @@ def quantize_network(
         device=device,
         progress=recorder.progress,
     )
-    refuse_unmet(settings.recipe.steps, context.has)
-    shaped = run_steps(prepared, context, settings, recorder)
-    batches = torch.split(images, BATCH)
-    state = calibrated(shaped, settings, batches, recorder, total=len(images), device=device)
-    return _numbered(state, prepared, context, settings, recorder)
 
 
 def _numbered(
@@ -127,15 +140,21 @@ def _numbered(
     """Return the state after the steps on numbers, judged on images that these did not see."""
     if not any(_kind(wish).phase == NUMBERS for wish in settings.recipe.steps):
         return Quantization(state)
-    images, labels = context.tuning_images, context.labels
-    apart = held_out(len(images))
+    tuning, apart = set_apart(context)
     if not len(apart):
         return Quantization(run_steps(state, context, settings, recorder))
+    judge = judge_of(prepared.graph, settings, apart)
+    return _judged_steps(state, tuning, settings, recorder, judge)
+
+
+def set_apart(context: Context) -> tuple[Context, Tensor]:
+    """Return what steps on numbers look at, and the images that they do not see, [M, C, H, W]."""
+    images, labels = context.tuning_images, context.labels
+    apart = held_out(len(images))
     rest = torch.ones(len(images), dtype=torch.bool)
     rest[apart] = False
     tuning = replace(context, images=images[rest], labels=None if labels is None else labels[rest])
-    judge = judge_of(prepared.graph, settings, images[apart])
-    return _judged_steps(state, tuning, settings, recorder, judge)
+    return tuning, images[apart]
 
 
 def is_streamed(settings: Settings) -> bool:

@@ -1,8 +1,11 @@
-"""What a search tries, in which order, and when each is worth its time."""
+"""What the search of recipe 'auto' tries, in which order, and when each is worth its time.
+
+What it has in common with other ladders (workflow.py) is here too: what a rung is, and changes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,9 +13,10 @@ from intaglio.doctor.finding import Finding, Treatment
 from intaglio.recipe.recipe import RECIPES, Recipe
 from intaglio.recipe.settings import Settings
 
-When = Literal["unproven", "unmet", "missed"]
-"""A rung is climbed while the best so far does not prove that the wish is met; while it does not
-look met; or only while it is surely missed, on enough images, since it is dear."""
+When = Literal["always", "unproven", "unmet", "missed"]
+"""A rung is climbed whatever was found; while the best so far does not prove that the wish is met;
+while it does not look met; or only while it is surely missed, on enough images, since it is dear.
+"""
 
 Change = Callable[[Settings], Settings]
 
@@ -21,6 +25,8 @@ CLIPPING = "percentile-99.99"
 LOW_BITS = 8
 RAISED = (0.2, 0.4, 0.7)
 """How much of the way from the scheme's size to that of 8 bits everywhere a file may grow."""
+NAMED = 4
+"""Layers that a rung names that leaves some in float; the report lists all."""
 DECIDES_BITS, ROUNDS = "allocate-bits", "round-second-order"
 RECIPE_OF = {True: "accurate", False: "accurate-per-tensor"}
 """By whether weights have one scale a channel. Both are tried in every scheme: equalized
@@ -36,12 +42,14 @@ class Rung:
         when: Until when it is worth trying.
         change: Makes of the best settings so far those that are tried.
         is_remedy: Whether the doctor names it.
+        until: Share of the minutes at which it is ended, 0..1; what is left is for later rungs.
     """
 
     name: str
     when: When
     change: Change
     is_remedy: bool = False
+    until: float = 1.0
 
 
 def plain_settings(settings: Settings) -> Settings:
@@ -52,6 +60,7 @@ def plain_settings(settings: Settings) -> Settings:
     recipe = settings.recipe.model_copy(
         update={
             "search": False,
+            "ladder": None,
             "minutes": None,
             "calibrator": settings.calibrator,
             "steps": _deciding(settings),
@@ -83,8 +92,8 @@ def last_rungs(plain: Settings) -> Iterator[Rung]:
     """
     name = RECIPE_OF[not plain.scheme.per_channel]
     yield Rung(name, "unmet", _as_recipe(plain, RECIPES[name]))
-    yield Rung(CLIPPING, "unmet", _with_calibrator(CLIPPING))
-    yield Rung("brecq", "missed", _with_step("brecq"))
+    yield Rung(CLIPPING, "unmet", with_calibrator(CLIPPING))
+    yield Rung("brecq", "missed", with_step("brecq"))
 
 
 def raising(size_bytes: int, share: float, bits: Sequence[int]) -> Rung:
@@ -114,14 +123,23 @@ def raising(size_bytes: int, share: float, bits: Sequence[int]) -> Rung:
     return Rung(f"bits raised, {share:.0%} of the way to 8 bits", when, change)
 
 
-def keeping(layers: Sequence[str]) -> Rung:
-    """Return the rung that leaves layers in float."""
+def keeping(layers: Sequence[str], why: str, *, when: When = "missed", until: float = 1.0) -> Rung:
+    """Return the rung that leaves layers in float.
+
+    Args:
+        layers: As `keep_float` names them.
+        why: What the report says of each.
+    """
 
     def change(settings: Settings) -> Settings:
         """Return the settings with these layers in float too."""
-        return replace(settings, keep_float=tuple(dict.fromkeys((*settings.keep_float, *layers))))
+        kept = tuple(dict.fromkeys((*settings.keep_float, *layers)))
+        new = [layer for layer in layers if layer not in settings.keep_float]
+        reasons = {**settings.float_reasons, **dict.fromkeys(new, why)}
+        return replace(settings, keep_float=kept, float_reasons=reasons)
 
-    return Rung(f"{', '.join(layers)} in float", "missed", change)
+    more = f" and {len(layers) - NAMED} more" if len(layers) > NAMED else ""
+    return Rung(f"{', '.join(layers[:NAMED])}{more} in float", when, change, until=until)
 
 
 def _treatments(findings: Sequence[Finding]) -> list[Treatment]:
@@ -149,14 +167,16 @@ def _made(plain: Settings, steps: list[dict[str, Any]], calibrator: str) -> Sett
     deciding = _deciding(plain)
     first = next((i for i, one in enumerate(steps) if one["name"] == ROUNDS), len(steps))
     found = _with_steps(plain, [*steps[:first], *deciding, *steps[first:]])
-    return _with_calibrator(calibrator)(found)
+    return with_calibrator(calibrator)(found)
 
 
 def _deciding(settings: Settings) -> list[dict[str, Any]]:
     return [{"name": DECIDES_BITS}] if settings.scheme.mixed else []
 
 
-def _with_calibrator(name: str) -> Change:
+def with_calibrator(name: str) -> Change:
+    """Return the change to another calibrator."""
+
     def change(settings: Settings) -> Settings:
         """Return the settings with the calibrator, in their recipe too."""
         recipe = settings.recipe.model_copy(update={"calibrator": name})
@@ -165,8 +185,14 @@ def _with_calibrator(name: str) -> Change:
     return change
 
 
-def _with_step(name: str) -> Change:
-    return lambda settings: _with_steps(settings, [*settings.recipe.steps, {"name": name}])
+def with_step(name: str, wishes: Mapping[str, Any] | None = None) -> Change:
+    """Return the change that adds a step behind all others.
+
+    Args:
+        wishes: Its settings, where they are not its own.
+    """
+    step = {"name": name, **(wishes or {})}
+    return lambda settings: _with_steps(settings, [*settings.recipe.steps, step])
 
 
 def _with_steps(settings: Settings, steps: list[dict[str, Any]]) -> Settings:

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +26,8 @@ BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 LARGEST_BYTES, MOST_DOTS, LONGEST_KEY = 2**18, 500, 80
 QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'[^']*'""")
 ALWAYS_WRITTEN = {"name", "description", "calibrator"}
+AUTO, WORKFLOW = LADDERS = ("auto", "workflow")
+"""What a search may climb; each has a recipe of its name."""
 
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
@@ -48,8 +50,9 @@ class Recipe(BaseModel):
         description: One line for lists.
         calibrator: Name of the calibrator of activations.
         steps: What is done beside, in order: {"name": ..., and the step's settings}.
-        search: Whether steps and calibrator are searched for (autopilot.py) until `max_drop` is
+        search: Whether steps and calibrator are searched for (job/ladder.py) until `max_drop` is
             met or `minutes` are spent; `steps` are then not stated.
+        ladder: Which rungs a search tries, one of LADDERS; None: those of "auto".
         task: What the network is for, where its outputs do not tell.
         max_drop: Points of the task's metric that may be lost: a search ends there, and the
             verdict is about it.
@@ -71,6 +74,7 @@ class Recipe(BaseModel):
     description: str = ""
     calibrator: str = "minmax"
     search: bool = False
+    ladder: Literal["auto", "workflow"] | None = None
     task: str | None = None
     max_drop: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     min_sqnr: Annotated[float, Field(ge=0.0, le=200.0)] | None = None
@@ -149,6 +153,17 @@ _register(
         judged_share=0.2,
     )
 )
+_register(
+    Recipe(
+        name="workflow",
+        description="the published one: calibrators, then layers in float, then training",
+        search=True,
+        ladder="workflow",
+        judged_share=0.2,
+        tuning_images=1024,  # as published
+        minutes=30.0,
+    )
+)
 
 
 def find_recipe(text: str) -> Recipe:
@@ -177,11 +192,7 @@ def refuse_contradictions(recipe: Recipe) -> None:
             raise RequestError(
                 f"{where}: 'search' and '{key}' contradict: a search finds them; take one out"
             )
-    if not recipe.search and recipe.minutes is not None:
-        raise RequestError(
-            f"{where}: 'minutes' is for a search, but 'search' is false: take one out, or take"
-            " recipe 'auto'"
-        )
+    _refuse_idle_words(recipe)
     numbers = ""
     for wish in recipe.steps:
         make_step(wish)
@@ -198,16 +209,47 @@ def refuse_contradictions(recipe: Recipe) -> None:
             )
 
 
+def _refuse_idle_words(recipe: Recipe) -> None:
+    """Raise where a recipe says something that nothing of what it does would follow."""
+    where = f"recipe '{recipe.name}'"
+    if not recipe.search and recipe.minutes is not None:
+        raise RequestError(
+            f"{where}: 'minutes' is for a search, but 'search' is false: take one out, or take"
+            " recipe 'auto'"
+        )
+    if not recipe.search and recipe.ladder is not None:
+        raise RequestError(
+            f"{where}: 'ladder' is for a search, but 'search' is false: take it out, or say"
+            " search = true"
+        )
+    if recipe.ladder != WORKFLOW:
+        return
+    if recipe.calibrator != Recipe.model_fields["calibrator"].default:
+        raise RequestError(
+            f"{where}: ladder '{WORKFLOW}' tries calibrators of its own, and contradicts"
+            f" calibrator '{recipe.calibrator}': take one out"
+        )
+    if recipe.allow_float is False:
+        raise RequestError(
+            f"{where}: ladder '{WORKFLOW}' leaves layers in float where calibrators miss the wish,"
+            f" and contradicts allow_float = false: take one out, or ladder '{AUTO}'"
+        )
+
+
 def to_toml(recipe: Recipe) -> str:
     """Return a recipe as TOML; `find_recipe` reads it back."""
-    tables = {"ran", "steps", "train", "weight_bits"}
-    values = recipe.model_dump(exclude=tables, exclude_none=True)
+    apart = {"ran", "steps", "train", "weight_bits"}
+    values = recipe.model_dump(exclude=apart, exclude_none=True)
     said = recipe.model_dump(exclude_defaults=True).keys() | ALWAYS_WRITTEN
     lines = [f"{key} = {_toml(value)}" for key, value in values.items() if key in said]
     lines += _table("weight_bits", recipe.weight_bits)
     for step in recipe.steps:
         lines += ["", "[[steps]]"]
-        lines += [f"{_key(key)} = {_toml(value)}" for key, value in step.items()]
+        tables = {key: value for key, value in step.items() if isinstance(value, dict)}
+        lines += [f"{_key(k)} = {_toml(v)}" for k, v in step.items() if k not in tables]
+        for key, value in tables.items():
+            lines += ["", f"[steps.{_key(key)}]"]
+            lines += [f"{_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None]
     if recipe.train is not None:
         lines += _table("train", recipe.train.model_dump(exclude_unset=True))
     lines += _table("ran", recipe.ran)

@@ -14,7 +14,7 @@ from intaglio.calibrate.calibrator import CALIBRATORS
 from intaglio.errors import RequestError, UnknownName
 from intaglio.numerics.scheme import Scheme
 from intaglio.recipe.options import Options
-from intaglio.recipe.recipe import Recipe, refuse_contradictions
+from intaglio.recipe.recipe import AUTO, WORKFLOW, Recipe, refuse_contradictions
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, runnable_scheme
 from intaglio.tasks import TASKS
@@ -120,11 +120,21 @@ def _refuse_undecided_bits(scheme: Scheme, recipe: Recipe) -> None:
 
 
 def _refuse_wishes(recipe: Recipe, said: Mapping[str, Any]) -> None:
-    """Raise where the caller wishes something of a search and there is none, or out of range."""
+    """Raise where a caller's wish contradicts the recipe, or is out of range."""
     if "minutes" in said and not recipe.search:
         raise RequestError(
             f"--minutes is for a search, and recipe '{recipe.name}' does none: take one of them"
             " out, or --recipe auto"
+        )
+    if recipe.ladder == WORKFLOW and "calibrator" in said:
+        raise RequestError(
+            f"--calibrator {said['calibrator']}: recipe '{recipe.name}' tries calibrators of its"
+            " own: take one of them out"
+        )
+    if recipe.ladder == WORKFLOW and said.get("allow_float") is False:
+        raise RequestError(
+            f"allow_float=False: recipe '{recipe.name}' leaves layers in float where calibrators"
+            f" miss the wish: take it out, or recipe '{AUTO}', which does so only where allowed"
         )
     for name, (least, most) in RANGES.items():
         if name in said and not least <= said[name] <= most:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,13 @@ from intaglio.data.part import SamplesPart, apart
 from intaglio.data.samples import Samples
 from intaglio.host.progress import Progress, Silent
 from intaglio.ir.graph import Graph
+from intaglio.methods.learn.draws import own_draws
 from intaglio.methods.learn.lesson import Learned, Lesson
 from intaglio.methods.learn.loop import learn
 from intaglio.methods.learn.options import TrainOptions
+from intaglio.methods.learn.pace import settled_steps
 from intaglio.methods.learn.processes import ALONE, Processes
+from intaglio.methods.learn.schedule import steps_in_epoch
 from intaglio.methods.learn.sharded import measured_by_parts, whole_batches
 from intaglio.run.fake import FakeNetwork
 from intaglio.run.float import channels_last, in_layout, run_float
@@ -59,22 +63,7 @@ def taught(network: FakeNetwork, ground: Ground, options: TrainOptions) -> Learn
     Raises:
         RequestError, DataError, OutputError: As `learn`.
     """
-    held = min(options.held_out, int(len(ground.samples) * LARGEST_SHARE))
-    learned, measuring = apart(ground.samples, held, options.seed)
-    device = ground.processes.device
-    network.to(device)
-    teacher = float_network(ground.reference, device)
-    lesson = Lesson(
-        learner=network,
-        samples=learned,
-        task=ground.task,
-        options=options if held else options.model_copy(update={"evaluations": 0}),
-        measured=lambda: _figure(network, teacher, measuring, ground),
-        teacher=teacher,
-        about=ground.about,
-    )
-    if ground.processes.count > 1:
-        network.together = ground.processes
+    lesson = _lesson(network, ground, options)
     try:
         return learn(
             lesson,
@@ -85,6 +74,43 @@ def taught(network: FakeNetwork, ground: Ground, options: TrainOptions) -> Learn
         )
     finally:
         network.to("cpu")
+
+
+def fitting_epochs(network: FakeNetwork, ground: Ground, options: TrainOptions) -> float:
+    """Return how many epochs fit into the minutes of the options, by the pace of the first steps.
+
+    Nothing of it is kept: what is trained then can have its epochs spelled out, and be repeated.
+
+    Raises:
+        RequestError, DataError: As `learn`.
+    """
+    lesson = _lesson(network, ground, options.model_copy(update={"epochs": None}))
+    try:
+        with own_draws(ground.processes.device):
+            steps = settled_steps(lesson, ground.processes, start=math.nan)
+    finally:
+        network.to("cpu")
+    return steps / steps_in_epoch(options, len(lesson.samples))
+
+
+def _lesson(network: FakeNetwork, ground: Ground, options: TrainOptions) -> Lesson:
+    """Return what is to be learned; the network is put where it computes."""
+    held = min(options.held_out, int(len(ground.samples) * LARGEST_SHARE))
+    learned, measuring = apart(ground.samples, held, options.seed)
+    device = ground.processes.device
+    network.to(device)
+    if ground.processes.count > 1:
+        network.together = ground.processes
+    teacher = float_network(ground.reference, device)
+    return Lesson(
+        learner=network,
+        samples=learned,
+        task=ground.task,
+        options=options if held else options.model_copy(update={"evaluations": 0}),
+        measured=lambda: _figure(network, teacher, measuring, ground),
+        teacher=teacher,
+        about=ground.about,
+    )
 
 
 def float_network(graph: Graph, device: str) -> Callable[[Tensor], Sequence[Tensor]]:

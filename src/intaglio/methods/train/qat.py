@@ -10,8 +10,8 @@ from intaglio.errors import UnknownName
 from intaglio.methods.learn.lesson import Learned
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.steps.state import Prepared, Quantized
-from intaglio.methods.train.ground import Ground, taught
-from intaglio.run.fake import RANGE_METHODS, Deployment, trainable
+from intaglio.methods.train.ground import Ground, fitting_epochs, taught
+from intaglio.run.fake import RANGE_METHODS, Deployment, FakeNetwork, trainable
 from intaglio.targets.target import Target
 
 EXACT = "exact"
@@ -63,10 +63,30 @@ def train_quantized(
         UnknownName: If there is no such method.
         RequestError, DataError, OutputError: As `learn`.
     """
+    network = _learner(state, options, target=target, method=method)
+    learned = taught(network, ground, options)
+    graph, encodings = network.read_out()
+    found = replace(state.with_graph(graph), encodings=encodings)
+    return Trained(found, learned, network.user_weights())
+
+
+def quantized_epochs(
+    state: Quantized, ground: Ground, options: TrainOptions, *, target: Target, method: str = "lsq"
+) -> float:
+    """Return how many epochs of that training fit into the minutes of the options.
+
+    Args, Raises: As `train_quantized`.
+    """
+    return fitting_epochs(_learner(state, options, target=target, method=method), ground, options)
+
+
+def _learner(
+    state: Quantized, options: TrainOptions, *, target: Target, method: str
+) -> FakeNetwork:
     if method not in methods():
         raise UnknownName(f"unknown method '{method}': known: {', '.join(methods())}")
     is_exact = method == EXACT
-    network = trainable(
+    return trainable(
         state.graph,
         state.prepared.current_norms(),
         Deployment(state.plan, state.encodings, target),
@@ -74,10 +94,6 @@ def train_quantized(
         exact=is_exact,
         observer_delay=options.observer_delay,
     )
-    learned = taught(network, ground, options)
-    graph, encodings = network.read_out()
-    found = replace(state.with_graph(graph), encodings=encodings)
-    return Trained(found, learned, network.user_weights())
 
 
 def train_float(state: Prepared, ground: Ground, options: TrainOptions) -> TrainedFloat:
