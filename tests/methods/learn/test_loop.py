@@ -293,7 +293,7 @@ def test_overflows_of_fp16_are_told_and_nothing_goes_back():
 
 
 def test_what_is_measured_and_kept_is_the_average():
-    rates = {"lr": 0.5, "evaluations": 1, "freeze": 0.0, "epochs": 0.2}
+    rates = {"lr": 0.5, "evaluations": 1, "freeze": 1.0, "epochs": 0.2}
     plain, averaged = lesson(**rates), lesson(ema=0.75, **rates)
     before = weights(plain.learner)
 
