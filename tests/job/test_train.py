@@ -159,6 +159,25 @@ def test_the_recipes_table_is_overridden_word_by_word() -> None:
     assert (other.method, other.options.epochs, other.settings.seed) == ("lsq", 9.0, 4)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "recipe"),
+    [
+        (None, ("plain", "mse")),
+        ("w8a8-per-tensor", ("plain", "mse")),
+        ("w4a8", ("accurate", "mse")),
+        ("w8a4-per-tensor", ("accurate-per-tensor", "mse")),
+    ],
+)
+def test_training_at_low_bits_starts_from_a_recipe_with_steps(
+    scheme: str | None, recipe: tuple[str, str]
+) -> None:
+    nothing = dict.fromkeys(("method", "recipe", "target", "options", "choices"))
+
+    settings = wished(scheme=scheme, **nothing).settings
+
+    assert (settings.recipe.name, settings.calibrator) == recipe
+
+
 def test_unlabelled_samples_are_the_same_images() -> None:
     samples = TensorSamples(*DATA, SHAPE[1:])
 
