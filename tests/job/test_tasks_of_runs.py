@@ -65,7 +65,7 @@ def test_maps_with_targets_have_errors_of_both_networks():
 
 @pytest.mark.parametrize("labels", [torch.zeros(12, dtype=torch.int64), torch.zeros(12, 2)])
 def test_labels_that_fit_no_task_are_refused_before_the_work(labels, monkeypatch):
-    monkeypatch.setattr("intaglio.job.compress.prepare_network", pytest.fail)
+    monkeypatch.setattr("intaglio.job.produce.prepare_network", pytest.fail)
 
     with pytest.raises(DataError, match=r"classifier with one output.*targets of their own shapes"):
         run((X, labels))
@@ -73,7 +73,7 @@ def test_labels_that_fit_no_task_are_refused_before_the_work(labels, monkeypatch
 
 def test_a_classifier_without_labels_is_refused_before_the_work(monkeypatch):
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
-    monkeypatch.setattr("intaglio.job.compress.prepare_network", pytest.fail)
+    monkeypatch.setattr("intaglio.job.produce.prepare_network", pytest.fail)
 
     with pytest.raises(DataError, match=r"evaluate has no labels: give \(images, labels\)"):
         intaglio.compress(module, X[:1], data=X, evaluate=X)
