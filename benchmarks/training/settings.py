@@ -88,18 +88,22 @@ CIFAR_ROWS = (
 # mobilenet --------------------------------------------------------------------------------------
 MOBILENET_SCHEME = "w4a8"
 MOBILENET_RECIPE = "accurate"
-MOBILENET_MINUTES = 60.0
+MOBILENET_MINUTES = 25.0
 MOBILENET = TrainOptions(
     batch=32,
-    lr=2e-3,
-    scale_lr=1e-3,
+    lr=5e-4,
+    scale_lr=3e-4,
+    weight_decay=0.0,
     distill=1.0,
     freeze=0.0,
     flip=True,
     crop=8,
     held_out=100,
     evaluations=4,
+    patience=4,
 )
+"""The start is decided rounding, near its best: Adam, which moves every weight alike, undoes it (at
+2e-4 the distance to the float network on held-out images grew from 0.077 to 0.134 in 4 epochs)."""
 
 
 # cost -------------------------------------------------------------------------------------------
