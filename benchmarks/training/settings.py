@@ -44,6 +44,8 @@ CIFAR = TrainOptions(
 )
 
 
+SCALES_OF_8_BITS = {"scale_lr": 1e-3}
+"""Ranges of 8 bits are right from the start: fast scales only add noise."""
 EXACT_CHANGE = {"freeze": 0.5}
 """The way forward is the twin's as soon as batch norms keep their statistics: half of the time."""
 
@@ -73,8 +75,8 @@ class CifarRow:
 CIFAR_ROWS = (
     CifarRow("float"),
     CifarRow("w4a4", "lsq"),
-    CifarRow("w8a8", "lsq"),
-    CifarRow("w8a8", "exact", EXACT_CHANGE),
+    CifarRow("w8a8", "lsq", SCALES_OF_8_BITS),
+    CifarRow("w8a8", "exact", EXACT_CHANGE | SCALES_OF_8_BITS),
     CifarRow("w4a8", "lsq"),
     CifarRow("w4a8", "exact", EXACT_CHANGE),
     CifarRow("w4a4", "exact", EXACT_CHANGE),

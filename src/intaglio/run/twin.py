@@ -24,6 +24,8 @@ from intaglio.targets.target import Target
 
 IMAGES_AT_ONCE = 4
 """A larger batch is cut up: the values of a few images stay in the processor's caches."""
+PLACES_AT_ONCE = IMAGES_AT_ONCE * 224 * 224
+"""Of smaller images there may be more, up to as many places of height and width."""
 
 Exchange = Callable[[Node, Tensor], Tensor]
 """Called with each node and its value in the twin's own form; returns the value to go on with."""
@@ -66,7 +68,7 @@ class Twin:
 
     def integers(self, images: Tensor) -> list[Tensor]:
         """Return the raw output integers (int32); an output that stayed float32 comes as it is."""
-        parts = [self.run(chunk) for chunk in torch.split(images, IMAGES_AT_ONCE)]
+        parts = [self.run(chunk) for chunk in torch.split(images, _at_once(images))]
         joined = [torch.cat(list(pieces)) for pieces in zip(*parts, strict=True)]
         return [
             self.raw(name, value) for name, value in zip(self.graph.outputs, joined, strict=True)
@@ -114,6 +116,11 @@ class Twin:
         if params is None:
             return value
         return (value - params.zero).to(torch.float32) * params.scale
+
+
+def _at_once(images: Tensor) -> int:
+    places = images.shape[2:].numel() if images.ndim == 4 else 0
+    return max(IMAGES_AT_ONCE, PLACES_AT_ONCE // places if places else 0)
 
 
 def quantize_input(
