@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from intaglio.errors import DataError, NonFiniteError, RequestError
+from intaglio.errors import DataError, NonFiniteError, RequestError, UnsupportedByTarget
 from intaglio.methods.learn.learner import SCALES
 from intaglio.methods.learn.loop import learn
 from intaglio.methods.learn.options import TrainOptions
@@ -263,6 +263,32 @@ def test_losses_that_stay_nan_end_the_training_with_the_best_state():
     assert learned.rolled_back
     assert learned.steps == 5
     assert are_same(before, weights(given.learner))
+
+
+class Unheld(TinyLearner):
+    """Is once on grids that its target cannot run."""
+
+    calls = 0
+
+    def forward(self, images):
+        if self.training:
+            self.calls += 1
+            if self.calls == 4:
+                reason, instead = "a multiplier of 300", "Use smaller scales"
+                raise UnsupportedByTarget(
+                    "fc", "linear", "a target", reason=reason, try_instead=instead
+                )
+        return super().forward(images)
+
+
+def test_grids_that_the_target_cannot_run_are_gone_back_from():
+    given = lesson(Unheld(), epochs=10.0)
+
+    learned = learn(given)
+
+    assert "a multiplier of 300" in said(learned)[0]
+    assert "back to the state after step 0" in said(learned)[0]
+    assert learned.steps == 50
 
 
 def test_a_network_that_cannot_be_measured_goes_back():

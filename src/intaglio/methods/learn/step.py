@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intaglio.errors import DataError
+from intaglio.errors import DataError, UnsupportedByTarget
 from intaglio.methods.learn.draws import seed_draws
 from intaglio.methods.learn.feed import Fed
 from intaglio.methods.learn.objective import Wanted, batch_loss, mixed, own_share
@@ -56,7 +56,11 @@ def step_once(training: Training, fed: Fed, processes: Processes) -> Stepped:
         training.tell("a process could read none of its images: the step was left out")
         return Stepped(None, rate)
     learner.train(True)
-    loss = _loss(training, fed, processes) * (images / whole)
+    try:
+        loss = _loss(training, fed, processes) * (images / whole)
+    except UnsupportedByTarget as error:  # an exact network is on grids that no kernel takes
+        training.step += 1
+        return Stepped(None, rate, f"the target cannot run the network as it is by now ({error})")
     penalty = training.oscillation.penalty(training.step)
     training.optimizer.backward(loss if penalty is None else loss + penalty / processes.count)
     processes.sum_gradients(training.optimizer.parameters)
