@@ -10,8 +10,8 @@ from intaglio.methods.learn.lesson import Lesson
 from intaglio.methods.learn.loop import learn
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.numerics.batch_norm import BatchNorm
-from intaglio.run.fake.grids import Deployment
 from intaglio.run.fake import FakeNetwork, trainable
+from intaglio.run.fake.grids import Deployment
 from intaglio.runtimes import LITERT
 from intaglio.tasks.classify import CLASSIFY
 from methods.learn.tiny import Stop, StopsAfter, TensorSamples, are_same
