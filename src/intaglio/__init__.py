@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from intaglio.job.result import Result, load
     from intaglio.job.train import train
     from intaglio.job.trained import TrainResult
+    from intaglio.job.training import TrainRun
     from intaglio.methods import Context, State, Step, register_step
     from intaglio.methods.learn.options import TrainOptions
     from intaglio.numerics.encodings import Encodings
@@ -79,6 +80,7 @@ __all__ = [
     "Target",
     "TrainOptions",
     "TrainResult",
+    "TrainRun",
     "UnknownName",
     "UnsupportedByTarget",
     "UnsupportedLayers",
@@ -117,6 +119,7 @@ _MODULES = {
     "Target": "intaglio.targets.target",
     "TrainOptions": "intaglio.methods.learn.options",
     "TrainResult": "intaglio.job.trained",
+    "TrainRun": "intaglio.job.training",
     "build_twin": "intaglio.run.twin",
     "capture": "intaglio.read.module.export",
     "compress": "intaglio.job.compress",

@@ -10,7 +10,8 @@ from cli.scripts import make_names
 from cli.tiny import intaglio
 from intaglio.calibrate import CALIBRATORS
 from intaglio.cli.names import MODELS, TABLES, refuse_unknown_names
-from intaglio.cli.options import CompressRequest, InspectRequest, ListRequest, TrainRequest
+from intaglio.cli.options import CompressRequest, InspectRequest, ListRequest
+from intaglio.cli.train_options import TrainRequest
 from intaglio.errors import UnknownName
 from intaglio.job.training import METHODS
 from intaglio.recipe.recipe import RECIPES

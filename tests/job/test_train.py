@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ DATA, OTHER = colours(96, 1), colours(60, 2)
 
 def trained(**more: object) -> intaglio.TrainResult:
     words = {"data": DATA, "evaluate": OTHER, "options": FAST, **more}
-    return intaglio.train(network(), torch.zeros(SHAPE), **words)
+    around = {field.name for field in fields(intaglio.TrainRun)}
+    run = intaglio.TrainRun(**{name: words.pop(name) for name in around & words.keys()})
+    return intaglio.train(network(), run=run, **words)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +98,7 @@ def test_the_users_module_is_not_changed() -> None:
     module = network()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
-    intaglio.train(module, torch.zeros(SHAPE), data=DATA, options=FAST, scheme="w4a4")
+    intaglio.train(module, data=DATA, options=FAST, scheme="w4a4")
 
     assert all(torch.equal(before[name], now) for name, now in module.state_dict().items())
 
@@ -149,10 +152,11 @@ def test_labels_that_are_none_of_the_networks_are_refused_before_any_work() -> N
 
 def test_the_recipes_table_is_overridden_word_by_word() -> None:
     table = TrainTable(epochs=9.0, lr=0.5, seed=4, method="exact")
-    said = {"recipe": Recipe(train=table), "scheme": None, "target": None, "choices": None}
+    run = intaglio.TrainRun(recipe=Recipe(train=table))
 
-    found = wished(**said, method=None, options=intaglio.TrainOptions(minutes=2.0))
-    other = wished(**said, method="lsq", options=None)
+    minutes = intaglio.TrainOptions(minutes=2.0)
+    found = wished(run, scheme=None, method=None, options=minutes)
+    other = wished(run, scheme=None, method="lsq", options=None)
 
     assert (found.options.epochs, found.options.minutes, found.options.lr) == (None, 2.0, 0.5)
     assert (found.method, found.options.seed) == ("exact", 4)
@@ -171,9 +175,9 @@ def test_the_recipes_table_is_overridden_word_by_word() -> None:
 def test_training_at_low_bits_starts_from_a_recipe_with_steps(
     scheme: str | None, recipe: tuple[str, str]
 ) -> None:
-    nothing = dict.fromkeys(("method", "recipe", "target", "options", "choices"))
+    run = intaglio.TrainRun()
 
-    settings = wished(scheme=scheme, **nothing).settings
+    settings = wished(run, scheme=scheme, method=None, options=None).settings
 
     assert (settings.recipe.name, settings.calibrator) == recipe
 

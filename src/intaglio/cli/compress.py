@@ -11,7 +11,7 @@ from pathlib import Path
 
 from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
-from intaglio.cli.options import CompressRequest, TrainRequest
+from intaglio.cli.options import CompressRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import (
     NO_DATA,
@@ -22,6 +22,7 @@ from intaglio.cli.request import (
 )
 from intaglio.cli.screen import screen
 from intaglio.cli.source import open_source
+from intaglio.cli.train_options import TrainRequest
 from intaglio.data.dataset import Dataset
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names

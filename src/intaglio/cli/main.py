@@ -26,8 +26,8 @@ from intaglio.cli.options import (
     EvaluateRequest,
     InspectRequest,
     ListRequest,
-    TrainRequest,
 )
+from intaglio.cli.train_options import TrainRequest
 
 Request = TypeVar("Request")
 

@@ -15,11 +15,11 @@ from intaglio.cli.compress import captured, preprocess_text, read_paths
 from intaglio.cli.curves import charted
 from intaglio.cli.failures import WRONG_REQUEST, tell_note
 from intaglio.cli.images import Images
-from intaglio.cli.options import TrainRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device
 from intaglio.cli.screen import print_json, print_line, screen
 from intaglio.cli.source import open_source
+from intaglio.cli.train_options import TrainRequest
 from intaglio.data.dataset import draw
 from intaglio.data.image_samples import ImageSamples
 from intaglio.data.images import open_dataset
@@ -40,7 +40,7 @@ from intaglio.job.recorder import Recorder
 from intaglio.job.teach import Session
 from intaglio.job.train import check_labels, train_graph
 from intaglio.job.trained import WEIGHTS, TrainResult
-from intaglio.job.training import TrainWish, wished
+from intaglio.job.training import TrainRun, TrainWish, wished
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.learn.processes import Processes, joined_processes
 from intaglio.read.reader import Source
@@ -110,14 +110,8 @@ def _wish(request: TrainRequest) -> TrainWish:
         task=request.task,
         provenance=Provenance(model=request.model, data=str(Path(request.data))),
     )
-    return wished(
-        scheme=request.scheme,
-        method=request.method,
-        recipe=request.recipe,
-        target=request.target,
-        options=options,
-        choices=choices,
-    )
+    run = TrainRun(recipe=request.recipe, target=request.target, choices=choices)
+    return wished(run, scheme=request.scheme, method=request.method, options=options)
 
 
 def _place(

@@ -49,6 +49,27 @@ def samples_of(data: Any, sample_shape: tuple[int, ...]) -> Samples:
     return MapSamples(cast(MapDataset, data), sample_shape)
 
 
+def first_image(data: Any) -> Tensor:
+    """Return the first image of what was given, [1, C, H, W], to show what a network takes.
+
+    Raises:
+        DataError: As `samples_of`.
+    """
+    images = data[0] if isinstance(data, tuple) and data else data
+    if isinstance(images, Tensor):
+        if not images.ndim or not len(images):
+            raise DataError(f"data has no images: {FORMS}")
+        return images[:1]
+    if all(hasattr(data, word) for word in ("take", "skipped", "__len__")):
+        return cast(Samples, data).take([0]).images
+    _refuse_other_forms(data)
+    item = cast(MapDataset, data)[0]
+    image = item[0] if isinstance(item, tuple | list) and item else item
+    if not isinstance(image, Tensor):
+        raise DataError(f"item 0 of data is {type(item).__name__}: {FORMS}")
+    return image[None]
+
+
 def _refuse_other_forms(data: object) -> None:
     kind = type(data).__name__
     why = "training takes images in an order of its own, again and again"

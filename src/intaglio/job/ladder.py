@@ -78,11 +78,15 @@ def search(
         wish=wish_of(settings),
     )
     work.climb(LADDERS[settings.recipe.ladder or AUTO](work))
-    found = work.best
+    return _outcome(work)
+
+
+def _outcome(work: Search) -> Outcome:
+    found, tuning, judged = work.best, work.held.tuning, len(work.judge.images)
     return Outcome(
         found.state,
         found.settings,
-        Seen(held.tuning, len(held.tuning) + len(judge.images), len(judge.images)),
+        Seen(tuning, len(tuning) + judged, judged),
         found.judgement if found.judgement.n else None,
         attempts=work.attempts,
         warnings=[*found.notes, *_warnings(work)],

@@ -190,35 +190,44 @@ def evaluated(
     Images are read once. What comes last are the figures of the network before training, if it was
     trained.
     """
-    shape, target = captured[captured.inputs[0]].shape[1:], outcome.settings.target
-    names, before = captured.output_titles, outcome.start
+    names, before, target = captured.output_titles, outcome.start, outcome.settings.target
     start = None if before is None else build_twin(before.graph, before.encodings, target)
     beside = SideBySide(task, names, is_told=True)
-
-    def both() -> Iterator[tuple[Tensor, Labels]]:
-        """Yield what is evaluated on; the network before training sees it on the way."""
-        for images, labels in task.batches(evaluate, shape):
-            if start is not None:
-                pair = run_float(captured, images), start.outputs(images)
-                for outputs in pair:
-                    task.check(outputs, labels)
-                beside.add(*pair, labels)
-            yield images, labels
+    batches = task.batches(evaluate, captured[captured.inputs[0]].shape[1:])
+    if start is not None:
+        batches = _shown(batches, captured, start, beside)
 
     def work() -> Compared:
         """Return how both networks do on the same images, each told to the progress."""
         return compare(
             lambda images: run_float(captured, images),
             twin.outputs,
-            both(),
+            batches,
             task,
             names=names,
             seen=recorder.progress.advance,
         )
 
     found = recorder.step("evaluate", work)
+    made = _with_figures(report, captured, found, task)
+    return made, found.judgement, {} if start is None else told_figures(captured, beside)
+
+
+def _shown(
+    batches: Iterator[tuple[Tensor, Labels]], captured: Graph, start: Twin, beside: SideBySide
+) -> Iterator[tuple[Tensor, Labels]]:
+    """Yield what is evaluated on; the network before training sees it on the way."""
+    for images, labels in batches:
+        pair = run_float(captured, images), start.outputs(images)
+        for outputs in pair:
+            beside.task.check(outputs, labels)
+        beside.add(*pair, labels)
+        yield images, labels
+
+
+def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) -> Report:
     judgement = found.judgement
-    made = replace(
+    return replace(
         report,
         float=replace(report.float, figures=found.float_figures, n=judgement.n),
         integer=replace(
@@ -230,7 +239,6 @@ def evaluated(
         ),
         task=stated_name(task),
     )
-    return made, judgement, {} if start is None else told_figures(captured, beside)
 
 
 def told_figures(captured: Graph, compared: SideBySide) -> dict[str, Any]:

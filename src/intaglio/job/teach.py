@@ -93,9 +93,8 @@ def trained_integer(
     product = produce(session.captured, run, evaluate)
     trained = product.outcome.trained
     assert trained is not None, "it was taught"
-    result = noted(product.result, session.source)
-    recipe = ran_recipe(result.recipe, wish, _epochs(trained.learned, wish))
-    result = replace(result, recipe=recipe)
+    recipe = ran_recipe(product.result.recipe, wish, _epochs(trained.learned, wish))
+    result = replace(noted(product.result, session.source), recipe=recipe)
     record = record_of(session, wish, ground, trained.learned, _measured(product))
     record["warnings"] = list(result.report.warnings)
     weights = by_user_names(trained.weights, session.source.tensors)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from intaglio.data.given import samples_of
+from intaglio.data.given import first_image, samples_of
 from intaglio.data.samples import Samples
 from intaglio.errors import DataError
 from intaglio.host.folder import claim_place
@@ -26,14 +26,12 @@ from intaglio.job.outcome import task_of
 from intaglio.job.recorder import Recorder
 from intaglio.job.teach import Session, trained_float, trained_integer
 from intaglio.job.trained import TrainResult
-from intaglio.job.training import TrainWish, fingerprint, wished
+from intaglio.job.training import TrainRun, TrainWish, fingerprint, wished
 from intaglio.methods.learn.options import TrainOptions
-from intaglio.methods.learn.processes import ALONE, Processes
+from intaglio.methods.learn.processes import Processes
 from intaglio.methods.train.ground import Ground
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.reader import Source
-from intaglio.recipe.options import Options
-from intaglio.recipe.recipe import Recipe
 from intaglio.tasks.task import Task, output_shapes, task_for
 
 LOOKED_AT = 64
@@ -42,55 +40,45 @@ LOOKED_AT = 64
 
 def train(
     model: nn.Module | str | os.PathLike[str] | Source,
-    example_input: Tensor | None = None,
     *,
     data: Any,
     evaluate: Any = None,
     scheme: str | None = None,
     method: str | None = None,
-    recipe: str | Recipe | None = None,
-    target: str | None = None,
     options: TrainOptions | None = None,
-    choices: Options | None = None,
-    out: str | Path | None = None,
-    resume: bool = False,
-    processes: Processes = ALONE,
+    run: TrainRun | None = None,
 ) -> TrainResult:
     """Return a network after training, in integers or in float.
 
     Args:
-        model: As `compress` takes it.
-        example_input: As above.
+        model: As `compress` takes it; what it takes is shown by the data.
         data: Images to learn from, as the model wants them, in any order: (images, labels) as
             tensors, a data set of the map style, or `Samples`. Some of them are held out and watch
             the training.
         evaluate: As `compress` takes it; read once, at the end; it decides nothing.
         scheme: "float", or how the network is quantized; None: the recipe's, else "w8a8".
         method: How grids follow: "lsq" (the default), "pact", "moving-average" or "exact".
-        recipe: What makes the integers that training starts from, and what its [train] table says.
-        target: The runtime; None: the recipe's, else "litert".
         options: How it learns.
-        choices: What else `compress` may be told (keep_float, calibrator, device, progress, ...).
-        out: Where the result is going to be saved: beside it is kept what `resume` goes on from.
-            Saving it there is left to the caller.
-        resume: Whether to go on with the run that was killed; where there is none, it begins.
-        processes: That train together (`joined_processes`); each calls this, and the first one's
-            result counts.
+        run: What else there is to say.
 
     Raises:
         RequestError: If something asked for is wrong; its kinds say what (intaglio.errors).
         MismatchError: If file and twin disagree: a defect of ours, nothing is handed out.
     """
-    wish = wished(
-        scheme=scheme, method=method, recipe=recipe, target=target, options=options, choices=choices
-    )
-    source = source_of(model, example_input, wish.settings.seed)
+    run = run or TrainRun()
+    wish = wished(run, scheme=scheme, method=method, options=options)
+    source = source_of(model, _example(model, data), wish.settings.seed)
     wish = replace(wish, choices=named(wish.choices, source))
-    recorder = Recorder(wish.choices.progress if processes.is_first else Silent())
+    recorder = Recorder(wish.choices.progress if run.processes.is_first else Silent())
     graph = recorder.step("capture", source.capture)
-    place = None if out is None else _claimed(out, processes)
-    session = Session(graph, source, recorder, processes, place, resume)
+    place = None if run.out is None else _claimed(run.out, run.processes)
+    session = Session(graph, source, recorder, run.processes, place, run.resume)
     return train_graph(session, wish, data, evaluate)
+
+
+def _example(model: object, data: Any) -> Tensor | None:
+    """Return an image of the size that a module is captured with; None where its source has one."""
+    return first_image(data) if isinstance(model, nn.Module) else None
 
 
 def train_graph(session: Session, wish: TrainWish, data: Any, evaluate: Any) -> TrainResult:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.methods.learn.options import DEFAULT_LR, TrainOptions
+from intaglio.methods.learn.processes import ALONE, Processes
 from intaglio.methods.train.qat import methods
 from intaglio.numerics.scheme import parse_scheme
 from intaglio.recipe.options import Options
@@ -38,6 +40,29 @@ START_AT_LOW_BITS = {True: "accurate", False: "accurate-per-tensor"}
 slowly, or never. ResNet20 on CIFAR-10 (n = 2000, 81.3 % in float) starts with 54.6 % top-1 at w4a4
 from min and max, with 65.3 % from ranges of least error and with 81.1 % from this; at w2a4 with
 10.2, 10.0 and 76.4 %; at w8a8 with 81.1, 81.3 and 81.1 %."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainRun:
+    """What a training may be told beside how it learns.
+
+    Attributes:
+        recipe: What makes the integers that training starts from, and what its [train] table says.
+        target: The runtime; None: the recipe's, else "litert".
+        choices: What else `compress` may be told (keep_float, calibrator, device, progress, ...).
+        out: Where the result is going to be saved: beside it is kept what `resume` goes on from.
+            Saving it there is left to the caller.
+        resume: Whether to go on with the run that was killed; where there is none, it begins.
+        processes: That train together (`joined_processes`); each trains, and the first one's
+            result counts.
+    """
+
+    recipe: str | Recipe | None = None
+    target: str | None = None
+    choices: Options | None = None
+    out: str | Path | None = None
+    resume: bool = False
+    processes: Processes = ALONE
 
 
 @dataclass(frozen=True)
@@ -82,13 +107,7 @@ class TrainWish:
 
 
 def wished(
-    *,
-    scheme: str | None,
-    method: str | None,
-    recipe: str | Recipe | None,
-    target: str | None,
-    options: TrainOptions | None,
-    choices: Options | None,
+    run: TrainRun, *, scheme: str | None, method: str | None, options: TrainOptions | None
 ) -> TrainWish:
     """Return what holds; None is: not said.
 
@@ -96,7 +115,7 @@ def wished(
         UnknownName: If a name does not exist.
         RequestError: If two wishes contradict.
     """
-    said = choices or Options()
+    said, recipe = run.choices or Options(), run.recipe
     chosen = _start(scheme or said.scheme) if recipe is None else _recipe(recipe)
     table = chosen.train or TrainTable()
     scheme = scheme or said.scheme or chosen.scheme
@@ -110,7 +129,7 @@ def wished(
     if method is not None:
         METHODS[method]  # raises UnknownName with the nearest names
     base = chosen.model_copy(update={"scheme": None, "minutes": None}) if is_float else chosen
-    settings = settle(base, target, replace(said, scheme=None if is_float else scheme))
+    settings = settle(base, run.target, replace(said, scheme=None if is_float else scheme))
     learning = _merged(table, options, settings.seed)
     if said.seed is None and chosen.seed is None:
         settings = replace(settings, seed=learning.seed)
