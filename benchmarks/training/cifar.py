@@ -1,8 +1,8 @@
 """ResNet-20 on CIFAR-10: what each method of training is worth, in top-1.
 
 Every row sees the same number of images, drawn and augmented by its seed, and states the top-1 of
-the twin on the test images before training (`start`: ranges of least error) and after its last
-step (`final`). The float row is the same network fine-tuned in float with the same budget: the page
+the twin on the test images before training (`start`: ranges of least error at 8 bits, else the
+recipe `accurate`, as `intaglio train` has it) and after its last step (`final`). The float row is the same network fine-tuned in float with the same budget: the page
 states the others' `drop` against it.
 """
 
@@ -39,7 +39,9 @@ from benchmarks.training.settings import (
 )
 from intaglio.data.image_samples import ImageSamples
 from intaglio.methods.learn.processes import Processes
+from intaglio.numerics.scheme import parse_scheme
 from intaglio.read.module.export import capture
+from intaglio.recipe.recipe import Recipe, find_recipe
 
 
 def jobs(wish: Wish) -> list[Job]:
@@ -64,13 +66,21 @@ def measured(row: CifarRow, wish: Wish) -> Row:
         ended = trained_float(captured, run)
     else:
         tuning = range(0, len(train), max(1, len(train) // TUNING_IMAGES))
-        begun = start_of(module, shape, row.scheme, train.take(tuning[:TUNING_IMAGES]).images)
+        images = train.take(tuning[:TUNING_IMAGES]).images
+        begun = start_of(module, shape, row.scheme, images, recipe=recipe_for(row.scheme))
         start = top1(begun.twin.outputs, test)
         ended = trained(begun, run)
     made = _row(row, ended, start=start, test=test, run=run)
     if run.place is not None:
         shutil.rmtree(run.place, ignore_errors=True)
     return made
+
+
+def recipe_for(scheme: str) -> Recipe | None:
+    """Return what makes the start: as `intaglio train` chooses it, by the bits of the scheme."""
+    parsed = parse_scheme(scheme)
+    is_low = min(parsed.weight_bits, parsed.activation_bits) < 8
+    return find_recipe("accurate") if is_low else None
 
 
 def planned(row: CifarRow, train: ImageSamples, wish: Wish) -> Run:
