@@ -2,8 +2,9 @@
 
 Every row sees the same number of images, drawn and augmented by its seed, and states the top-1 of
 the twin on the test images before training (`start`: ranges of least error at 8 bits, else the
-recipe `accurate`, as `intaglio train` has it) and after its last step (`final`). The float row is the same network fine-tuned in float with the same budget: the page
-states the others' `drop` against it.
+recipe `accurate`, as `intaglio train` has it) and after its last step (`final`). The float row is
+the same network fine-tuned in float with the same budget: the page states the others' `drop`
+against it.
 """
 
 from __future__ import annotations
