@@ -11,9 +11,11 @@ import typer
 
 from intaglio.cli import options
 from intaglio.cli.main import app
+from intaglio.cli.train_options import TrainRequest
 
 REQUESTS = {
     "compress": options.CompressRequest,
+    "train": TrainRequest,
     "models": options.ListRequest,
     "recipes": options.ListRequest,
     "inspect": options.InspectRequest,

@@ -190,7 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _with_values(arguments: Sequence[str]) -> list[str]:
     """Return the words of the command line; options that may stand alone have their value."""
     found: list[str] = []
-    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, following in zip(arguments, [*arguments, ""][1:], strict=True):
         alone = ALONE.get(word)
         is_alone = alone is not None and not NUMBER.fullmatch(following)
         found.append(f"{word}={alone}" if is_alone else word)
