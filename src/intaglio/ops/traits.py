@@ -143,6 +143,8 @@ GIVEN = frozenset(op for op, traits in TRAITS.items() if traits.values == "given
 """Ops whose value no layer makes."""
 MOVING = frozenset(op for op, traits in TRAITS.items() if traits.values == "moved")
 """Ops that move or pick values and compute none."""
+ON_THE_GRID = MOVING | {"rescale"}
+"""Ops whose result is on its grid if its inputs are; that of a rescale is its input's, scaled."""
 SHARING = frozenset(op for op, traits in TRAITS.items() if traits.grid == "shared")
 """Ops whose inputs and result must be on one grid."""
 ELEMENTWISE = (

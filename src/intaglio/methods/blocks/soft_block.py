@@ -19,11 +19,9 @@ from intaglio.numerics.spec import QuantParams
 from intaglio.numerics.ste import snap
 from intaglio.ops.convolution import copies_values
 from intaglio.ops.schema import activate
-from intaglio.ops.traits import MOVING, WEIGHTED
+from intaglio.ops.traits import ON_THE_GRID, WEIGHTED
 from intaglio.run.weights import integer_weight
 
-ON_THE_GRID = MOVING | {"rescale"}
-"""Ops whose result is on its grid if its inputs are; that of a rescale is its input's, scaled."""
 STRETCH_UNIT = 0.1
 """A learned scale moves by tenths of what V moves by: percents where V moves by tenths."""
 

@@ -29,7 +29,7 @@ from intaglio.numerics.spec import QuantSpec
 from intaglio.ops import OPS
 from intaglio.ops.convolution import copies_values
 from intaglio.ops.schema import activate_fresh
-from intaglio.ops.traits import MOVING
+from intaglio.ops.traits import ON_THE_GRID
 from intaglio.run.fake.exact import Computed, ExactKernels
 from intaglio.run.fake.fake_quantize import Edges, Scratch, fake_quantize
 from intaglio.run.fake.grids import SETTLE_EVERY, Deployment, Grids
@@ -45,8 +45,6 @@ from intaglio.run.norm_over_processes import Running, batch_norm_over
 from intaglio.run.partial import Route
 from intaglio.run.twin import quantize_input
 
-ON_THE_GRID = MOVING | {"rescale"}
-"""Ops whose result is on its grid if its inputs are; that of a rescale is its input's, scaled."""
 USUAL_MOMENTUM = 0.1
 
 
