@@ -158,7 +158,7 @@ TOGETHER_TESTED = 1000
 
 # trouble ----------------------------------------------------------------------------------------
 TROUBLE_BUDGET, TROUBLE_TESTED = 10_000, 2000
-TROUBLE = CIFAR.model_copy(update={"lr": 0.01, "save_seconds": 60.0, "evaluations": 4})
+TROUBLE = CIFAR.model_copy(update={"lr": 1e-3, "save_seconds": 60.0, "evaluations": 4})
 RATE_FACTOR = 100.0
 """Of the planted rate."""
 DEAD_AT, DEAD_LOG = 50, -40.0
