@@ -22,6 +22,9 @@ from intaglio.errors import DataError
 from intaglio.host.files import RESULT_FILES
 from intaglio.tasks import CLASSIFY, VALUES
 
+FILES = set(RESULT_FILES) - {"train.json", "weights.safetensors", "state.safetensors"}
+"""Of a network that was not trained."""
+
 
 def compressed(out: str, *more: object) -> bytes:
     assert intaglio("compress", *CLASSIFIER, *CALIBRATION, "--out", out, *more) == 0
@@ -29,9 +32,7 @@ def compressed(out: str, *more: object) -> bytes:
 
 
 def test_compress_writes_the_whole_result_and_it_loads(place: Path) -> None:
-    of_training = {"train.json", "weights.safetensors", "state.safetensors"}
-    written = {file.name for file in (place / "result").iterdir()}
-    assert written == set(RESULT_FILES) - of_training
+    assert {file.name for file in (place / "result").iterdir()} == FILES
     assert package.load(place / "result").report.check.mismatches == 0
 
 
@@ -179,7 +180,7 @@ def test_an_older_result_is_named_before_the_work_and_replaced_where_asked_for(
     assert "result will be replaced at the end: tiny_networks:classifier, w8a8" in told.err
     json.loads(told.out)
     assert Path("result/model.tflite").read_bytes() != before
-    assert {file.name for file in (place / "result").iterdir()} == set(RESULT_FILES)
+    assert {file.name for file in (place / "result").iterdir()} == FILES
     assert not [name for name in place.iterdir() if name.name.startswith(".")]
 
 

@@ -322,7 +322,7 @@ def test_a_new_training_says_that_it_drops_a_kept_one(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_run_goes_on_to_the_same_bytes(place: Path) -> None:
     Path("mine.toml").write_text("[train]\nsave_seconds = 0.01\n")
-    arguments = (*TRAINED, "--epochs", 20, "--recipe", "mine.toml")
+    arguments = (*TRAINED, "--epochs", 10, "--recipe", "mine.toml")
 
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, "train", *map(str, arguments)],

@@ -19,6 +19,7 @@ KNOWING = (
     "demo/",
     "runtimes/litert/file/",  # what a file says of itself, and the scores of any file
     "cli/options.py",  # help texts
+    "cli/train_options.py",
 )
 WORDS = re.compile(r"top[-_ ]?[15]|class(es|ifier|ifiers|ify|ifies)?", re.IGNORECASE)
 OF_PYTHON = {
