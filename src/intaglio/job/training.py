@@ -37,7 +37,7 @@ START = Recipe(
 """Learned grids grow slowly back from a range that rare outliers have drawn wide."""
 START_AT_LOW_BITS = {True: "accurate", False: "accurate-per-tensor"}
 """By whether weights have one scale a channel. At few bits training makes up for a bad start only
-slowly, or never. ResNet20 on CIFAR-10 (n = 2000, 81.3 % in float) starts with 54.6 % top-1 at w4a4
+slowly, or never. ResNet20 on CIFAR-10 (n = 2000) starts with 54.6 % top-1 at w4a4
 from min and max, with 65.3 % from ranges of least error and with 81.1 % from this; at w2a4 with
 10.2, 10.0 and 76.4 %; at w8a8 with 81.1, 81.3 and 81.1 %."""
 
