@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 
 import torch
@@ -48,6 +49,7 @@ def _work(case: CostCase, wish: Wish) -> Callable[[], list[Row]]:
 
 def timed(case: CostCase, wish: Wish) -> list[Row]:
     """Return the rows of a case."""
+    case = replace(case, batch=wish.at_most(case.batch))
     given = given_for(case)
     work: dict[str, Callable[[], object]] = {}
     rows: dict[str, Row] = {}

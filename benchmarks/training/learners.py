@@ -82,7 +82,7 @@ def stepping(learner: Learner, given: Given) -> Callable[[], None]:
 
 
 def _float(given: Given) -> Learner:
-    return Learner(_copy(given), "the user's module, eager, channels last")
+    return Learner(_copy(given), "the user's module, channels last")
 
 
 def _lsq(given: Given) -> Learner:
