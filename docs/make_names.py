@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from intaglio.calibrate import CALIBRATORS
 from intaglio.data.preprocess import describe
-from intaglio.methods.train.qat import methods
+from intaglio.methods.train.qat import METHODS
 from intaglio.recipe.recipe import RECIPES
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
 from intaglio.tasks import CLASSIFY, VALUES
@@ -33,7 +33,7 @@ def content() -> dict[str, Any]:
         "models": [described(ZOO[name]) for name in ZOO],
         "recipes": [{"name": name, "description": RECIPES[name].description} for name in RECIPES],
         "calibrators": list(CALIBRATORS),
-        "methods": methods(),
+        "methods": list(METHODS),
         # ours alone: what packages add to these tables is known where they are installed
         "targets": sorted(target.name for target in (LITERT, LITERT_REFERENCE)),
         "tasks": sorted(task.name for task in (CLASSIFY, VALUES)),

@@ -26,7 +26,6 @@ from benchmarks.training.runs import (
     Run,
     at,
     float_outputs,
-    float_state,
     samples_of,
     start_of,
     trained,
@@ -34,6 +33,7 @@ from benchmarks.training.runs import (
 )
 from benchmarks.training.settings import RESUME, TUNING_IMAGES
 from intaglio.data.samples import Samples
+from intaglio.job.quantize import prepare_float
 from intaglio.methods.learn.processes import Processes, joined_processes
 from intaglio.methods.learn.sharded import Network, whole_batches
 from intaglio.methods.steps.state import Quantized
@@ -123,7 +123,7 @@ def _run(wish: ChildWish, processes: Processes) -> tuple[Ended, Tensor]:
     )
     if wish.scheme == FLOAT:
         captured = capture(module.eval(), train.take([0]).images)
-        classes = _classes(float_outputs(float_state(captured).graph), test, processes)
+        classes = _classes(float_outputs(prepare_float(captured).graph), test, processes)
         return trained_float(captured, run), classes
     tuning = train.take(range(min(len(train), TUNING_IMAGES))).images
     start = start_of(module, shape, wish.scheme, tuning)

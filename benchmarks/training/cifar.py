@@ -21,7 +21,6 @@ from benchmarks.training.runs import (
     at,
     epochs_for,
     float_outputs,
-    float_state,
     place_of,
     samples_of,
     start_of,
@@ -39,6 +38,7 @@ from benchmarks.training.settings import (
     CifarRow,
 )
 from intaglio.data.image_samples import ImageSamples
+from intaglio.job.quantize import prepare_float
 from intaglio.methods.learn.processes import Processes
 from intaglio.numerics.scheme import parse_scheme
 from intaglio.read.module.export import capture
@@ -63,7 +63,7 @@ def measured(row: CifarRow, wish: Wish) -> Row:
     run = planned(row, train, wish)
     if row.scheme == FLOAT:
         captured = capture(module.eval(), train.take([0]).images)
-        start = top1(float_outputs(float_state(captured).graph), test)
+        start = top1(float_outputs(prepare_float(captured).graph), test)
         ended = trained_float(captured, run)
     else:
         tuning = range(0, len(train), max(1, len(train) // TUNING_IMAGES))

@@ -24,22 +24,20 @@ from intaglio.data.preprocess import Preprocess
 from intaglio.data.samples import Samples
 from intaglio.host.progress import Progress, Silent
 from intaglio.ir.graph import Graph
-from intaglio.job.quantize import prepare_network, quantize_network
+from intaglio.job.quantize import prepare_float, prepare_network, quantize_network
 from intaglio.job.recorder import Recorder
 from intaglio.methods.learn.lesson import Learned
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.learn.processes import ALONE, Processes
 from intaglio.methods.learn.sharded import measured_by_parts
-from intaglio.methods.steps.state import Prepared, Quantized
+from intaglio.methods.steps.state import Quantized
 from intaglio.methods.train.ground import Ground, float_network, taught
-from intaglio.methods.train.qat import EXACT, train_float
+from intaglio.methods.train.qat import learner_of, train_float
 from intaglio.numerics.scheme import parse_scheme
-from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.folded_norms import folded_norms
 from intaglio.read.module.export import capture
 from intaglio.recipe.recipe import Recipe
 from intaglio.recipe.settings import Settings
-from intaglio.run.fake import Deployment, FakeNetwork, trainable
+from intaglio.run.fake import FakeNetwork
 from intaglio.run.twin import Twin, build_twin
 from intaglio.runtimes import LITERT
 from intaglio.tasks import TASKS
@@ -153,43 +151,29 @@ def start_of(
     settings = Settings(
         recipe,
         LITERT,
-        scheme=parse_scheme(LITERT.schemes[0]),
+        scheme=parse_scheme(scheme),
         calibrator=recipe.calibrator,
         io="float",
         seed=seed,
     )
     recorder = Recorder()
     prepared, settings = prepare_network(captured, settings, recorder)
-    # after what looks for a file: no file holds a simulated scheme
-    settings = replace(settings, scheme=parse_scheme(scheme))
     state = quantize_network(prepared, settings, images, recorder, device="cpu").state
     return Start(captured, state, settings)
 
 
-def network_of(start: Start, method: str) -> FakeNetwork:
+def network_of(
+    start: Start,
+    method: str,
+    options: TrainOptions = TrainOptions(),  # noqa: B008  frozen
+) -> FakeNetwork:
     """Return the network that trains."""
-    state, is_exact = start.state, method == EXACT
-    return trainable(
-        state.graph,
-        state.prepared.current_norms(),
-        Deployment(state.plan, state.encodings, LITERT),
-        method="lsq" if is_exact else method,
-        exact=is_exact,
-    )
-
-
-def float_state(captured: Graph) -> Prepared:
-    """Return a network that trains in float."""
-    canonical = captured.copy()
-    canonicalize(canonical)
-    norms = folded_norms(captured, canonical, canonical)
-    statistics = {name: norm.normal() for name, norm in norms.items()}
-    return Prepared(canonical, canonical, statistics, norms)
+    return learner_of(start.state, options, target=LITERT, method=method)
 
 
 def trained(start: Start, run: Run) -> Ended:
     """Return what quantization-aware training makes of a network."""
-    network = network_of(start, run.method)
+    network = network_of(start, run.method, run.options)
     run.prepare(network)
     learned = taught(network, _ground(start.state.reference, run), run.options)
     graph, encodings = network.read_out()
@@ -199,7 +183,7 @@ def trained(start: Start, run: Run) -> Ended:
 
 def trained_float(captured: Graph, run: Run) -> Ended:
     """Return what training in float makes of a network."""
-    state = float_state(captured)
+    state = prepare_float(captured)
     made = train_float(state, _ground(state.reference, run), run.options)
     return Ended(float_outputs(made.state.graph), made.learned, made.weights)
 

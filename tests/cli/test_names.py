@@ -13,7 +13,7 @@ from intaglio.cli.names import MODELS, TABLES, refuse_unknown_names
 from intaglio.cli.options import CompressRequest, InspectRequest, ListRequest
 from intaglio.cli.train_options import TrainRequest
 from intaglio.errors import UnknownName
-from intaglio.job.training import METHODS
+from intaglio.methods.train.qat import METHODS
 from intaglio.recipe.recipe import RECIPES
 from intaglio.registry import Registry
 from intaglio.runtimes import TARGETS

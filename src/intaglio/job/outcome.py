@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
@@ -33,9 +33,9 @@ from intaglio.run.float import run_float
 from intaglio.run.twin import Twin, build_twin
 from intaglio.targets.runtime import CheckCounts
 from intaglio.targets.target import Target
-from intaglio.tasks.evaluate import Compared, SideBySide, compare
+from intaglio.tasks.evaluate import Compared, SideBySide, compared, side_by_side
 from intaglio.tasks.judgement import Judgement
-from intaglio.tasks.task import Labels, Task, output_shapes, stated_name, task_for
+from intaglio.tasks.task import Task, output_shapes, stated_name, task_for
 
 CHECK_IMAGES = 8
 """Images on which file and twin are compared and layers measured while compressing."""
@@ -190,39 +190,26 @@ def evaluated(
     Images are read once. What comes last are the figures of the network before training, if it was
     trained.
     """
-    names, before, target = captured.output_titles, outcome.start, outcome.settings.target
-    start = None if before is None else build_twin(before.graph, before.encodings, target)
-    beside = SideBySide(task, names, is_told=True)
-    batches = task.batches(evaluate, captured[captured.inputs[0]].shape[1:])
-    if start is not None:
-        batches = _shown(batches, captured, start, beside)
+    before, target = outcome.start, outcome.settings.target
+    networks = [twin.outputs]
+    if before is not None:
+        networks.append(build_twin(before.graph, before.encodings, target).outputs)
 
-    def work() -> Compared:
-        """Return how both networks do on the same images, each told to the progress."""
-        return compare(
+    def work() -> list[SideBySide]:
+        """Return how the networks do on the same images, each told to the progress."""
+        return side_by_side(
             lambda images: run_float(captured, images),
-            twin.outputs,
-            batches,
+            networks,
+            task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
             task,
-            names=names,
+            names=captured.output_titles,
             seen=recorder.progress.advance,
         )
 
-    found = recorder.step("evaluate", work)
+    side, *start = recorder.step("evaluate", work)
+    found = compared(side)
     made = _with_figures(report, captured, found, task)
-    return made, found.judgement, {} if start is None else told_figures(captured, beside)
-
-
-def _shown(
-    batches: Iterator[tuple[Tensor, Labels]], captured: Graph, start: Twin, beside: SideBySide
-) -> Iterator[tuple[Tensor, Labels]]:
-    """Yield what is evaluated on; the network before training sees it on the way."""
-    for images, labels in batches:
-        pair = run_float(captured, images), start.outputs(images)
-        for outputs in pair:
-            beside.task.check(outputs, labels)
-        beside.add(*pair, labels)
-        yield images, labels
+    return made, found.judgement, told_figures(captured, start[0]) if start else {}
 
 
 def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) -> Report:
@@ -241,12 +228,12 @@ def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) 
     )
 
 
-def told_figures(captured: Graph, compared: SideBySide) -> dict[str, Any]:
+def told_figures(captured: Graph, side: SideBySide) -> dict[str, Any]:
     """Return the figures of the second of two networks and `n`; without a metric its SQNR."""
-    _, figures = compared.figures()
-    told: dict[str, Any] = {**figures, "n": compared.n}
-    if not compared.task.has_metric:
-        told["sqnr_db"] = listed_sqnr_db(captured, compared.judgement())
+    _, figures = side.figures()
+    told: dict[str, Any] = {**figures, "n": side.n}
+    if not side.task.has_metric:
+        told["sqnr_db"] = listed_sqnr_db(captured, side.judgement())
     return told
 
 

@@ -56,9 +56,20 @@ def prepare_network(
         changed=lambda made: {name: count for name, count in made.changes.items() if count},
     )
     settings = held_settings(lowered.graph, settings)
-    norms = folded_norms(captured, canonical, lowered.graph)
+    return _prepared(captured, canonical, lowered.graph), settings
+
+
+def prepare_float(captured: Graph) -> Prepared:
+    """Return a captured network as it is trained in float: canonical, and not lowered."""
+    canonical = captured.copy()
+    canonicalize(canonical)
+    return _prepared(captured, canonical, canonical)
+
+
+def _prepared(captured: Graph, canonical: Graph, lowered: Graph) -> Prepared:
+    norms = folded_norms(captured, canonical, lowered)
     statistics = {layer: norm.normal() for layer, norm in norms.items()}
-    return Prepared(lowered.graph, lowered.graph, statistics, norms), settings
+    return Prepared(lowered, lowered, statistics, norms)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,19 +18,17 @@ from intaglio.ir.graph import Graph
 from intaglio.job.compress import noted
 from intaglio.job.outcome import Outcome, told_figures, used_recipe
 from intaglio.job.produce import Product, Run, produce
-from intaglio.job.quantize import most_used
+from intaglio.job.quantize import most_used, prepare_float
 from intaglio.job.recorder import Recorder
 from intaglio.job.trained import TrainResult, plain
 from intaglio.job.training import TrainWish, by_user_names, ran_recipe
 from intaglio.methods.learn.lesson import Learned
 from intaglio.methods.learn.processes import ALONE, Processes
-from intaglio.methods.steps.state import Prepared
 from intaglio.methods.train.ground import Ground
 from intaglio.methods.train.qat import Trained, TrainedFloat, train_float, train_quantized
-from intaglio.passes.folded_norms import folded_norms
 from intaglio.read.reader import Source
 from intaglio.run.float import run_float
-from intaglio.tasks.evaluate import SideBySide
+from intaglio.tasks.evaluate import side_by_side
 from intaglio.tasks.task import Task
 
 TAKEN_AT_ONCE = 64
@@ -132,9 +130,7 @@ def _measured(product: Product) -> tuple[dict[str, Any], dict[str, Any]]:
 def trained_float(session: Session, wish: TrainWish, ground: Ground, evaluate: Any) -> TrainResult:
     """Return the network trained in float."""
     captured, recorder = session.captured, session.recorder
-    graph = ground.reference.copy()
-    norms = folded_norms(captured, graph, graph)
-    state = Prepared(graph, graph, {name: norm.normal() for name, norm in norms.items()}, norms)
+    state = prepare_float(captured)
     trained = _told(recorder, lambda: train_float(state, ground, wish.options))
     start, final = dict[str, Any](), dict[str, Any]()
     if evaluate is not None:
@@ -160,16 +156,20 @@ def _both_figures(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the figures of the network that was given, and of the trained one."""
     captured, after = session.captured, trained.state.graph
-    sides = [SideBySide(task, captured.output_titles, is_told=True) for _ in range(2)]
-    for images, labels in task.batches(evaluate, captured[captured.inputs[0]].shape[1:]):
-        with torch.no_grad():
-            real, found = run_float(captured, images), run_float(after, images)
-        for side, outputs in zip(sides, (real, found), strict=True):
-            task.check(outputs, labels)
-            side.add(real, outputs, labels)
-        session.recorder.progress.advance(len(images))
-    before, now = (told_figures(captured, side) for side in sides)
-    return before, now
+
+    def given(images: Tensor) -> list[Tensor]:
+        """Return the outputs of the network that was given."""
+        return run_float(captured, images)
+
+    before, now = side_by_side(
+        given,
+        [given, lambda images: run_float(after, images)],
+        task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
+        task,
+        names=captured.output_titles,
+        seen=session.recorder.progress.advance,
+    )
+    return told_figures(captured, before), told_figures(captured, now)
 
 
 def _told(recorder: Recorder, work: Callable[[], Made]) -> Made:

@@ -15,20 +15,15 @@ from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.methods.learn.options import DEFAULT_LR, TrainOptions
 from intaglio.methods.learn.processes import ALONE, Processes
-from intaglio.methods.train.qat import methods
+from intaglio.methods.train.qat import METHODS
 from intaglio.numerics.scheme import parse_scheme
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import RECIPES, Recipe, TrainTable, find_recipe
 from intaglio.recipe.settings import Settings, settle
-from intaglio.registry import Registry
 
 FLOAT = "float"
 """The scheme of a network that stays in float."""
 DEFAULT_METHOD = "lsq"
-METHODS: Registry[None] = Registry("method")
-"""Names of how grids follow."""
-for _name in methods():
-    METHODS.register(_name)(None)
 START = Recipe(
     name="plain",
     description="what training at 8 bits starts from: ranges of least error",

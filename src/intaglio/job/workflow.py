@@ -24,7 +24,7 @@ from intaglio.job.climb import Found, Search, worst_first
 from intaglio.job.quantize import set_apart
 from intaglio.job.rungs import Change, Rung, keeping, plain_settings, with_calibrator, with_step
 from intaglio.methods.learn.options import TrainOptions
-from intaglio.methods.train.step import Train
+from intaglio.methods.train.step import TUNING, Train
 from intaglio.recipe.settings import Settings
 
 CALIBRATORS_TRIED = ("minmax", "entropy", "percentile-99.99", "percentile-99.999")
@@ -39,16 +39,8 @@ UNTRAINED = 0.4
 EPOCHS, LEAST_EPOCHS = 20.0, 2.0
 """A tenth of the 200 epochs that networks are trained for on small sets, and what is not worth it.
 [M]"""
-SCHEDULE = TrainOptions(
-    epochs=EPOCHS,
-    batch=32,
-    lr=1e-3,  # a hundredth of the 0.1 that networks are trained with
-    schedule="cosine",
-    warmup=0.0,
-    distill=1.0,
-    freeze=0.0,
-    flip=True,
-)
+SCHEDULE = TUNING.model_copy(update={"epochs": EPOCHS, "warmup": 0.0})
+"""Its rate is a hundredth of the 0.1 that networks are trained with."""
 PLANNED = 0.8
 """Of the seconds that are left, what training is planned to take: the pace of a few steps is not
 that of all, and a run that is ended leaves nothing."""

@@ -156,17 +156,46 @@ def compare(
     Raises:
         RequestError: As `evaluate`.
     """
-    both = SideBySide(task, names, is_told=True)
+    (both,) = side_by_side(real, [integer], batches, task, names=names, seen=seen)
+    return compared(both)
+
+
+def compared(both: SideBySide) -> Compared:
+    """Return what two networks came to."""
+    return Compared(*both.figures(), both.judgement())
+
+
+def side_by_side(
+    real: Network,
+    others: Sequence[Network],
+    batches: Iterable[tuple[Tensor, Labels]],
+    task: Task,
+    *,
+    names: Sequence[str],
+    seen: Callable[[int], None] = lambda count: None,
+) -> list[SideBySide]:
+    """Return each of the other networks beside the float one, which is run once for all of them.
+
+    Args:
+        others: The float one itself may be among them; it is not run again.
+
+    Other arguments, Raises: As `compare`.
+    """
+    sides = [SideBySide(task, names, is_told=True) for _ in others]
+    n = 0
     for images, labels in batches:
         with torch.no_grad():
-            pair = listed(real(images)), listed(integer(images))
-        for outputs in pair:
+            given = listed(real(images))
+            found = [given if other is real else listed(other(images)) for other in others]
+        for outputs in (given, *found):
             task.check(outputs, labels)
-        both.add(*pair, labels)
+        for side, outputs in zip(sides, found, strict=True):
+            side.add(given, outputs, labels)
+        n += len(images)
         seen(len(images))
-    if not both.n:
+    if not n:
         raise DataError(NOTHING)
-    return Compared(*both.figures(), both.judgement())
+    return sides
 
 
 def listed(made: Made) -> Outputs:

@@ -6,16 +6,36 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from intaglio.errors import UnknownName
 from intaglio.methods.learn.lesson import Learned
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.steps.state import Prepared, Quantized
 from intaglio.methods.train.ground import Ground, fitting_epochs, taught
+from intaglio.registry import Registry
 from intaglio.run.fake import RANGE_METHODS, Deployment, FakeNetwork, trainable
 from intaglio.targets.target import Target
 
-EXACT = "exact"
-"""The method whose way forward is the twin's; its steps are learned as LSQ's."""
+
+@dataclass(frozen=True)
+class Method:
+    """How a network in integers is trained.
+
+    Attributes:
+        ranges: How its grids follow, a name of `RANGE_METHODS`.
+        exact: Whether the way forward is the twin's.
+    """
+
+    ranges: str
+    exact: bool = False
+
+
+METHODS: Registry[Method] = Registry("method")
+for _name, _method in sorted(
+    {
+        **{name: Method(name) for name in RANGE_METHODS},
+        "exact": Method("lsq", exact=True),
+    }.items()
+):
+    METHODS.register(_name)(_method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +62,6 @@ class TrainedFloat:
     weights: dict[str, Tensor]
 
 
-def methods() -> list[str]:
-    """Return the names of the methods of training, in the alphabet's order."""
-    return sorted([*RANGE_METHODS, EXACT])
-
-
 def train_quantized(
     state: Quantized, ground: Ground, options: TrainOptions, *, target: Target, method: str = "lsq"
 ) -> Trained:
@@ -57,13 +72,13 @@ def train_quantized(
         ground: What it is trained on.
         options: How.
         target: The runtime, which settles grids.
-        method: How grids follow; one of `methods()`.
+        method: A name of `METHODS`.
 
     Raises:
         UnknownName: If there is no such method.
         RequestError, DataError, OutputError: As `learn`.
     """
-    network = _learner(state, options, target=target, method=method)
+    network = learner_of(state, options, target=target, method=method)
     learned = taught(network, ground, options)
     graph, encodings = network.read_out()
     found = replace(state.with_graph(graph), encodings=encodings)
@@ -77,21 +92,21 @@ def quantized_epochs(
 
     Args, Raises: As `train_quantized`.
     """
-    return fitting_epochs(_learner(state, options, target=target, method=method), ground, options)
+    learner = learner_of(state, options, target=target, method=method)
+    return fitting_epochs(learner, ground, options)
 
 
-def _learner(
+def learner_of(
     state: Quantized, options: TrainOptions, *, target: Target, method: str
 ) -> FakeNetwork:
-    if method not in methods():
-        raise UnknownName(f"unknown method '{method}': known: {', '.join(methods())}")
-    is_exact = method == EXACT
+    """Return the network that trains; arguments and errors as of `train_quantized`."""
+    chosen = METHODS[method]
     return trainable(
         state.graph,
         state.prepared.current_norms(),
         Deployment(state.plan, state.encodings, target),
-        method="lsq" if is_exact else method,
-        exact=is_exact,
+        method=chosen.ranges,
+        exact=chosen.exact,
         observer_delay=options.observer_delay,
     )
 

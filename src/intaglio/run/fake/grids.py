@@ -22,7 +22,7 @@ from intaglio.run.fake.clamps import clamps_of, within_clamp
 from intaglio.run.fake.fake_quantize import Edges
 from intaglio.run.fake.fixed import FixedValues
 from intaglio.run.fake.names import key_of
-from intaglio.run.fake.ranges import RangeMethod, Together, ValueRange
+from intaglio.run.fake.ranges import RangeMethod, Together, ValueRange, edges_of
 from intaglio.targets.target import Target
 
 SETTLE_EVERY = 10
@@ -111,14 +111,7 @@ class Grids(nn.Module):
             count: Numbers of one image's value.
         """
         used, learned = self._used[name], self.range_of(name)
-        if learned is None:
-            step = used.scale
-            return Edges(
-                step,
-                step * (used.spec.qmin - used.zero),
-                step * (used.spec.qmax - used.zero),
-            )
-        return learned.edges(used, count)
+        return edges_of(used, used.scale) if learned is None else learned.edges(used, count)
 
     @torch.no_grad()
     def settle(self) -> bool:
@@ -154,8 +147,8 @@ class Grids(nn.Module):
             one.follow(low, high)
 
     def _cpu(self, leader: str) -> QuantParams:
-        found = self.ranges[key_of(leader)]
-        assert isinstance(found, ValueRange), "these are made here"
+        found = self.range_of(leader)
+        assert found is not None, "a leader has one"
         grid = found.wished()
         grid = QuantParams(grid.scale.cpu(), grid.zero_point.cpu(), grid.spec)
         start = self.deployment.encodings.activations[leader]
