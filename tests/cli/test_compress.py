@@ -13,11 +13,10 @@ from torch import nn
 
 import intaglio as package
 from cli.tiny import CALIBRATION, CLASSIFIER, SHAPE, intaglio, printed_json, write_images
-from intaglio.cli.compress import preprocess_text
 from intaglio.cli.images import Images
 from intaglio.cli.request import default_place
 from intaglio.data.images import open_dataset
-from intaglio.data.preprocess import Preprocess, parse_preprocess
+from intaglio.data.preprocess import Preprocess, parse_preprocess, preprocess_text
 from intaglio.errors import DataError
 from intaglio.host.files import RESULT_FILES
 from intaglio.tasks import CLASSIFY, VALUES

@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from intaglio.cli.beside import ran_with, unreadable
 from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
 from intaglio.cli.options import CompressRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import (
-    NO_DATA,
     calibration_data,
     default_place,
     known_device,
+    read_paths,
     settled_choices,
 )
 from intaglio.cli.screen import screen
 from intaglio.cli.source import open_source
-from intaglio.cli.train_options import TrainRequest
 from intaglio.data.dataset import Dataset
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
-from intaglio.data.preprocess import Preprocess, describe
 from intaglio.errors import IntaglioError, one_line
 from intaglio.host.folder import claim_place, whole_folder
-from intaglio.host.memory import peak_mb
 from intaglio.host.progress import Progress
-from intaglio.ir.graph import Graph
 from intaglio.job.compress import compress_graph
 from intaglio.job.quantize import most_used
+from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
 from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.settings import WISHES, Settings
-from intaglio.report import StepRow, print_report
-from intaglio.store.weights import file_and_part
+from intaglio.report import print_report
 from intaglio.tasks.task import output_shapes, task_for
 
 
@@ -52,7 +47,7 @@ def run(request: CompressRequest) -> None:
     wishes = _wishes(request)
     settled, limit = settled_choices(request.recipe, request.target, request.limit, wishes)
     shown = Path(request.out or default_place(request.model, settled.scheme.name))
-    place = claim_place(shown, replace=request.replace_older, apart=read_paths(request))
+    place = claim_place(shown, replace=request.replace_older, apart=_read_paths(request))
     if place.older is not None:
         tell_note(f"{shown} will be replaced at the end: {place.older}")
     with whole_folder(place) as folder:
@@ -61,22 +56,16 @@ def run(request: CompressRequest) -> None:
     _show(result, shown, as_json=request.as_json)
 
 
+def _read_paths(request: CompressRequest) -> dict[str, str]:
+    return read_paths(request.model, request.weights, request.data, request.evaluation)
+
+
 def _wishes(request: CompressRequest) -> Options:
     """Return what is asked for in place of the recipe's words."""
     said = {name: getattr(request, name) for name in WISHES}
     said["keep_float"] = tuple(request.keep_float or ())
     said["allow_float"] = request.allow_float or None  # a flag left out says nothing
     return Options(**said, device=known_device(request.device))
-
-
-def read_paths(request: CompressRequest | TrainRequest) -> dict[str, str]:
-    """Return the files and folders that the run reads, by the name of the option."""
-    named = {"--data": request.data, "--eval": request.evaluation}
-    if request.weights:
-        named["--weights"] = str(file_and_part(request.weights)[0])
-    if os.path.isfile(request.model):
-        named["MODEL"] = request.model
-    return {option: path for option, path in named.items() if path and path != NO_DATA}
 
 
 @dataclass(frozen=True)
@@ -147,7 +136,8 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
     if job.evaluation is not None:
         evaluation = job.images(job.evaluation, network)
         evaluation.try_first()
-    graph, step = captured(network, progress)
+    recorder = Recorder(progress)
+    graph = recorder.step("capture", network.capture)
     wishes, judged = job.wishes, None
     if evaluation is not None:  # what is wrong with the labels is told before the work
         task = task_for(output_shapes(graph), name=settled.task)
@@ -170,42 +160,19 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
         evaluate=judged,
         recipe=settled.recipe,
         options=replace(wishes, provenance=provenance, progress=progress),
-        steps=(step,),
+        steps=recorder.steps,
     )
     missed = [] if evaluation is None else evaluation.skipped
     return _annotated(result, job, network, missed)
 
 
-def captured(network: Source, progress: Progress) -> tuple[Graph, StepRow]:
-    """Return a network's graph, and the row of the report on how it was captured."""
-    progress.begin("capture", None)
-    began = time.perf_counter()
-    try:
-        graph = network.capture()
-    finally:
-        progress.end()
-    return graph, StepRow("capture", time.perf_counter() - began, peak_mb())
-
-
 def _annotated(result: Result, job: _Job, network: Source, missed: Sequence[str]) -> Result:
     """Return the result with what the command line knows beside the pipeline."""
-    notes = list(network.notes)
-    if missed:
-        notes.append(f"{len(missed)} images of --eval were unreadable, first {missed[0]}")
+    notes = [*network.notes, *unreadable(missed)]
     report = replace(result.report, warnings=[*result.report.warnings, *notes])
-    shape = ",".join(map(str, network.input_shape))
-    ran = {**result.recipe.ran, "weights": job.request.weights, "input_shape": shape}
-    ran["preprocess"] = preprocess_text(network.preprocess)
-    return replace(result, report=report, recipe=result.recipe.model_copy(update={"ran": ran}))
-
-
-def preprocess_text(preprocess: Preprocess) -> str:
-    """Return the text for --preprocess that says all four parts."""
-    parts = {
-        name: "/".join(map(repr, value)) if isinstance(value, list) else value or "none"
-        for name, value in describe(preprocess).items()
-    }
-    return ",".join(f"{name}={value}" for name, value in parts.items())
+    return replace(
+        result, report=report, recipe=ran_with(result.recipe, network, job.request.weights)
+    )
 
 
 def _show(result: Result, place: Path, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import torch
@@ -14,6 +15,7 @@ from intaglio.recipe.needs import refuse_training, refuse_unmet_needs
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe, find_recipe
 from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
+from intaglio.store.weights import file_and_part
 
 NO_DATA = "none"
 DEVICES = ("cpu", "cuda", "mps", "xpu")
@@ -73,3 +75,15 @@ def default_place(model: str, scheme: str) -> str:
     """Return ./<model>-<scheme> in letters that every file system takes."""
     name = model.replace("\\", "/").rpartition("/")[2].removesuffix(".pt2")
     return f"{UNSAFE.sub('_', name).strip('_.') or 'model'}-{scheme}"
+
+
+def read_paths(
+    model: str, weights: str | None, data: str | None, evaluation: str | None
+) -> dict[str, str]:
+    """Return the files and folders that a run reads, by the name of the option."""
+    named = {"--data": data, "--eval": evaluation}
+    if weights:
+        named["--weights"] = str(file_and_part(weights)[0])
+    if os.path.isfile(model):
+        named["MODEL"] = model
+    return {option: path for option, path in named.items() if path and path != NO_DATA}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from intaglio.cli.failures import tell_note
-from intaglio.data.preprocess import Preprocess, parse_preprocess
+from intaglio.data.preprocess import Preprocess, described_text, parse_preprocess
 from intaglio.errors import RequestError
 from intaglio.host.files import MARK, require_plain_file
 from intaglio.job.result import Result, load
@@ -159,18 +158,9 @@ def _without_file(path: Path, target: str | None, result: Result) -> SavedFile:
             " leave --target out"
         )
     said = result.report.preprocess
-    preprocess = parse_preprocess(_as_text(said), Preprocess()) if said else None
+    preprocess = parse_preprocess(described_text(said), Preprocess()) if said else None
     about = About(preprocess, scheme=result.recipe.scheme or "", model=result.report.model)
     return SavedFile(path, {}, result.target, about, result)
-
-
-def _as_text(said: Mapping[str, Any]) -> str:
-    """Return what a report says of preprocessing as a text for --preprocess."""
-    parts = {
-        name: "/".join(map(str, value)) if isinstance(value, list) else value or "none"
-        for name, value in said.items()
-    }
-    return ",".join(f"{name}={value}" for name, value in parts.items())
 
 
 def _endings() -> dict[str, str]:

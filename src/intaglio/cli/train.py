@@ -11,12 +11,12 @@ from typing import TypeVar
 import typer
 from pydantic import ValidationError
 
-from intaglio.cli.compress import captured, preprocess_text, read_paths
+from intaglio.cli.beside import ran_with, unreadable
 from intaglio.cli.curves import charted
 from intaglio.cli.failures import WRONG_REQUEST, tell_note
 from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.request import default_place, known_device
+from intaglio.cli.request import default_place, known_device, read_paths
 from intaglio.cli.screen import print_json, print_line, screen
 from intaglio.cli.source import open_source
 from intaglio.cli.train_options import TrainRequest
@@ -45,7 +45,7 @@ from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.learn.processes import Processes, joined_processes
 from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
-from intaglio.report import StepRow, print_report
+from intaglio.report import print_report
 from intaglio.report.words import figure_text
 from intaglio.tasks.task import Task, output_shapes, task_for, wording_of
 
@@ -125,7 +125,7 @@ def _place(
     if not processes.is_first:
         is_done = processes.agreed(False)
         return None if is_done else Place(find_spot(shown, {}), replace=True, older=None)
-    apart = read_paths(request)
+    apart = read_paths(request.model, request.weights, request.data, request.evaluation)
     place = claim_place(shown, replace=request.replace_older or request.resume, apart=apart)
     is_done = request.resume and place.older is not None and _is_done(place.spot.path, wish)
     if place.older is not None and not is_done and not request.replace_older:
@@ -167,7 +167,8 @@ class _Job:
     Attributes:
         request, wish: What is asked.
         network: With what the user should know of it and of the data.
-        graph: Of it, and the row of the report on its capture.
+        graph: Of it.
+        recorder: Of what was done so far.
         samples: To learn from.
         evaluation: To measure on.
         task: What it is for.
@@ -176,7 +177,8 @@ class _Job:
     request: TrainRequest
     wish: TrainWish
     network: Source
-    graph: tuple[Graph, StepRow]
+    graph: Graph
+    recorder: Recorder
     samples: Samples
     evaluation: Images | None
     task: Task
@@ -242,19 +244,19 @@ def _opened(
     if evaluated is not None:
         evaluation = Images(evaluated, network.preprocess, network.input_shape, skip_bad)
         evaluation.try_first()
-    graph, row = captured(network, progress)
+    recorder = Recorder(progress)
+    graph = recorder.step("capture", network.capture)
     task = task_for(output_shapes(graph), name=settings.task)
     if not task.needs_labels:  # those of a data set are class indices
         samples = Unlabelled(samples)
     elif dataset.labelled:
         task.labels(dataset, output_shapes(graph))
     check_labels(graph, task, samples, options)
-    return _Job(request, wish, network, (graph, row), samples, evaluation, task)
+    return _Job(request, wish, network, graph, recorder, samples, evaluation, task)
 
 
 def _trained(job: _Job, place: Place, progress: Progress, processes: Processes) -> TrainResult:
-    wish, network, request = job.wish, job.network, job.request
-    graph, row = job.graph
+    wish, network, request, graph = job.wish, job.network, job.request, job.graph
     judged = None
     if job.evaluation is not None:
         judged = job.evaluation.for_task(job.task, output_shapes(graph))
@@ -269,23 +271,16 @@ def _trained(job: _Job, place: Place, progress: Progress, processes: Processes) 
         settings=replace(wish.settings, task=job.task.name),
         choices=replace(wish.choices, provenance=provenance, progress=progress),
     )
-    recorder = Recorder(progress, [row])
-    session = Session(graph, network, recorder, processes, place, request.resume)
+    session = Session(graph, network, job.recorder, processes, place, request.resume)
     result = train_graph(session, wish, job.samples, judged)
     return _annotated(result, job)
 
 
 def _annotated(result: TrainResult, job: _Job) -> TrainResult:
     """Return the result with what the command line knows beside the pipeline."""
-    missed = [] if job.evaluation is None else job.evaluation.skipped
-    notes = [f"{len(missed)} images of --eval were unreadable, first {missed[0]}"] if missed else []
-    ran = {
-        **result.recipe.ran,
-        "weights": job.request.weights,
-        "input_shape": ",".join(map(str, job.network.input_shape)),
-        "preprocess": preprocess_text(job.network.preprocess),
-    }
-    recipe = result.recipe.model_copy(update={"ran": ran, "limit": len(job.samples)})
+    notes = [] if job.evaluation is None else unreadable(job.evaluation.skipped)
+    recipe = ran_with(result.recipe, job.network, job.request.weights)
+    recipe = recipe.model_copy(update={"limit": len(job.samples)})
     record = {**result.record, "warnings": [*result.record["warnings"], *notes]}
     whole = result.result
     if whole is not None:

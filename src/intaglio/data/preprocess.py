@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -146,6 +147,20 @@ def describe(preprocess: Preprocess) -> dict[str, int | list[float] | None]:
         "mean": list(preprocess.mean) or None,
         "std": list(preprocess.std) or None,
     }
+
+
+def preprocess_text(preprocess: Preprocess) -> str:
+    """Return the text for --preprocess that says all four parts."""
+    return described_text(describe(preprocess))
+
+
+def described_text(described: Mapping[str, Any]) -> str:
+    """Return the text for --preprocess of what `describe` returned, or a report says."""
+    parts = {
+        name: "/".join(map(repr, value)) if isinstance(value, list) else value or "none"
+        for name, value in described.items()
+    }
+    return ",".join(f"{name}={value}" for name, value in parts.items())
 
 
 def apply(

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from intaglio.errors import OutputError, RequestError
+from intaglio.host.training import STATE
 from intaglio.methods.learn.checkpoint import (
-    STATE_FILE,
     UNFINISHED,
     Checkpoint,
     Facts,
@@ -60,7 +60,7 @@ def test_a_newer_checkpoint_takes_the_place_of_the_older_one(tmp_path):
         save(checkpoint(step), tmp_path)
 
     assert load(tmp_path).facts.step == 2
-    assert [path.name for path in tmp_path.iterdir()] == [STATE_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [STATE]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -72,7 +72,7 @@ def test_a_full_disk_leaves_the_older_checkpoint_as_it_is(tmp_path):
         save(checkpoint(2), tmp_path)
 
     assert load(tmp_path).facts.step == 1
-    assert [path.name for path in tmp_path.iterdir()] == [STATE_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [STATE]
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
@@ -88,7 +88,7 @@ def test_what_a_killed_run_had_half_written_is_in_nobodys_way(tmp_path):
 
     assert load(tmp_path).facts.step == 1
     save(checkpoint(2), tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [STATE_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [STATE]
 
 
 def test_where_nothing_is_there_is_nothing_to_go_on_with(tmp_path):
@@ -109,7 +109,7 @@ def changed(content, how):
 @pytest.mark.parametrize("how", ["cut", "empty", "a bit of a tensor", "a fact"])
 def test_a_damaged_checkpoint_is_refused(tmp_path, how):
     save(checkpoint(), tmp_path)
-    path = tmp_path / STATE_FILE
+    path = tmp_path / STATE
     content = path.read_bytes()
     assert changed(content, how) != content
     path.write_bytes(changed(content, how))
@@ -119,7 +119,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, how):
 
 
 def test_other_tensors_are_no_checkpoint(tmp_path):
-    save_file({"weight": torch.ones(2)}, tmp_path / STATE_FILE)
+    save_file({"weight": torch.ones(2)}, tmp_path / STATE)
 
     with pytest.raises(RequestError, match="it is no state of a training of intaglio"):
         load(tmp_path)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from intaglio.errors import RequestError
-from intaglio.methods.learn.checkpoint import STATE_FILE
+from intaglio.host.training import STATE
 from intaglio.methods.learn.loop import learn
 from methods.learn.tiny import (
     Stop,
@@ -202,12 +202,12 @@ def test_minutes_are_not_settled_again(tmp_path):
 
 def test_a_run_with_other_options_is_refused_and_nothing_is_changed(tmp_path):
     learn(lesson(), place=tmp_path)
-    before = (tmp_path / STATE_FILE).read_bytes()
+    before = (tmp_path / STATE).read_bytes()
 
     with pytest.raises(RequestError, match=r"another one: lr was 0\.1 and is 0\.2\. Ask"):
         learn(lesson(lr=0.2), place=tmp_path, resume=True)
 
-    assert (tmp_path / STATE_FILE).read_bytes() == before
+    assert (tmp_path / STATE).read_bytes() == before
 
 
 def test_another_network_is_refused(tmp_path):

@@ -26,9 +26,9 @@ from torch import Tensor
 from intaglio.errors import OutputError, RequestError, cause
 from intaglio.host.complaint import first_complaint
 from intaglio.host.files import sync_folder, write_file
+from intaglio.host.training import STATE, UNFINISHED
+from intaglio.methods.learn.parts import under
 
-STATE_FILE = "state.safetensors"
-UNFINISHED = ".state.safetensors.unfinished"
 FACTS, DIGEST = "intaglio training", "sha256"
 """Keys of the metadata."""
 NOW = "now"
@@ -89,12 +89,12 @@ def save(checkpoint: Checkpoint, place: Path) -> None:
     try:
         place.mkdir(parents=True, exist_ok=True)
         write_file(unfinished, content)
-        unfinished.replace(place / STATE_FILE)
+        unfinished.replace(place / STATE)
         sync_folder(place)
     except OSError as error:
         with suppress(OSError):
             unfinished.unlink()
-        raise _not_written(error, place / STATE_FILE, len(content)) from error
+        raise _not_written(error, place / STATE, len(content)) from error
 
 
 def _not_written(error: OSError, path: Path, size: int) -> OutputError:
@@ -114,14 +114,14 @@ def load(place: Path) -> Checkpoint:
     Raises:
         RequestError: If there is none, or it is damaged, or of another version.
     """
-    path = place / STATE_FILE
+    path = place / STATE
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise RequestError(
-            f"{place}: there is no {STATE_FILE} here, so no training to go on with: {ANEW}"
+            f"{place}: there is no {STATE} here, so no training to go on with: {ANEW}"
         ) from None
     except (OSError, SafetensorError, ValueError) as error:
         raise _damaged(path, cause(error)) from error
@@ -175,12 +175,7 @@ def refuse_other(stored: Checkpoint, now: Facts, learner: Mapping[str, Tensor]) 
             f"the training that is to go on was another one: {'; '.join(differences)}. Ask for the"
             f" same, or {ANEW}"
         )
-    start = f"{NOW}.learner."
-    had = {
-        name.removeprefix(start): tensor
-        for name, tensor in stored.tensors.items()
-        if name.startswith(start)
-    }
+    had = under(under(stored.tensors, NOW), "learner")
     difference = _first_difference(had, learner)
     if difference is not None:
         raise RequestError(

@@ -12,7 +12,8 @@ from intaglio.errors import RequestError
 from intaglio.methods.learn.checkpoint import NOW, Checkpoint, Facts, load, refuse_other, save
 from intaglio.methods.learn.events import Event
 from intaglio.methods.learn.lesson import Lesson
-from intaglio.methods.learn.state import Kept, Training, begun, under
+from intaglio.methods.learn.parts import joined, under
+from intaglio.methods.learn.state import Kept, Training, begun
 
 GOOD, BEST = "good", "best"
 """Before the names of the tensors of the states that were kept."""
@@ -80,16 +81,11 @@ def checkpoint_of(training: Training, *, seconds: float) -> Checkpoint:
         "seconds": seconds,
     }
     parts = {NOW: training.tensors(), GOOD: training.good.tensors, BEST: training.best.tensors}
-    tensors = {
-        f"{part}.{name}": tensor
-        for part, tensors in parts.items()
-        for name, tensor in tensors.items()
-    }
     started = facts_of(training.lesson)
     facts = started.model_copy(
         update={"total": training.total, "step": training.step, "state": state}
     )
-    return Checkpoint(facts, tensors)
+    return Checkpoint(facts, joined(parts))
 
 
 def resumed(lesson: Lesson, place: Path, *, device: str) -> Training:

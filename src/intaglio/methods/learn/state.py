@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -13,9 +12,9 @@ from intaglio.methods.learn.events import Event
 from intaglio.methods.learn.lesson import Lesson
 from intaglio.methods.learn.optimizer import Optimizer
 from intaglio.methods.learn.oscillation import Oscillation
+from intaglio.methods.learn.parts import Tensors, copied, joined, under
 from intaglio.methods.learn.watch import Watch
 
-Tensors = Mapping[str, Tensor]
 PARTS = ("learner", "optimizer", "average", "oscillation")
 
 
@@ -91,11 +90,7 @@ class Training:
             self.average.tensors(),
             self.oscillation.tensors(),
         )
-        return {
-            f"{part}.{name}": tensor.detach().clone()
-            for part, tensors in zip(PARTS, parts, strict=True)
-            for name, tensor in tensors.items()
-        }
+        return copied(joined(dict(zip(PARTS, parts, strict=True))))
 
     def restore(self, tensors: Tensors) -> None:
         """Take over what `tensors` returned."""
@@ -146,18 +141,7 @@ def begun(lesson: Lesson, total: int, *, start: float, device: str) -> Training:
 
 def kept_learner(lesson: Lesson, step: int, frozen: bool) -> Kept:
     """Return the learner alone as it is now."""
-    state = lesson.learner.state_dict()
-    return Kept(step, frozen, {name: tensor.detach().clone() for name, tensor in state.items()})
-
-
-def under(tensors: Tensors, part: str) -> dict[str, Tensor]:
-    """Return the tensors of a part by their names within it."""
-    start = f"{part}."
-    return {
-        name.removeprefix(start): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(start)
-    }
+    return Kept(step, frozen, copied(lesson.learner.state_dict()))
 
 
 def is_below(figure: float, other: float) -> bool:

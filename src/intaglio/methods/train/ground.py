@@ -102,12 +102,13 @@ def _lesson(network: FakeNetwork, ground: Ground, options: TrainOptions) -> Less
     if ground.processes.count > 1:
         network.together = ground.processes
     teacher = float_network(ground.reference, device)
+    has_figure = ground.task.has_metric and held > 0 and measuring.take([0]).labels is not None
     return Lesson(
         learner=network,
         samples=learned,
         task=ground.task,
         options=options if held else options.model_copy(update={"evaluations": 0}),
-        measured=lambda: _figure(network, teacher, measuring, ground),
+        measured=lambda: _figure(network, teacher, measuring, ground, has_figure=has_figure),
         teacher=teacher,
         about=ground.about,
     )
@@ -124,12 +125,17 @@ def _figure(
     teacher: Callable[[Tensor], Sequence[Tensor]],
     images: SamplesPart,
     ground: Ground,
+    *,
+    has_figure: bool,
 ) -> float:
-    """Return the task's figure on held-out images; without one, minus the distance to the float."""
+    """Return the task's figure on held-out images; without one, minus the distance to the float.
+
+    Args:
+        has_figure: Whether the task has a figure of images that are labelled as these.
+    """
     task, device = ground.task, ground.processes.device
     indices = range(len(images))
-    is_labelled = images.take([0]).labels is not None
-    if task.has_metric and is_labelled:
+    if has_figure:
         figures = measured_by_parts(
             lambda batch: network(batch.to(device)),
             images,
