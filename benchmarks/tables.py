@@ -6,8 +6,8 @@ python -m benchmarks.tables
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from benchmarks.markdown import table
 from benchmarks.places import RESULTS
 from benchmarks.public.page import PUBLIC, latest, page, rows_of_all
 from benchmarks.training import page as training
@@ -42,19 +42,6 @@ def main() -> None:
         parts.append("; ".join(f"{key}: {value}" for key, value in machine.items()) + "\n")
         parts.append(table(content["rows"]))
     (RESULTS / "README.md").write_text("\n".join(parts))
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Return rows as a Markdown table; columns in the order in which they first appear."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    for row in rows:
-        lines.append("| " + " | ".join(_cell(row.get(column, "")) for column in columns) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks.markdown import table
 from benchmarks.places import RESULTS
 from benchmarks.training.rows import Row, all_rows, files_of
 
@@ -49,7 +50,7 @@ def page(folder: Path) -> str:
         if rows:
             command = f"`python -m benchmarks.training {name}`"
             parts.append(f"## {name}\n\n{about}\n\n{command}\n\n{_machine(folder, name)}")
-            parts.append(_table(rows))
+            parts.append(table(rows, _cell))
     return "\n".join([HEAD, *parts]) if parts else ""
 
 
@@ -89,14 +90,6 @@ def _machine(folder: Path, name: str) -> str:
     """Return the machine of the last part of a table, as the other pages state it."""
     machine = json.loads(files_of(folder, name)[-1].read_text())["machine"]
     return "; ".join(f"{key}: {value}" for key, value in machine.items()) + "\n"
-
-
-def _table(rows: list[Row]) -> str:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    for row in rows:
-        lines.append("| " + " | ".join(_cell(row.get(name, "")) for name in columns) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def _cell(value: object) -> str:

@@ -5,6 +5,7 @@ Nothing is decoded or kept here; an item knows how to open its bytes when its tu
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,8 +79,25 @@ class Dataset:
         return len(self.items) > 0 and self.items[0].label is not None
 
 
+class Items(Sequence[Item]):
+    """Items that are made when they are asked for; a slice of them, when its own are."""
+
+    @abstractmethod
+    def at(self, index: int) -> Item:
+        """Return an item; `index` is from 0 on."""
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
+        if isinstance(index, slice):
+            return _Selection(self, tuple(range(len(self))[index]))
+        return self.at(range(len(self))[index])
+
+
 @dataclass(frozen=True)
-class _Selection(Sequence[Item]):
+class _Selection(Items):
     """Some of the items of another sequence, by index."""
 
     items: Sequence[Item]
@@ -88,13 +106,8 @@ class _Selection(Sequence[Item]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
-        if isinstance(index, slice):
-            return _Selection(self.items, self.indices[index])
+    def at(self, index: int) -> Item:
+        """Return an item of the other sequence."""
         return self.items[self.indices[index]]
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import IO, overload
+from typing import IO
 
 import numpy as np
 import pyarrow
@@ -24,7 +24,7 @@ import pyarrow.parquet
 import pyarrow.types
 from numpy.typing import NDArray
 
-from intaglio.data.dataset import Dataset, Item
+from intaglio.data.dataset import Dataset, Item, Items
 from intaglio.data.guard import refuse_if_forbidden
 from intaglio.data.table import LARGEST_CLASS_INDEX
 from intaglio.errors import DataError
@@ -203,7 +203,7 @@ class _ParquetSource:
 
 
 @dataclass(frozen=True)
-class _ParquetItems(Sequence[Item]):
+class _ParquetItems(Items):
     """The rows as items, made when asked for."""
 
     column: _JpegColumn
@@ -213,16 +213,11 @@ class _ParquetItems(Sequence[Item]):
     def __len__(self) -> int:
         return self.row_count
 
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
-        if isinstance(index, slice):
-            return [self[row] for row in range(*index.indices(self.row_count))]
-        row = range(self.row_count)[index]
-        label = None if self.labels is None else int(self.labels[row])
-        return Item(f"{self.column.path.name} row {row}", label, _ParquetSource(self.column, row))
+    def at(self, index: int) -> Item:
+        """Return the item of a row."""
+        label = None if self.labels is None else int(self.labels[index])
+        source = _ParquetSource(self.column, index)
+        return Item(f"{self.column.path.name} row {index}", label, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +237,7 @@ class _HeldSource:
 
 
 @dataclass(frozen=True)
-class _HeldItems(Sequence[Item]):
+class _HeldItems(Items):
     """Items, with their bytes in memory."""
 
     items: Sequence[Item]
@@ -251,12 +246,7 @@ class _HeldItems(Sequence[Item]):
     def __len__(self) -> int:
         return len(self.items)
 
-    @overload
-    def __getitem__(self, index: int) -> Item: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Item]: ...
-    def __getitem__(self, index: int | slice) -> Item | Sequence[Item]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
+    def at(self, index: int) -> Item:
+        """Return an item whose bytes are held."""
         item = self.items[index]
         return replace(item, source=_HeldSource(str(item.source), self.contents[index]))

@@ -11,26 +11,35 @@ from intaglio.data.samples import Samples, Taken
 
 
 @dataclass(frozen=True, eq=False)
-class SamplesPart:
-    """Some images of a data set, numbered anew.
+class _Of:
+    """Samples that are made of others.
 
     Attributes:
-        samples: The whole.
-        indices: Which are in the part.
+        samples: The others.
     """
 
     samples: Samples
-    indices: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        """What the whole is called."""
+        """What the others are called."""
         return self.samples.name
 
     @property
     def skipped(self) -> Sequence[str]:
-        """What was passed over of the whole."""
+        """What was passed over of the others."""
         return self.samples.skipped
+
+
+@dataclass(frozen=True, eq=False)
+class SamplesPart(_Of):
+    """Some images of a data set, numbered anew.
+
+    Attributes:
+        indices: Which are in the part.
+    """
+
+    indices: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -45,24 +54,8 @@ class SamplesPart:
 
 
 @dataclass(frozen=True, eq=False)
-class Unlabelled:
-    """Images of a data set without its labels: those are none of the task's.
-
-    Attributes:
-        samples: With labels.
-    """
-
-    samples: Samples
-
-    @property
-    def name(self) -> str:
-        """What the data set is called."""
-        return self.samples.name
-
-    @property
-    def skipped(self) -> Sequence[str]:
-        """What was passed over."""
-        return self.samples.skipped
+class Unlabelled(_Of):
+    """Images of a data set without its labels: those are none of the task's."""
 
     def __len__(self) -> int:
         return len(self.samples)
