@@ -39,13 +39,6 @@ class FixedValues(ValueRange):
 class FixedWeights(WeightRange):
     """The calibrated scales of a weight; nothing is learned."""
 
-    start_scale: Tensor
-
-    def __init__(self, start: QuantParams) -> None:
-        """Keep the scales."""
-        super().__init__(start)
-        self.register_buffer("start_scale", start.scale.clone())
-
     def wished(self, weight: Tensor) -> Tensor:
         """Return the calibrated scales."""
         return self.start_scale

@@ -9,19 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from intaglio.numerics.spec import QuantParams
 from intaglio.run.fake.ranges import WeightRange
 
 
 class LargestWeights(WeightRange):
     """Scales at which the largest magnitude is the highest integer; nothing is learned."""
-
-    start_scale: Tensor
-
-    def __init__(self, start: QuantParams) -> None:
-        """Keep the calibrated scales, for rows of zeros."""
-        super().__init__(start)
-        self.register_buffer("start_scale", start.scale.clone())
 
     def wished(self, weight: Tensor) -> Tensor:
         """Return the scales for the weight as it is now; of a row of zeros the calibrated one."""

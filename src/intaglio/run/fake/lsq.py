@@ -17,44 +17,17 @@ from torch import Tensor, nn
 
 from intaglio.numerics.spec import QuantParams
 from intaglio.run.fake.fake_quantize import Edges
-from intaglio.run.fake.ranges import (
-    RANGE_METHODS,
-    RangeMethod,
-    ValueRange,
-    WeightRange,
-    edges_of,
-)
+from intaglio.run.fake.learned_step import LearnedStep
+from intaglio.run.fake.ranges import RANGE_METHODS, RangeMethod, WeightRange, edges_of
 from intaglio.run.fake.swapped import swapped
 
 
-class LsqValues(ValueRange):
-    """A learned step of values.
-
-    Attributes:
-        log: Learned logarithm of the step over the calibrated one, [].
-    """
-
-    start_scale: Tensor
-    start_zero: Tensor
-
-    def __init__(self, start: QuantParams) -> None:
-        """Start from the calibrated step."""
-        super().__init__(start)
-        self.log = nn.Parameter(torch.zeros(()))
-        self.register_buffer("start_scale", start.scale.clone())
-        self.register_buffer("start_zero", start.zero_point.clone())
-
-    def wished(self) -> QuantParams:
-        """Return the grid with the learned step."""
-        return QuantParams(self.wished_scale(), self.start_zero, self.spec)
-
-    def wished_scale(self) -> Tensor:
-        """Return the learned step."""
-        return (self.start_scale * self.log.detach().exp()).float()
+class LsqValues(LearnedStep):
+    """A learned step of values."""
 
     def edges(self, used: QuantParams, count: int) -> Edges:
         """Return the edges, all of which move with the step."""
-        learned = self.start_scale * self.log.exp()
+        learned = self.learned()
         factor = gradient_factor(count, self.spec.qmax - used.zero)
         return edges_of(used, swapped(learned, used.scale.to(learned.device), factor=factor))
 
@@ -66,13 +39,10 @@ class LsqWeights(WeightRange):
         log: Learned logarithms of the steps over the calibrated ones, [C] or [].
     """
 
-    start_scale: Tensor
-
     def __init__(self, start: QuantParams) -> None:
         """Start from the calibrated steps."""
         super().__init__(start)
         self.log = nn.Parameter(torch.zeros_like(start.scale))
-        self.register_buffer("start_scale", start.scale.clone())
 
     def wished(self, weight: Tensor) -> Tensor:
         """Return the learned steps."""

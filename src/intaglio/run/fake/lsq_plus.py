@@ -20,29 +20,23 @@ from torch import Tensor, nn
 from intaglio.errors import RangeError
 from intaglio.numerics.spec import QuantParams
 from intaglio.run.fake.fake_quantize import Edges
+from intaglio.run.fake.learned_step import LearnedStep
 from intaglio.run.fake.lsq import LsqWeights, gradient_factor
-from intaglio.run.fake.ranges import RANGE_METHODS, RangeMethod, ValueRange
+from intaglio.run.fake.ranges import RANGE_METHODS, RangeMethod
 from intaglio.run.fake.swapped import swapped
 
 
-class LsqPlusValues(ValueRange):
+class LsqPlusValues(LearnedStep):
     """A learned step and a learned offset of values.
 
     Attributes:
-        log: Learned logarithm of the step over the calibrated one, [].
         shift: Learned move of the offset, in calibrated ranges, [].
     """
-
-    start_scale: Tensor
-    start_zero: Tensor
 
     def __init__(self, start: QuantParams) -> None:
         """Start from the calibrated grid."""
         super().__init__(start)
-        self.log = nn.Parameter(torch.zeros(()))
         self.shift = nn.Parameter(torch.zeros(()))
-        self.register_buffer("start_scale", start.scale.clone())
-        self.register_buffer("start_zero", start.zero_point.clone())
 
     def wished(self) -> QuantParams:
         """Return the grid with the learned step and the zero point next to the learned offset.
@@ -58,13 +52,9 @@ class LsqPlusValues(ValueRange):
         zero = (-offset / scale).round().clamp(self.spec.qmin, self.spec.qmax)
         return QuantParams(scale, zero.to(torch.int32), self.spec)
 
-    def wished_scale(self) -> Tensor:
-        """Return the learned step."""
-        return (self.start_scale * self.log.detach().exp()).float()
-
     def edges(self, used: QuantParams, count: int) -> Edges:
         """Return the edges; the ends move with the step and the offset."""
-        learned = self.start_scale * self.log.exp()
+        learned = self.learned()
         scale = used.scale.to(learned.device)
         lowest, highest = self.spec.qmin, self.spec.qmax
         factor = gradient_factor(count, highest - used.zero)

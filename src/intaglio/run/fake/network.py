@@ -186,6 +186,7 @@ class FakeNetwork(nn.Module):
             "scales": scales,
         }
 
+    @torch.no_grad()
     def grids(self) -> dict[str, Tensor]:
         """Return the scale that is wished for of each value, and of each weight, by name."""
         found: dict[str, Tensor] = {}
@@ -197,7 +198,7 @@ class FakeNetwork(nn.Module):
                     found[name] = learned.wished_scale()
         for name, layer in self.layers.items():
             if layer.range is not None:
-                found[f"{name}.weight"] = layer.range.wished(layer.folded()[0].detach())
+                found[f"{name}.weight"] = layer.range.wished(layer.folded()[0])
         return found
 
     def weights_on_grids(self) -> dict[str, OnGrid]:
@@ -234,16 +235,11 @@ class FakeNetwork(nn.Module):
 
     def weight_scale(self, name: str) -> Tensor:
         """Return the scales of a layer's weight that count, [C] or [], detached."""
-        assert self.value_grids is not None, "a float network has no scales"
-        assert self.deployment is not None, "as above"
-        source = self.graph[name].inputs[0]
         layer = self.layers[name]
-        if source not in self.value_grids:
-            return layer.scale(None, 1)
-        assert layer.range is not None, "it has a scale"
+        assert self.deployment is not None, "a float network has no scales"
+        assert layer.range is not None, "nor has a layer in float"
         limit = self.deployment.target.bias_limit(layer.range.spec.bits)
-        where = layer.weight.value.device
-        return layer.scale(self.value_grids.used(source).scale.to(where), limit)
+        return layer.scale(self._input_scale(name), limit)
 
     def _computed(self) -> Computed | None:
         """Return the twin's kernels for the network as it is now; None where it is not exact.
@@ -312,18 +308,18 @@ class FakeNetwork(nn.Module):
         elif scale is None:
             weight, bias = layer.folded()
         else:
-            weight, bias = layer.rounded(scale, self._input_scale(node, weight_scale=scale))
+            weight, bias = layer.rounded(scale, self._input_scale(node.name))
         if bias is None and node.op == "affine":
             bias = torch.zeros_like(weight)
         params = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
         made = OPS[node.op].function(layer.node, [x], params)
         return self._normalized(node, layer, made) if follows else self._finished(node, made, held)
 
-    def _input_scale(self, node: Node, *, weight_scale: Tensor) -> Tensor | None:
-        source = node.inputs[0]
+    def _input_scale(self, name: str) -> Tensor | None:
+        source = self.graph[name].inputs[0]
         if self.value_grids is None or source not in self.value_grids:
             return None
-        return self.value_grids.used(source).scale.to(weight_scale.device)
+        return self.value_grids.used(source).scale.to(self.layers[name].weight.value.device)
 
     def _normalized(self, node: Node, layer: Layer, values: Tensor) -> Tensor:
         norm = layer.norm

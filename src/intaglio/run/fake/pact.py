@@ -11,44 +11,20 @@ Weights are rounded by their largest magnitudes instead of the paper's DoReFa.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-
 from intaglio.numerics.spec import QuantParams
 from intaglio.run.fake.fake_quantize import Edges
 from intaglio.run.fake.largest_weights import LargestWeights
-from intaglio.run.fake.ranges import RANGE_METHODS, RangeMethod, ValueRange
+from intaglio.run.fake.learned_step import LearnedStep
+from intaglio.run.fake.ranges import RANGE_METHODS, RangeMethod
 from intaglio.run.fake.swapped import swapped
 
 
-class PactValues(ValueRange):
-    """A learned upper end of values.
-
-    Attributes:
-        log: Learned logarithm of the upper end over the calibrated one, [].
-    """
-
-    start_scale: Tensor
-    start_zero: Tensor
-
-    def __init__(self, start: QuantParams) -> None:
-        """Start from the calibrated end."""
-        super().__init__(start)
-        self.log = nn.Parameter(torch.zeros(()))
-        self.register_buffer("start_scale", start.scale.clone())
-        self.register_buffer("start_zero", start.zero_point.clone())
-
-    def wished(self) -> QuantParams:
-        """Return the grid that ends where was learned."""
-        return QuantParams(self.wished_scale(), self.start_zero, self.spec)
-
-    def wished_scale(self) -> Tensor:
-        """Return the step of the grid that ends where was learned."""
-        return (self.start_scale * self.log.detach().exp()).float()
+class PactValues(LearnedStep):
+    """A learned upper end of values: with the zero point kept, the step times a constant."""
 
     def edges(self, used: QuantParams, count: int) -> Edges:
         """Return the edges; both ends move with what is learned, and the step has no gradient."""
-        learned = self.start_scale * self.log.exp()
+        learned = self.learned()
         step = used.scale.to(learned.device)
         end = swapped(learned, step)
         return Edges(step, end * (used.spec.qmin - used.zero), end * (used.spec.qmax - used.zero))

@@ -92,12 +92,16 @@ class WeightRange(nn.Module):
 
     Attributes:
         spec: Its integers, symmetric.
+        start_scale: The scales that calibration found, [C] or [].
     """
+
+    start_scale: Tensor
 
     def __init__(self, start: QuantParams) -> None:
         """Start from the scales that calibration found."""
         super().__init__()
         self.spec: QuantSpec = start.spec
+        self.register_buffer("start_scale", start.scale.clone())
 
     def wished(self, weight: Tensor) -> Tensor:
         """Return the scales that it asks for, [C] or [].
