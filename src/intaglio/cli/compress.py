@@ -20,7 +20,7 @@ from intaglio.cli.request import (
     settled_choices,
 )
 from intaglio.cli.screen import screen
-from intaglio.cli.source import open_source
+from intaglio.cli.source import open_named
 from intaglio.data.dataset import Dataset
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
@@ -81,13 +81,7 @@ class _Job:
 
     def network(self) -> Source:
         """Return the network that was named, its weights loaded."""
-        return open_source(
-            self.request.model,
-            weights=self.request.weights,
-            preprocess=self.request.preprocess,
-            input_shape=self.request.input_shape,
-            seed=self.settled.seed,
-        )
+        return open_named(self.request, self.settled.seed)
 
     def images(self, dataset: Dataset, network: Source) -> Images:
         """Return a data set as the network takes it."""

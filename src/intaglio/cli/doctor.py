@@ -9,7 +9,7 @@ from intaglio.cli.options import LOOKED_AT, DoctorRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import NO_DATA
 from intaglio.cli.screen import print_json, print_line
-from intaglio.cli.source import open_source, tell_notes
+from intaglio.cli.source import open_named, tell_notes
 from intaglio.data.dataset import Dataset
 from intaglio.data.images import draw, open_dataset
 from intaglio.doctor import Diagnosis, Finding, diagnose
@@ -33,13 +33,7 @@ def run(request: DoctorRequest) -> None:
     job = _opened(request)
     job.target.quiet()
     with shown_progress(as_json=request.as_json) as progress:
-        network = open_source(
-            request.model,
-            weights=request.weights,
-            preprocess=request.preprocess,
-            input_shape=request.input_shape,
-            seed=job.seed,
-        )
+        network = open_named(request, job.seed)
         if request.weights:
             tell_notes(network)
         found = job.diagnosis(network, progress)

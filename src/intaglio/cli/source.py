@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from typing import Protocol
 
 from intaglio.cli.failures import tell_note
 from intaglio.data.preprocess import check_input_shape
@@ -12,6 +13,37 @@ from intaglio.read.reader import Source
 from intaglio.read.source import read
 
 LARGEST_SIDE = 2**14
+
+
+class NamesNetwork(Protocol):
+    """What a command is asked that reads a network to compute with."""
+
+    @property
+    def model(self) -> str:
+        """MODEL."""
+
+    @property
+    def weights(self) -> str | None:
+        """--weights."""
+
+    @property
+    def preprocess(self) -> str | None:
+        """--preprocess."""
+
+    @property
+    def input_shape(self) -> str | None:
+        """--input-shape."""
+
+
+def open_named(request: NamesNetwork, seed: int) -> Source:
+    """Return the network that a request names; see `open_source`."""
+    return open_source(
+        request.model,
+        weights=request.weights,
+        preprocess=request.preprocess,
+        input_shape=request.input_shape,
+        seed=seed,
+    )
 
 
 def open_source(

@@ -18,7 +18,7 @@ from intaglio.cli.images import Images
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device, read_paths
 from intaglio.cli.screen import print_json, print_line, screen
-from intaglio.cli.source import open_source
+from intaglio.cli.source import open_named
 from intaglio.cli.train_options import TrainRequest
 from intaglio.data.dataset import draw
 from intaglio.data.image_samples import ImageSamples
@@ -224,13 +224,7 @@ def _opened(
     limit = request.limit if request.limit is not None else settings.recipe.limit
     dataset = draw(open_dataset(request.data), limit, settings.seed)
     evaluated = open_dataset(request.evaluation) if request.evaluation else None
-    network = open_source(
-        request.model,
-        weights=request.weights,
-        preprocess=request.preprocess,
-        input_shape=request.input_shape,
-        seed=settings.seed,
-    )
+    network = open_named(request, settings.seed)
     notes = [*dataset.notes, *(evaluated.notes if evaluated else ())]
     if processes.is_first:
         for note in notes:
