@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -43,8 +43,8 @@ def samples_of(data: Any, sample_shape: tuple[int, ...]) -> Samples:
                 f"data has {len(data)} parts: give (images, labels); several labels are one tuple"
             )
         return TensorSamples(data[0], data[1], sample_shape)
-    if all(hasattr(data, word) for word in ("take", "skipped", "__len__")):
-        return cast(Samples, data)
+    if _is_samples(data):
+        return data
     _refuse_other_forms(data)
     return MapSamples(cast(MapDataset, data), sample_shape)
 
@@ -60,14 +60,18 @@ def first_image(data: Any) -> Tensor:
         if not images.ndim or not len(images):
             raise DataError(f"data has no images: {FORMS}")
         return images[:1]
-    if all(hasattr(data, word) for word in ("take", "skipped", "__len__")):
-        return cast(Samples, data).take([0]).images
+    if _is_samples(data):
+        return data.take([0]).images
     _refuse_other_forms(data)
     item = cast(MapDataset, data)[0]
     image = item[0] if isinstance(item, tuple | list) and item else item
     if not isinstance(image, Tensor):
         raise DataError(f"item 0 of data is {type(item).__name__}: {FORMS}")
     return image[None]
+
+
+def _is_samples(data: object) -> TypeGuard[Samples]:
+    return all(hasattr(data, word) for word in ("take", "skipped", "__len__"))
 
 
 def _refuse_other_forms(data: object) -> None:
