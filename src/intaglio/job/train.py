@@ -57,7 +57,8 @@ def train(
             the training.
         evaluate: As `compress` takes it; read once, at the end; it decides nothing.
         scheme: "float", or how the network is quantized; None: the recipe's, else "w8a8".
-        method: How grids follow: "lsq" (the default), "pact", "moving-average" or "exact".
+        method: What learns, and how grids follow: "lsq" (the default), "lsq+", "pact",
+            "moving-average", "held", "fixed" or "exact".
         options: How it learns.
         run: What else there is to say.
 

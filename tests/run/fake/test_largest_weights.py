@@ -14,7 +14,8 @@ def of(scales: list[float], axis: int | None = 0) -> LargestWeights:
     """Return ranges that start from such scales; 4 bits: the highest integer is 7."""
     spec = QuantSpec(bits=4, symmetric=True, axis=axis, narrow=True)
     scale = torch.tensor(scales if axis is not None else scales[0])
-    return LargestWeights(QuantParams(scale, torch.zeros_like(scale, dtype=torch.int32), spec))
+    grid = QuantParams(scale, torch.zeros_like(scale, dtype=torch.int32), spec)
+    return LargestWeights(grid, torch.ones(()))  # it asks for the weight of each step
 
 
 def test_the_largest_magnitude_of_a_row_is_the_highest_integer():

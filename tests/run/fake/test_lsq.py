@@ -41,8 +41,9 @@ def test_the_gradient_of_a_step_of_values_is_the_paper_s():
 def test_the_gradient_of_each_channel_s_step_is_the_paper_s():
     spec = QuantSpec(bits=4, symmetric=True, axis=0, narrow=True)
     steps = torch.tensor([0.25, 0.5])
-    ranges = LsqWeights(QuantParams(steps, torch.zeros(2, dtype=torch.int32), spec))
+    start = QuantParams(steps, torch.zeros(2, dtype=torch.int32), spec)
     weight = torch.tensor([[0.3, -0.61, 9.0], [0.3, -9.0, 2.2]])
+    ranges = LsqWeights(start, weight)
 
     step = ranges.step(steps, count=3)
     snap(weight, step.reshape(2, 1), spec.qmin, spec.qmax).sum().backward()

@@ -17,12 +17,14 @@ class LargestWeights(WeightRange):
 
     def wished(self, weight: Tensor) -> Tensor:
         """Return the scales for the weight as it is now; of a row of zeros the calibrated one."""
-        axis = self.spec.axis
-        if axis is None:
-            largest = weight.abs().amax()
-        else:
-            largest = weight.abs().amax([one for one in range(weight.ndim) if one != axis])
-        scale = largest / self.spec.qmax
+        scale = largest_of(weight, self.spec.axis) / self.spec.qmax
         # NaN stays: the watch has to see it
         is_too_small = scale < torch.finfo(torch.float32).tiny
         return torch.where(is_too_small, self.start_scale, scale)
+
+
+def largest_of(weight: Tensor, axis: int | None) -> Tensor:
+    """Return the largest magnitude of each channel along an axis, [C]; of all, [], for None."""
+    if axis is None:
+        return weight.abs().amax()
+    return weight.abs().amax([one for one in range(weight.ndim) if one != axis])

@@ -39,9 +39,9 @@ class LsqWeights(WeightRange):
         log: Learned logarithms of the steps over the calibrated ones, [C] or [].
     """
 
-    def __init__(self, start: QuantParams) -> None:
+    def __init__(self, start: QuantParams, weight: Tensor) -> None:
         """Start from the calibrated steps."""
-        super().__init__(start)
+        super().__init__(start, weight)
         self.log = nn.Parameter(torch.zeros_like(start.scale))
 
     def wished(self, weight: Tensor) -> Tensor:

@@ -73,19 +73,25 @@ def _layer(
 ) -> Layer:
     weight, bias = graph.param(node, "weight"), graph.params_of(node).get("bias")
     key, own = node.params["weight"], f"{node.name}.weight"
+    scales = ranges.get(node.name)
+    holds = scales is not None and scales.holds
     if norm is None or bias is None:
-        slot = _hung(made, key, own, weight)
+        slot = _hung(made, key, own, weight, learned=not holds)
         bias_slot = None
         if bias is not None:
             bias_slot = _hung(made, node.params["bias"], f"{node.name}.bias", bias)
-        return Layer(bare(node), slot, bias_slot, None, ranges.get(node.name))
+        return Layer(bare(node), slot, bias_slot, None, scales)
     name = norm.names.get("weight")
     raw = unfolded(node, weight, norm)
-    slot = _hung(made, name, own, raw, learned=name is not None)
-    return Layer(bare(node), slot, None, _norm(node, bias, norm, made), ranges.get(node.name))
+    slot = _hung(made, name, own, raw, learned=name is not None and not holds)
+    has_gains = not holds or (scales is not None and scales.spec.axis is not None)
+    found = _norm(node, bias, norm, made, learned=("gamma", "beta") if has_gains else ("beta",))
+    return Layer(bare(node), slot, None, found, scales)
 
 
-def _norm(node: Node, bias: Tensor, norm: BatchNorm, made: Made) -> Norm:
+def _norm(
+    node: Node, bias: Tensor, norm: BatchNorm, made: Made, *, learned: tuple[str, ...]
+) -> Norm:
     """Return a norm in training whose offset is the bias that the folded layer has by now."""
     away = -norm.mean.double()
     if norm.layer_bias is not None:
@@ -98,7 +104,7 @@ def _norm(node: Node, bias: Tensor, norm: BatchNorm, made: Made) -> Norm:
             norm.names.get(role),
             f"{node.name}.{role}",
             value,
-            learned=role in ("gamma", "beta") and role in norm.names,
+            learned=role in learned and role in norm.names,
         )
         for role, value in values.items()
     }

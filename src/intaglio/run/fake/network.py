@@ -101,7 +101,8 @@ class FakeNetwork(nn.Module):
             self.value_grids = Grids(graph, deployment, ranges)
             for name, grid in deployment.encodings.weights.items():
                 if not copies_values(graph, graph[name]):
-                    self.scales[key_of(name)] = ranges.weights(grid)
+                    weight = graph.param(graph[name], "weight")
+                    self.scales[key_of(name)] = ranges.weights(grid, weight)
             self.kernels = ExactKernels(deployment.target) if exact else None
         by_layer = {node.name: self.scale_range(node.name) for node in graph}
         made = make_layers(graph, norms, {k: v for k, v in by_layer.items() if v is not None})

@@ -92,13 +92,15 @@ class WeightRange(nn.Module):
 
     Attributes:
         spec: Its integers, symmetric.
+        holds: Whether the integers stay: the weight does not learn.
         start_scale: The scales that calibration found, [C] or [].
     """
 
+    holds = False
     start_scale: Tensor
 
-    def __init__(self, start: QuantParams) -> None:
-        """Start from the scales that calibration found."""
+    def __init__(self, start: QuantParams, weight: Tensor) -> None:
+        """Start from the scales that calibration found, for this weight."""
         super().__init__()
         self.spec: QuantSpec = start.spec
         self.register_buffer("start_scale", start.scale.clone())
@@ -126,12 +128,12 @@ class RangeMethod:
 
     Attributes:
         values: Makes the range of a set of values from the grid that calibration found.
-        weights: Makes that of a weight.
+        weights: Makes that of a weight, from its scales and itself.
         description: One line for lists.
     """
 
     values: Callable[[QuantParams], ValueRange]
-    weights: Callable[[QuantParams], WeightRange]
+    weights: Callable[[QuantParams, Tensor], WeightRange]
     description: str
 
 
