@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from intaglio.doctor import diagnose, inspect
     from intaglio.ir.graph import Graph
     from intaglio.job.compress import compress
+    from intaglio.job.operated import SurgeryResult
     from intaglio.job.result import Result, load
+    from intaglio.job.surgery import surgery
     from intaglio.job.train import train
     from intaglio.job.trained import TrainResult
     from intaglio.job.training import TrainRun
@@ -77,6 +79,7 @@ __all__ = [
     "SpecError",
     "State",
     "Step",
+    "SurgeryResult",
     "Target",
     "TrainOptions",
     "TrainResult",
@@ -96,6 +99,7 @@ __all__ = [
     "read",
     "register_step",
     "run_float",
+    "surgery",
     "train",
     "trainable",
     "zoo",
@@ -115,6 +119,7 @@ _MODULES = {
     "Result": "intaglio.job.result",
     "State": "intaglio.methods",
     "Step": "intaglio.methods",
+    "SurgeryResult": "intaglio.job.operated",
     "TARGETS": "intaglio.runtimes",
     "Target": "intaglio.targets.target",
     "TrainOptions": "intaglio.methods.learn.options",
@@ -131,6 +136,7 @@ _MODULES = {
     "read": "intaglio.read",
     "register_step": "intaglio.methods",
     "run_float": "intaglio.run.float",
+    "surgery": "intaglio.job.surgery",
     "train": "intaglio.job.train",
     "trainable": "intaglio.run.fake",
     "zoo": "intaglio.zoo",

@@ -27,6 +27,7 @@ from intaglio.cli.options import (
     InspectRequest,
     ListRequest,
 )
+from intaglio.cli.surgery_options import SurgeryRequest
 from intaglio.cli.train_options import TrainRequest
 
 Request = TypeVar("Request")
@@ -81,6 +82,14 @@ def compress(request: CompressRequest) -> None:
 def train(request: TrainRequest) -> None:
     """Train MODEL in integers, or in float; leave its weights, and all that compress leaves."""
     from intaglio.cli.train import run
+
+    run(request)
+
+
+@command(SurgeryRequest)
+def surgery(request: SurgeryRequest) -> None:
+    """Rewrite MODEL change by change, so that it quantizes well; leave it, and what each cost."""
+    from intaglio.cli.surgery import run
 
     run(request)
 

@@ -50,8 +50,8 @@ Method = Annotated[
     typer.Option(
         "--method",
         metavar="NAME",
-        help="What learns, and how grids follow: lsq (if left out), lsq+, pact, moving-average, held,"
-        " fixed or exact.",
+        help="What learns, and how grids follow: lsq (if left out), lsq+, pact, moving-average,"
+        " held, fixed or exact.",
     ),
 ]
 Distill = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,8 +11,8 @@ from torch import Tensor
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.run.float import run_float
-from intaglio.run.twin import IMAGES_AT_ONCE, Twin
-from intaglio.tasks.evaluate import SideBySide, listed
+from intaglio.run.twin import IMAGES_AT_ONCE
+from intaglio.tasks.evaluate import Made, SideBySide, listed
 from intaglio.tasks.judgement import Judgement
 from intaglio.tasks.task import Outputs, Task, output_shapes, task_for
 
@@ -75,12 +76,12 @@ class Judge:
                 return None
         return labels[:n]
 
-    def of(self, twin: Twin) -> Judgement:
-        """Return the judgement of a twin: each output is judged by itself."""
+    def of(self, network: Callable[[Tensor], Made]) -> Judgement:
+        """Return the judgement of a network, a twin most times: each output by itself."""
         both = SideBySide(self.task, self.names, is_told=self.is_told)
         labels = [None] * len(self.floats) if self.labels is None else _pieces(self.labels)
         for piece, floats, known in zip(_pieces(self.images), self.floats, labels, strict=False):
-            both.add(floats, listed(twin(piece)), known)
+            both.add(floats, listed(network(piece)), known)
         return both.judgement()
 
 

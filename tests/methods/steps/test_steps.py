@@ -57,7 +57,8 @@ def test_a_need_that_nothing_can_meet_is_a_mistake_of_the_step():
         register_step("odd", NUMBERS, needs=("pictures",))
 
 
-def test_only_replacing_relu6_alters_the_function():
-    assert [name for name in STEPS if STEPS[name].alters] == ["replace-relu6"]
+def test_the_steps_that_alter_the_function_say_so():
+    altering = ["drop-squeeze-excite", "replace-hard-swish", "replace-relu6", "replace-silu"]
+    assert [name for name in STEPS if STEPS[name].alters] == altering
     assert is_altered([{"name": "equalize"}, {"name": "replace-relu6"}])
     assert not is_altered([{"name": "equalize"}])

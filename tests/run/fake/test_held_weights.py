@@ -26,7 +26,10 @@ def integers(network: FakeNetwork) -> dict[str, torch.Tensor]:
 def test_training_moves_scales_of_weights_and_none_of_their_integers(scheme, is_frozen):
     ready = architecture("mobilenet_manual", scheme)
     network = ready.trainable("held")
-    before, scales = integers(network), {name: network.weight_scale(name) for name in network.layers}
+    before, scales = (
+        integers(network),
+        {name: network.weight_scale(name) for name in network.layers},
+    )
     if is_frozen:
         network.freeze_norms()
 
@@ -35,7 +38,8 @@ def test_training_moves_scales_of_weights_and_none_of_their_integers(scheme, is_
     assert losses[-1] < losses[0]
     after = integers(network)
     normed = [name for name, layer in network.layers.items() if layer.norm is not None]
-    assert normed and before.keys() == after.keys()
+    assert normed
+    assert before.keys() == after.keys()
     for name, held in before.items():
         assert torch.equal(held, after[name]), name
     for name in normed:
@@ -55,7 +59,8 @@ def test_the_user_s_weights_are_what_they_were_and_their_norms_are_not():
     moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
     layers = {id(layer.weight.value) for layer in network.layers.values()}
     held = {name for name, value in network.network.named_buffers() if id(value) in layers}
-    assert held and not held & moved
+    assert held
+    assert not held & moved
     assert moved
 
 

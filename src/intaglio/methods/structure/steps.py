@@ -14,10 +14,12 @@ import torch
 from intaglio.methods.steps.state import Context, Prepared
 from intaglio.methods.steps.steps import STRUCTURE, register_step
 from intaglio.methods.structure.absorb_bias import absorb_bias
+from intaglio.methods.structure.drop_squeeze_excite import drop_squeeze_excite
 from intaglio.methods.structure.equalize import equalize, largest_values
 from intaglio.methods.structure.equalize_activations import equalize_activations
 from intaglio.methods.structure.fold_dead_channels import fold_dead_channels, settled_statistics
 from intaglio.methods.structure.relu6_to_relu import relu6_to_relu
+from intaglio.methods.structure.replace_swish import hard_swish_to_relu, silu_to_hard_swish
 from intaglio.run.twin import IMAGES_AT_ONCE
 
 IMAGES = 128
@@ -100,3 +102,40 @@ class ReplaceRelu6:
         graph = state.graph.copy()
         relu6_to_relu(graph)
         return replace(state, reference=graph, graph=graph)
+
+
+@register_step("replace-silu", STRUCTURE, needs=(), alters=True)
+@dataclass(frozen=True)
+class ReplaceSilu:
+    """Replace every SiLU by a hard-swish, which runtimes have integers for."""
+
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
+        """Return the state whose graph has hard-swish for SiLU."""
+        graph = state.graph.copy()
+        silu_to_hard_swish(graph)
+        return replace(state, reference=graph, graph=graph)
+
+
+@register_step("replace-hard-swish", STRUCTURE, needs=(), alters=True)
+@dataclass(frozen=True)
+class ReplaceHardSwish:
+    """Replace every hard-swish by a ReLU, as quantization-friendly MobileNets have it."""
+
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
+        """Return the state whose graph has ReLU for hard-swish."""
+        graph = state.graph.copy()
+        hard_swish_to_relu(graph)
+        return replace(state, reference=graph, graph=graph)
+
+
+@register_step("drop-squeeze-excite", STRUCTURE, alters=True)
+@dataclass(frozen=True)
+class DropSqueezeExcite:
+    """Replace every squeeze-excite by the mean of its gates on the images."""
+
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
+        """Return the state without squeeze-excite."""
+        graph = state.graph.copy()
+        drop_squeeze_excite(graph, torch.split(context.tuning_images[:IMAGES], IMAGES_AT_ONCE))
+        kept = {name: seen for name, seen in state.statistics.items() if name in graph.nodes}
+        return replace(state, reference=graph, graph=graph, statistics=kept)

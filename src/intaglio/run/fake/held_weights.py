@@ -6,10 +6,10 @@ batch norms, biases and the steps of values to learn: some thousand numbers, whi
 can teach. The gain of a norm is folded into weight and scale alike, so that it is the weight's
 scale, one for each channel, that learns.
 
-Source: Chen et al. 2024, EfficientQAT (arXiv:2407.11062), section 3.3, where step sizes of
-weights are trained end to end behind the rounding. How we differ: scales of weights move by the
-norms' gains, so that the user's own network takes the result; a layer without a norm keeps them, and one with a single scale for all channels
-keeps its gains too.
+Source: Chen et al. 2024, EfficientQAT (arXiv:2407.11062), section 3.3, where step sizes of weights
+are trained end to end behind the rounding. How we differ: scales of weights move by the norms'
+gains, so that the user's own network takes the result; a layer without a norm keeps them, and one
+with a single scale for all channels keeps its gains too.
 """
 
 from __future__ import annotations
