@@ -28,6 +28,7 @@ MARKED = {
         "job/test_keep_float.py",
         "run/fake/test_exact.py",
         "runtimes",
+        "zoo/test_quantization_friendly.py",
     ),
     "floats": (
         "calibrate",

@@ -65,8 +65,8 @@ ZOO_ARGUMENTS = {
     "pnasnet5_mobile": {"width": 0.25, "repeats": 1},
 }
 """Arguments of zoo networks that are not built at a quarter of their `width` alone."""
-TRIED_ELSEWHERE = {"nasnet_mobile"}
-"""Zoo networks of very many layers, each of which another one here has: tests/zoo has them."""
+TRIED_ELSEWHERE = {"nasnet_mobile", *(name for name in zoo.names() if name.startswith("qf_"))}
+"""Zoo networks of layers each of which another one here has: tests/zoo has them."""
 
 
 def architectures() -> dict[str, Architecture]:

@@ -15,6 +15,7 @@ from intaglio.data.part import Unlabelled
 from intaglio.data.tensor_samples import TensorSamples
 from intaglio.errors import DataError, RequestError
 from intaglio.job.training import by_user_names, wished
+from intaglio.methods.learn.processes import Processes
 from intaglio.recipe.recipe import Recipe, TrainTable
 from intaglio.report.layers import measure_layers
 
@@ -148,6 +149,27 @@ def test_images_alone_are_enough_for_the_float_networks_lessons() -> None:
 def test_labels_that_are_none_of_the_networks_are_refused_before_any_work() -> None:
     with pytest.raises(DataError, match=r"class index 3 is out of range: .* 3 classes"):
         trained(data=(DATA[0], DATA[1] + 1))
+
+
+@pytest.mark.parametrize(("method", "precision"), [("lsq", "fp16"), ("exact", "bf16")])
+def test_training_in_half_precision_ends_in_a_file_that_equals_its_twin(
+    method: str, precision: str
+) -> None:
+    found = trained(method=method, options=FAST.model_copy(update={"precision": precision}))
+
+    assert found.result.report.check.mismatches == 0
+    assert found.record["final"]["top1"] > 90
+    first = found.record["events"][0]
+    assert first["step"] == 0
+    assert first["what"].startswith(f"trains in {precision}: ")
+    assert {tensor.dtype for tensor in found.weights.values()} <= {torch.float32, torch.int64}
+
+
+def test_a_precision_that_the_device_has_not_is_refused_before_the_data_is_looked_at() -> None:
+    options = FAST.model_copy(update={"precision": "bf16"})
+
+    with pytest.raises(RequestError, match="device 'meta' cannot train in bf16"):
+        trained(data=None, options=options, processes=Processes(device="meta"))
 
 
 def test_the_recipes_table_is_overridden_word_by_word() -> None:

@@ -42,6 +42,7 @@ from intaglio.job.train import check_labels, train_graph
 from intaglio.job.trained import WEIGHTS, TrainResult
 from intaglio.job.training import TrainRun, TrainWish, wished
 from intaglio.methods.learn.options import TrainOptions
+from intaglio.methods.learn.precision import check_precision
 from intaglio.methods.learn.processes import Processes, joined_processes
 from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
@@ -64,6 +65,7 @@ def run(request: TrainRequest) -> None:
     known_device(request.device)
     with joined_processes(request.device) as processes:
         wish = in_step(processes, lambda: _wish(request))
+        in_step(processes, lambda: check_precision(wish.options, processes.device))
         shown = Path(request.out or default_place(request.model, wish.scheme_name))
         place = in_step(processes, lambda: _place(shown, request, wish, processes))
         if place is None:

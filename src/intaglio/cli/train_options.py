@@ -90,7 +90,11 @@ Rate = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    typer.Option("--precision", metavar="fp32|fp16|bf16", help="While training; fp32 if left out."),
+    typer.Option(
+        "--precision",
+        metavar="fp32|fp16|bf16",
+        help="Of convolutions and products while training; fp32 if left out.",
+    ),
 ]
 Resume = Annotated[
     bool,

@@ -28,6 +28,7 @@ from intaglio.job.teach import Session, trained_float, trained_integer
 from intaglio.job.trained import TrainResult
 from intaglio.job.training import TrainRun, TrainWish, fingerprint, wished
 from intaglio.methods.learn.options import TrainOptions
+from intaglio.methods.learn.precision import check_precision
 from intaglio.methods.learn.processes import Processes
 from intaglio.methods.train.ground import Ground
 from intaglio.passes.canonicalize import canonicalize
@@ -68,6 +69,7 @@ def train(
     """
     run = run or TrainRun()
     wish = wished(run, scheme=scheme, method=method, options=options)
+    check_precision(wish.options, run.processes.device)
     source = source_of(model, _example(model, data), wish.settings.seed)
     wish = replace(wish, choices=named(wish.choices, source))
     recorder = Recorder(wish.choices.progress if run.processes.is_first else Silent())

@@ -9,13 +9,15 @@ terms bound it. Where the bound does not hold, float64 (exact to 2**53) is used 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 FLOAT32_EXACT = 2**24
+AUTOCAST = ("cpu", "cuda", "mps", "xpu")
+"""Kinds of devices for which torch.autocast may be on, each for itself."""
 
 
 def largest_partial_sum(weight: Tensor, low: int, high: int) -> Tensor:
@@ -35,14 +37,18 @@ def largest_partial_sum(weight: Tensor, low: int, high: int) -> Tensor:
 def exact_float32() -> Iterator[None]:
     """Keep torch from algorithms whose float32 sums are not exact.
 
-    It can be told to use bfloat16 or TF32 inside; and its NNPACK convolutions, taken for 16 images
-    or more where there is no oneDNN, use Winograd's algorithm, which multiplies fractions.
+    It can be told to use bfloat16 or TF32 inside; autocast rounds what goes in; and its NNPACK
+    convolutions, taken for 16 images or more where there is no oneDNN, use Winograd's algorithm,
+    which multiplies fractions.
     """
     backend: Any = torch.backends.mkldnn  # torch's types do not know its `conv` and `matmul`
     saved = backend.conv.fp32_precision, backend.matmul.fp32_precision
     try:
         backend.conv.fp32_precision = backend.matmul.fp32_precision = "ieee"
-        with torch.backends.nnpack.flags(enabled=False):
+        with torch.backends.nnpack.flags(enabled=False), ExitStack() as stack:
+            for kind in AUTOCAST:
+                if torch.is_autocast_enabled(kind):
+                    stack.enter_context(torch.autocast(kind, enabled=False))
             yield
     finally:
         backend.conv.fp32_precision, backend.matmul.fp32_precision = saved

@@ -45,6 +45,8 @@ class ConvNorm:
         depthwise: One group for each channel.
         activation: Makes the activation module, or None for a linear layer.
         gain: Standard deviation of the initial weights, times the root of the fan-in.
+        norm: Whether there is a batch norm.
+        bias: Whether the convolution adds one.
     """
 
     kernel_size: int
@@ -52,23 +54,27 @@ class ConvNorm:
     depthwise: bool = False
     activation: Callable[[], nn.Module] | None = nn.ReLU6
     gain: float = RELU_GAIN
+    norm: bool = True
+    bias: bool = False
 
     def build(
         self, in_channels: int, out_channels: int, *, convention: Convention
     ) -> nn.Sequential:
-        """Return Sequential(convolution, batch norm[, activation]): torchvision's keys 0, 1, 2."""
-        convolution = self.convolution(in_channels, out_channels, convention=convention)
-        norm = nn.BatchNorm2d(
-            out_channels, eps=convention.norm_eps, momentum=convention.norm_momentum
-        )
-        if self.activation is None:
-            return nn.Sequential(convolution, norm)
-        return nn.Sequential(convolution, norm, self.activation())
+        """Return Sequential(convolution[, norm][, activation]): torchvision's keys 0, 1, 2."""
+        layers: list[nn.Module] = [
+            self.convolution(in_channels, out_channels, convention=convention)
+        ]
+        if self.norm:
+            eps, momentum = convention.norm_eps, convention.norm_momentum
+            layers.append(nn.BatchNorm2d(out_channels, eps=eps, momentum=momentum))
+        if self.activation is not None:
+            layers.append(self.activation())
+        return nn.Sequential(*layers)
 
     def convolution(
         self, in_channels: int, out_channels: int, *, convention: Convention
     ) -> nn.Conv2d:
-        """Return the convolution alone, without a bias, as for a norm behind it."""
+        """Return the convolution alone."""
         # at stride 1 and an odd kernel SAME is symmetric
         asymmetric = convention.same_padding and self.stride > 1
         kind = Conv2dSame if asymmetric else nn.Conv2d
@@ -79,10 +85,54 @@ class ConvNorm:
             stride=self.stride,
             padding=0 if asymmetric else self.kernel_size // 2,
             groups=in_channels if self.depthwise else 1,
-            bias=False,
+            bias=self.bias,
         )
         initialize(convolution, self.gain)
         return convolution
+
+
+@dataclass(frozen=True)
+class Style:
+    """Which layers a MobileNet is built of.
+
+    Attributes:
+        convention: Padding and batch norms.
+        activation: Of all layers that have one; of MobileNetV3 where the paper has hard-swish.
+        depthwise_norm: Whether a norm and an activation stand behind each depthwise convolution;
+            else it and the pointwise convolution behind it are one linear map, with one norm.
+        expansion_norm: Whether the pointwise convolution in front of a depthwise one has a norm;
+            else it has a bias in its place.
+        squeeze_excite: Whether the blocks that have squeeze-excite in the paper have it.
+    """
+
+    convention: Convention = PYTORCH
+    activation: Callable[[], nn.Module] = nn.ReLU6
+    depthwise_norm: bool = True
+    expansion_norm: bool = True
+    squeeze_excite: bool = True
+
+    def expansion(self, activation: Callable[[], nn.Module]) -> ConvNorm:
+        """Return the pointwise convolution that makes the channels of a depthwise one."""
+        norm = self.expansion_norm
+        return ConvNorm(1, activation=activation, norm=norm, bias=not norm)
+
+    def depthwise(
+        self, kernel_size: int, stride: int, activation: Callable[[], nn.Module]
+    ) -> ConvNorm:
+        """Return the convolution that filters each channel, `activation` behind it or none."""
+        if self.depthwise_norm:
+            return ConvNorm(kernel_size, stride, True, activation)
+        return ConvNorm(kernel_size, stride, True, None, LINEAR_GAIN, norm=False)
+
+
+QUANTIZATION_FRIENDLY = Style(activation=nn.ReLU, depthwise_norm=False)
+"""Layers whose integers lose less with one scale a tensor.
+
+A norm that is folded into a depthwise convolution multiplies channels that are nearly always zero
+by large factors, and these few then set the scale of all; and ReLU6 cuts off early signals.
+Sources: Sheng et al. 2018, arXiv:1803.08607; Kulkarni et al. 2021, QF-MobileNet. Whether
+their norm behind the expansion stays is not stated: here it does, unless `expansion_norm` is False.
+"""
 
 
 def linear(in_features: int, out_features: int, gain: float = LINEAR_GAIN) -> nn.Linear:

@@ -9,9 +9,14 @@ from torch import nn
 
 from intaglio.data.preprocess import Preprocess
 from intaglio.registry import Registry
-from intaglio.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_tf
-from intaglio.zoo.mobilenet_v2 import mobilenet_v2, mobilenet_v2_tf
-from intaglio.zoo.mobilenet_v3 import mobilenet_v3_large, mobilenet_v3_small
+from intaglio.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_tf, qf_mobilenet_v1
+from intaglio.zoo.mobilenet_v2 import mobilenet_v2, mobilenet_v2_tf, qf_mobilenet_v2
+from intaglio.zoo.mobilenet_v3 import (
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+    qf_mobilenet_v3_large,
+    qf_mobilenet_v3_small,
+)
 from intaglio.zoo.nasnet import nasnet_mobile, pnasnet5_mobile
 from intaglio.zoo.resnet_cifar import resnet20_cifar10
 
@@ -65,6 +70,10 @@ _add(ZooEntry("mobilenet_v3_large", mobilenet_v3_large, PYTORCH_PHOTOGRAPH))
 _add(ZooEntry("mobilenet_v3_small", mobilenet_v3_small, PYTORCH_PHOTOGRAPH))
 _add(ZooEntry("nasnet_mobile", nasnet_mobile, TENSORFLOW_PHOTOGRAPH))
 _add(ZooEntry("pnasnet5_mobile", pnasnet5_mobile, TENSORFLOW_PHOTOGRAPH))
+_add(ZooEntry("qf_mobilenet_v1", qf_mobilenet_v1, PYTORCH_PHOTOGRAPH))
+_add(ZooEntry("qf_mobilenet_v2", qf_mobilenet_v2, PYTORCH_PHOTOGRAPH))
+_add(ZooEntry("qf_mobilenet_v3_large", qf_mobilenet_v3_large, PYTORCH_PHOTOGRAPH))
+_add(ZooEntry("qf_mobilenet_v3_small", qf_mobilenet_v3_small, PYTORCH_PHOTOGRAPH))
 _add(
     ZooEntry(
         "resnet20_cifar10",

@@ -1,19 +1,22 @@
 """MobileNetV2: inverted residuals with linear bottlenecks.
 
 Source: Sandler et al. 2018, arXiv:1801.04381, table 2; keys and channel rounding of torchvision.
+The quantization-friendly one: zoo/blocks.py.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from intaglio.zoo.blocks import (
     LINEAR_GAIN,
-    PYTORCH,
+    QUANTIZATION_FRIENDLY,
     TENSORFLOW,
-    Convention,
     ConvNorm,
+    Style,
     check_arguments,
     linear,
     rounded_channels,
@@ -45,14 +48,16 @@ class InvertedResidual(nn.Module):
         *,
         stride: int,
         expansion: int,
-        convention: Convention,
+        style: Style,
     ) -> None:
         super().__init__()
         hidden = in_channels * expansion
+        convention, activation = style.convention, style.activation
         layers: list[nn.Module] = []
         if expansion != 1:
-            layers.append(ConvNorm(1).build(in_channels, hidden, convention=convention))
-        depthwise = ConvNorm(3, stride=stride, depthwise=True)
+            expand = style.expansion(activation)
+            layers.append(expand.build(in_channels, hidden, convention=convention))
+        depthwise = style.depthwise(3, stride, activation)
         layers.append(depthwise.build(hidden, hidden, convention=convention))
         # torchvision does not nest the projection: its convolution and norm are two keys of `conv`
         project = ConvNorm(1, activation=None, gain=LINEAR_GAIN)
@@ -73,14 +78,12 @@ class MobileNetV2(nn.Module):
     stage, so that the network divides height and width by 8 instead of 32. Same keys and shapes.
     """
 
-    def __init__(
-        self, *, width: float, num_classes: int, small_input: bool, convention: Convention
-    ) -> None:
+    def __init__(self, style: Style, *, width: float, num_classes: int, small_input: bool) -> None:
         super().__init__()
         channels = rounded_channels(32 * width)
         last_channels = rounded_channels(1280 * max(1.0, width))
-        first = ConvNorm(3, stride=1 if small_input else 2)
-        layers: list[nn.Module] = [first.build(3, channels, convention=convention)]
+        first = ConvNorm(3, stride=1 if small_input else 2, activation=style.activation)
+        layers: list[nn.Module] = [first.build(3, channels, convention=style.convention)]
         for expansion, base_channels, repeats, first_stride in (
             SMALL_INPUT_STAGES if small_input else STAGES
         ):
@@ -92,10 +95,11 @@ class MobileNetV2(nn.Module):
                         channels,
                         stride=first_stride if index == 0 else 1,
                         expansion=expansion,
-                        convention=convention,
+                        style=style,
                     )
                 )
-        layers.append(ConvNorm(1).build(channels, last_channels, convention=convention))
+        last = ConvNorm(1, activation=style.activation)
+        layers.append(last.build(channels, last_channels, convention=style.convention))
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(nn.Dropout(0.2), linear(last_channels, num_classes))
@@ -116,9 +120,7 @@ def mobilenet_v2(
         RequestError: If `width` is not a number above 0, or `num_classes` no integer >= 1.
     """
     check_arguments("mobilenet_v2", width=width, num_classes=num_classes)
-    return MobileNetV2(
-        width=width, num_classes=num_classes, small_input=small_input, convention=PYTORCH
-    )
+    return MobileNetV2(Style(), width=width, num_classes=num_classes, small_input=small_input)
 
 
 def mobilenet_v2_tf(
@@ -132,6 +134,31 @@ def mobilenet_v2_tf(
         RequestError: As `mobilenet_v2`.
     """
     check_arguments("mobilenet_v2_tf", width=width, num_classes=num_classes)
-    return MobileNetV2(
-        width=width, num_classes=num_classes, small_input=small_input, convention=TENSORFLOW
-    )
+    style = Style(TENSORFLOW)
+    return MobileNetV2(style, width=width, num_classes=num_classes, small_input=small_input)
+
+
+def qf_mobilenet_v2(
+    width: float = 1.0,
+    num_classes: int = 1000,
+    *,
+    expansion_norm: bool = True,
+    small_input: bool = False,
+) -> MobileNetV2:
+    """Return a randomly initialized quantization-friendly MobileNetV2, padded as `mobilenet_v2`.
+
+    A block is pointwise, batch norm, ReLU, depthwise, pointwise, batch norm; keys are those of
+    `mobilenet_v2`, without the norms of depthwise convolutions.
+
+    Args:
+        width: Multiplies all channel numbers.
+        num_classes: Number of logits.
+        expansion_norm: Whether the first pointwise convolution of a block has a norm; else a bias.
+        small_input: For images of 32x32 pixels.
+
+    Raises:
+        RequestError: As `mobilenet_v2`.
+    """
+    check_arguments("qf_mobilenet_v2", width=width, num_classes=num_classes)
+    style = replace(QUANTIZATION_FRIENDLY, expansion_norm=expansion_norm)
+    return MobileNetV2(style, width=width, num_classes=num_classes, small_input=small_input)

@@ -307,17 +307,6 @@ def test_a_network_that_cannot_be_measured_goes_back():
     assert not learned.rolled_back
 
 
-def test_overflows_of_fp16_are_told_and_nothing_goes_back():
-    given = lesson(precision="fp16")
-    given.learner.second.weight.data.mul_(3000.0)  # gradients of the layer before leave fp16
-
-    learned = learn(replace(given, measured=lambda: 1.0))
-
-    assert done(learned)
-    assert all(what.startswith("gradients overflowed fp16") for what in said(learned))
-    assert not learned.rolled_back
-
-
 def test_what_is_measured_and_kept_is_the_average():
     rates = {"lr": 0.5, "evaluations": 1, "freeze": 1.0, "epochs": 0.2}
     plain, averaged = lesson(**rates), lesson(ema=0.75, **rates)

@@ -65,6 +65,8 @@ def lesson(**options: object) -> Lesson:
         {"oscillation": "freeze", "ema": 0.5},
         {"oscillation": "damp", "optimizer": "adamw", "observer_delay": 2},
         {"evaluations": 0, "freeze": 1.0},
+        {"precision": "fp16"},
+        {"precision": "bf16", "freeze": 1.0},
     ],
 )
 def test_a_quantized_network_killed_behind_every_step_ends_in_the_same_bytes(tmp_path, options):

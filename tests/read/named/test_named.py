@@ -203,7 +203,7 @@ def test_a_wrong_keyword_is_answered_with_the_accepted_ones():
     message = refusal("mobilenet_v1(widht=0.5)")
 
     assert "unexpected keyword argument 'widht'" in message
-    assert message.endswith("mobilenet_v1 takes width, num_classes")
+    assert message.endswith("mobilenet_v1 takes width, num_classes, small_input")
 
 
 def test_a_factory_of_the_current_directory_is_imported_and_called(factories):

@@ -10,13 +10,14 @@ import math
 from contextlib import closing
 from pathlib import Path
 
-from intaglio.errors import RequestError
+from intaglio.errors import NonFiniteError, RequestError
 from intaglio.host.progress import Progress, Silent, chart, say
 from intaglio.methods.learn.draws import own_draws
 from intaglio.methods.learn.feed import fed_from
 from intaglio.methods.learn.lesson import Learned, Lesson
 from intaglio.methods.learn.measure import figure_of, freeze_norms, measure, settle_norms
 from intaglio.methods.learn.pace import settled_steps
+from intaglio.methods.learn.precision import check_precision, told_precision
 from intaglio.methods.learn.processes import ALONE, Processes
 from intaglio.methods.learn.saving import Saver, resumed
 from intaglio.methods.learn.schedule import frozen_from, measured_after, steps_in_epoch
@@ -51,10 +52,12 @@ def learn(
     Raises:
         RequestError: If the options need what is not there, or the run that is to go on is
             another one.
+        NonFiniteError: If gradients overflowed fp16 in every step, and nothing was learned.
         OutputError: If the place cannot be written, or the disk is full.
         DataError: If an image cannot be read, or there are no labels and they are needed.
     """
     _check(lesson, place, resume)
+    check_precision(lesson.options, processes.device)
     shown = progress if progress is not None and processes.is_first else Silent()
     with own_draws(processes.device):
         saver = Saver(place if processes.is_first else None, lesson.options.save_seconds)
@@ -99,6 +102,13 @@ def _first(lesson: Lesson, processes: Processes) -> Training:
         start = figure_of(lesson, processes) if lesson.start is None else lesson.start
     total = settled_steps(lesson, processes, start=start)
     training = begun(lesson, total, start=start, device=processes.device)
+    precision = told_precision(
+        lesson.options,
+        has_grids=bool(lesson.learner.grids()),
+        loss_scale=training.optimizer.loss_scale,
+    )
+    if precision is not None:
+        training.tell(precision)
     if lesson.options.minutes is not None:
         training.tell(f"as many steps as fit into {lesson.options.minutes:g} minutes: {total}")
     return training
@@ -153,6 +163,7 @@ def _go_back(training: Training, reason: str) -> None:
 
 def _ended(training: Training, saver: Saver, processes: Processes) -> Learned:
     """Leave the learner in the state that is kept; return what came of the run."""
+    _tell_overflows(training)
     last = training.figures[-1][1] if training.figures else None
     reason = _why_best(training, last)
     if reason is not None:
@@ -177,6 +188,24 @@ def _ended(training: Training, saver: Saver, processes: Processes) -> Learned:
         _told_figure(training.best_figure),
         training.total,
     )
+
+
+def _tell_overflows(training: Training) -> None:
+    """Tell how many steps overflowed fp16.
+
+    Raises:
+        NonFiniteError: If all did.
+    """
+    count, scale = training.overflows, training.optimizer.loss_scale
+    if not count:
+        return
+    if count == training.step:
+        raise NonFiniteError(
+            f"gradients overflowed fp16 in each of the {count} steps of training, by the end of"
+            f" losses that are multiplied by {scale:g}: nothing was learned."
+            " Train in bf16 or fp32 (--precision, TrainOptions.precision), or for more steps"
+        )
+    training.tell(f"{count} of {training.step} steps overflowed fp16 and were left out")
 
 
 def _why_best(training: Training, last: float | None) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,8 +12,8 @@ from intaglio.methods.learn.learner import NORMS, SCALES, WEIGHTS
 from intaglio.methods.learn.options import DEFAULT_LR, TrainOptions
 
 MOMENTUM = 0.9
-TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
-"""Precisions in which convolutions and products are computed, but for torch's own."""
+FIRST_LOSS_SCALE, DOUBLED_AFTER = 2.0**16, 2000
+"""Of losses in fp16, and the finite steps after which it doubles; one that is not halves it."""
 
 
 class Optimizer:
@@ -42,8 +41,12 @@ class Optimizer:
         highest = DEFAULT_LR[options.optimizer] if options.lr is None else options.lr
         self._highest = {"weights": highest, "scales": options.scale_lr}
         self._scaler = torch.amp.GradScaler(
-            torch.device(device).type, enabled=options.precision == "fp16"
+            torch.device(device).type,
+            init_scale=FIRST_LOSS_SCALE,
+            growth_interval=DOUBLED_AFTER,
+            enabled=options.precision == "fp16",
         )
+        self._first_facts = self.facts()
 
     @property
     def loss_scale(self) -> float:
@@ -117,12 +120,9 @@ class Optimizer:
         if self._scaler.is_enabled():
             self._scaler.load_state_dict(dict(facts))
 
-
-def precision_of(options: TrainOptions, device: str) -> AbstractContextManager[Any]:
-    """Return a context in which a network computes in the chosen precision."""
-    if options.precision not in TYPES:
-        return nullcontext()
-    return torch.autocast(torch.device(device).type, TYPES[options.precision])
+    def reset_loss_scale(self) -> None:
+        """Multiply losses by what they were multiplied by at first."""
+        self.restore_facts(self._first_facts)
 
 
 def _chosen(

@@ -43,7 +43,9 @@ class TrainOptions(BaseModel):
         held_out: Images of the data, at most and never more than a tenth, that only measure.
         patience: Measurements in a row below the start until the run goes back.
         save_seconds: At most this long is lost when the run is killed.
-        precision: Of the network's convolutions and products while training.
+        precision: Of the network's convolutions and products while training; fp16 with losses that
+            are multiplied so that small gradients do not become 0. What stays fp32 is told as an
+            event of the run.
         seed: Of the order of images, of what is drawn for them, and of all else.
     """
 

@@ -17,7 +17,7 @@ from intaglio.methods.learn.state import Kept, Training, begun
 
 GOOD, BEST = "good", "best"
 """Before the names of the tensors of the states that were kept."""
-PLAIN = ("start", "best_figure", "frozen", "factor", "stopped")
+PLAIN = ("start", "best_figure", "frozen", "factor", "stopped", "overflows")
 """What of a run is a plain value."""
 
 

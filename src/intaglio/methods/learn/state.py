@@ -52,6 +52,7 @@ class Training:
         best_figure: Of the best state.
         events: What was done, but for what the watch tells.
         seconds: Spent before this process went on with the run.
+        overflows: Steps that were left out because gradients overflowed fp16.
     """
 
     lesson: Lesson
@@ -71,6 +72,7 @@ class Training:
     figures: list[tuple[int, float]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     seconds: float = 0.0
+    overflows: int = 0
 
     def tell(self, what: str) -> None:
         """Remember an event of now."""
@@ -112,6 +114,7 @@ class Training:
         """Return to the last good state; steps are counted on, so that other images come."""
         self.restore(self.good.tensors)
         self.frozen = self.good.frozen
+        self.optimizer.reset_loss_scale()
 
 
 def begun(lesson: Lesson, total: int, *, start: float, device: str) -> Training:

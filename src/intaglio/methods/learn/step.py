@@ -13,7 +13,7 @@ from intaglio.errors import DataError, UnsupportedByTarget
 from intaglio.methods.learn.draws import seed_draws
 from intaglio.methods.learn.feed import Fed
 from intaglio.methods.learn.objective import Wanted, batch_loss, mixed, own_share
-from intaglio.methods.learn.optimizer import precision_of
+from intaglio.methods.learn.precision import LOWEST_LOSS_SCALE, precision_of
 from intaglio.methods.learn.processes import Processes
 from intaglio.methods.learn.schedule import rate_at
 from intaglio.methods.learn.state import Training
@@ -70,21 +70,28 @@ def step_once(training: Training, fed: Fed, processes: Processes) -> Stepped:
     if is_finite:
         training.events += training.oscillation.after_step(training.step)
         training.average.update()
-    reason = training.watch.after_step(training.step, value, learner)
-    if reason is None and not is_finite:
-        reason = _not_moved(training)
+    not_moved = None if is_finite else _not_moved(training)
+    reason = training.watch.after_step(training.step, value, learner) or not_moved
     return Stepped(value, rate, reason)
 
 
 def _not_moved(training: Training) -> str | None:
-    """Tell of gradients that were not finite; return why the run has to go back, if it has."""
-    if training.lesson.options.precision == "fp16":
+    """Count gradients that were not finite; return why the run has to go back, if it has.
+
+    In fp16 the first such step is told, and how many there were at the end of the run.
+    """
+    if training.lesson.options.precision != "fp16":
+        return f"a gradient of step {training.step} is NaN or infinite"
+    training.overflows += 1
+    scale = training.optimizer.loss_scale
+    if scale < LOWEST_LOSS_SCALE:
+        return f"gradients overflow fp16 even of losses that are multiplied by {2 * scale:g}"
+    if training.overflows == 1:
         training.tell(
-            "gradients overflowed fp16: the step was left out, and losses are multiplied by"
-            f" {training.optimizer.loss_scale:g} from here"
+            f"gradients overflowed fp16: the step was left out, and losses are multiplied by"
+            f" {scale:g} from here; others like it are counted until the end"
         )
-        return None
-    return f"a gradient of step {training.step} is NaN or infinite"
+    return None
 
 
 def _loss(training: Training, fed: Fed, processes: Processes) -> Tensor:

@@ -40,7 +40,8 @@ class ExactKernels:
         if not all(bool(value.isfinite().all()) for value in graph.params.values()):
             return None
         kernels: dict[str, Kernel] = {}
-        with np.errstate(all="ignore"):  # kernels refuse infinite ratios of scales by name
+        # kernels refuse infinite ratios of scales by name
+        with np.errstate(all="ignore"), exact_float32():
             for node in graph:
                 if node.op != "input":
                     kernels[node.name] = self._kernel(graph, node, encodings)
