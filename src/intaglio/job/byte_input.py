@@ -1,8 +1,8 @@
 """How the bytes are made that a file with a uint8 input takes: for the report.
 
-Image libraries of phones copy the bytes of a picture into a uint8 input, and leave out what the file
-says of normalization. That is right where the step of the input's grid is that of the bytes, and
-its integers are theirs.
+Image libraries of phones copy the bytes of a picture into a uint8 input, and leave out what the
+file says of normalization. That is right where the step of the input's grid is that of the bytes,
+and its integers are theirs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""uint8 in and out: what the runtime makes of every integer, the ends written, the check of them."""
+"""uint8 in and out: what the runtime makes of every integer, the ends written, and their check."""
 
 from __future__ import annotations
 
