@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from cli.tiny import CALIBRATION, intaglio, printed_json
+from cli.tiny import CALIBRATION, CLASSIFIER, intaglio, printed_json
 from intaglio.host.sums import write_sums
+from intaglio.runtimes import TARGETS
 
 
 def test_check_finds_no_mismatch_in_what_compress_wrote(
@@ -22,6 +23,26 @@ def test_check_finds_no_mismatch_in_what_compress_wrote(
     assert found["images"] == 12
     assert found["refused"] == []
     assert found["values_compared"] > 12 * 10_000
+
+
+@pytest.mark.parametrize("target", list(TARGETS))
+def test_a_file_of_bytes_is_checked(
+    place: Path, capsys: pytest.CaptureFixture, target: str
+) -> None:
+    asked = ("--io", "uint8", "--target", target, "--out", "out", "--json")
+    assert intaglio("compress", *CLASSIFIER, *CALIBRATION, *asked) == 0
+    report = printed_json(capsys)
+    again = ("--recipe", "out/recipe.toml", "--out", "again")
+    assert intaglio("compress", *CLASSIFIER, *CALIBRATION, *again) == 0
+    capsys.readouterr()
+
+    assert set(report["input"]) == {"scale", "zero_point", "off"}
+    assert Path("again/model.tflite").read_bytes() == Path("out/model.tflite").read_bytes()
+    for file in ("out", "out/model.tflite"):
+        assert intaglio("check", file, *CALIBRATION, "--json") == 0
+
+        found = printed_json(capsys)
+        assert (found["mismatches"], found["images"]) == (0, 12)
 
 
 def test_limit_draws_images(place: Path, capsys: pytest.CaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,14 +52,31 @@ def test_the_file_scores_are_the_twins(place: Path) -> None:
     assert torch.equal(scores, result.twin(images))
 
 
-def test_integer_inputs_are_quantized_as_the_twin_does(place: Path) -> None:
-    assert intaglio("compress", *CLASSIFIER, *CALIBRATION, "--io", "int8", "--out", "out") == 0
+@pytest.mark.parametrize("io", ["int8", "uint8"])
+def test_integer_inputs_are_quantized_as_the_twin_does(place: Path, io: str) -> None:
+    assert intaglio("compress", *CLASSIFIER, *CALIBRATION, "--io", io, "--out", "out") == 0
     result = package.load("out")
     images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
     scores = as_network(InProcess(LITERT).open(result.content), "model.tflite")(images)[0]
 
     assert torch.equal(scores, result.twin(images))
+
+
+def test_a_file_of_bytes_has_the_figures_of_the_report(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    asked = ("--eval", "images", "--io", "uint8", "--out", "out", "--json")
+    assert intaglio("compress", *CLASSIFIER, *CALIBRATION, *asked) == 0
+    integer = printed_json(capsys)["integer"]
+    Path("alone").mkdir()
+    shutil.copy("out/model.tflite", "alone/net.tflite")
+
+    for file in ("out", "out/model.tflite", "alone/net.tflite"):
+        assert intaglio("evaluate", file, "--eval", "images", "--json") == 0
+
+        found = printed_json(capsys)
+        assert (found["top1"], found["top5"]) == (integer["top1"], integer["top5"])
 
 
 def test_labels_beyond_the_classes_are_refused(place: Path, capsys: pytest.CaptureFixture) -> None:

@@ -139,8 +139,9 @@ def test_the_same_seed_gives_the_same_bytes():
     assert first.report.check.values_compared == second.report.check.values_compared
 
 
-def test_int8_ends_give_the_integers_behind_the_float_ends():
-    real, whole = compressed(io="float"), compressed(io="int8")
+@pytest.mark.parametrize(("io", "kind", "higher"), [("int8", np.int8, 0), ("uint8", np.uint8, 128)])
+def test_integer_ends_give_the_integers_behind_the_float_ends(io, kind, higher):
+    real, whole = compressed(io="float"), compressed(io=io)
     name = real.graph.outputs[0]
     interpreters = [open_interpreter(made.content, LITERT) for made in (real, whole)]
     grid = real.encodings.activations
@@ -148,11 +149,11 @@ def test_int8_ends_give_the_integers_behind_the_float_ends():
     for image in X.split(1):
         (float_out,) = run_file(interpreters[0], to_file(image))
         centered = quantize_input(image, grid[real.graph.inputs[0]], LITERT)
-        integers = to_file(real.twin.raw(real.graph.inputs[0], centered)).astype(np.int8)
+        integers = to_file(real.twin.raw(real.graph.inputs[0], centered) + higher).astype(kind)
         (int_out,) = run_file(interpreters[1], integers)
 
-        assert int_out.dtype == np.int8
-        steps = int_out.astype(np.float32) - np.float32(grid[name].zero)
+        assert int_out.dtype == kind
+        steps = int_out.astype(np.float32) - np.float32(grid[name].zero + higher)
         assert np.array_equal(steps * grid[name].step, float_out)
         assert np.array_equal(float_out, real.twin(image).numpy())
 

@@ -74,6 +74,7 @@ def sqnr_db(real: Tensor, found: Tensor) -> float:
         *((target, {}) for target in TARGETS),
         ("litert", {"scheme": "w8a8-per-tensor"}),
         ("litert", {"io": "int8"}),
+        *((target, {"io": "uint8"}) for target in TARGETS),
         ("litert", {"calibrator": "percentile-99.99"}),
     ],
 )

@@ -184,8 +184,9 @@ def test_keeping_every_layer_is_refused_with_both_keys():
         compressed("0", "3", "4", "5", "8")
 
 
-def test_a_file_of_integers_still_takes_float_images_where_the_first_layer_is_float():
-    result = compressed("0", io="int8")
+@pytest.mark.parametrize("io", ["int8", "uint8"])
+def test_a_file_of_integers_still_takes_float_images_where_the_first_layer_is_float(io):
+    result = compressed("0", io=io)
 
     assert result.report.check.mismatches == 0
     assert "the file takes float32" in result.report.kept_float[0].why

@@ -96,7 +96,12 @@ def test_what_is_saved_loads_as_the_same_result(result, pristine):
 
 @pytest.mark.parametrize(
     "options",
-    [{"io": "int8"}, {"target": "litert-reference"}, {"scheme": "w8a8-per-tensor"}],
+    [
+        {"io": "int8"},
+        {"io": "uint8"},
+        {"target": "litert-reference"},
+        {"scheme": "w8a8-per-tensor"},
+    ],
     ids=lambda options: next(iter(options.values())),
 )
 def test_results_of_other_options_load_too(options, tmp_path):

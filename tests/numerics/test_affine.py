@@ -262,6 +262,24 @@ def test_the_same_grid_is_the_same_numbers():
     assert not per_tensor(0.1, 3).same_grid(per_tensor(0.1, 3, QuantSpec(4)))
 
 
+@settings(deadline=None)
+@given(
+    spec=st.sampled_from(SPECS), scale=st.floats(2.0**-20, 2.0**20, width=32), part=st.floats(0, 1)
+)
+def test_the_unsigned_grid_has_the_same_reals(spec, scale, part):
+    zero = 0 if spec.symmetric else spec.qmin + round(part * (spec.qmax - spec.qmin))
+    grid = per_tensor(scale, zero, spec)
+    made = grid.unsigned()
+
+    ends, moved = ((one.spec.qmin - one.zero, one.spec.qmax - one.zero) for one in (grid, made))
+    assert ends == moved
+    assert (made.spec.signed, made.spec.qmin, made.step) == (False, int(spec.narrow), grid.step)
+
+
+def test_the_integers_of_int8_are_128_higher_in_uint8():
+    assert per_tensor(0.1, -3).unsigned().same_grid(per_tensor(0.1, 125, QuantSpec(signed=False)))
+
+
 @pytest.mark.parametrize(
     ("signal", "noise", "expected"),
     [(100.0, 1.0, 20.0), (1.0, 0.0, math.inf), (0.0, 0.0, math.inf), (0.0, 1.0, -math.inf)],

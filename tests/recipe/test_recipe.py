@@ -31,7 +31,7 @@ RECIPE = st.builds(
     calibrator=st.sampled_from(list(CALIBRATORS)),
     target=st.none() | TEXT,
     scheme=st.none() | TEXT,
-    io=st.sampled_from([None, "float", "int8"]),
+    io=st.sampled_from([None, "float", "int8", "uint8"]),
     seed=st.none() | NUMBER,
     limit=st.none() | st.integers(1, 2**63 - 1),
     ran=st.dictionaries(TEXT | st.sampled_from(ODD), VALUE, max_size=4),

@@ -101,7 +101,7 @@ def test_an_empty_word_says_nothing():
     [
         (RECIPE, Options(calibrator="minmx"), UnknownName, "unknown calibrator 'minmx'"),
         (Recipe(calibrator=""), Options(), UnknownName, "unknown calibrator ''"),
-        (RECIPE, Options(io="int4"), UnknownName, "unknown io 'int4': known: float, int8"),
+        (RECIPE, Options(io="int4"), UnknownName, "unknown io 'int4': known: float, int8, uint8"),
         (RECIPE, Options(scheme="w9"), UnknownName, "unknown scheme 'w9'"),
         (RECIPES["plain"], Options(scheme="mixed"), RequestError, "'mixed' leaves each weight's"),
         (RECIPES["plain"], Options(minutes=1.0), RequestError, "--minutes is for a search, and"),

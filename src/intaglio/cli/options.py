@@ -128,7 +128,9 @@ Replace = Annotated[
 FileForm = Annotated[
     str | None,
     typer.Option(
-        "--io", metavar="float|int8", help="What the file takes and gives; float if left out."
+        "--io",
+        metavar="float|int8|uint8",
+        help="What the file takes and gives; float if left out.",
     ),
 ]
 KeepFloat = Annotated[

@@ -13,6 +13,7 @@ from intaglio.cost.macs import count_macs, total_params
 from intaglio.data.preprocess import describe
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
+from intaglio.job.byte_input import byte_input
 from intaglio.job.islands import macs_in_float
 from intaglio.job.recorder import Recorder
 from intaglio.methods.steps.state import Quantized
@@ -115,6 +116,7 @@ def first_report(
         preprocess=describe(where.preprocess) if where.preprocess else {},  # type: ignore[arg-type]
         float=FloatSide(4 * params, sum(count_macs(captured).values()), params),
         integer=IntegerSide(),
+        input=byte_input(outcome.state, settings, where.preprocess),
         check=None if counts is None else _checked(counts, target),
         attempts=outcome.attempts,
         warnings=[*outcome.warnings, *([] if counts is None else counts.remarks), *_skipped(where)],
@@ -257,7 +259,7 @@ def float_share(outcome: Outcome, counts: CheckCounts | None) -> FloatShare | No
     if not state.plan.kept_float or counts is None:
         return None
     share = macs_in_float(state.graph, state.plan)
-    return FloatShare(share, counts.partitions, len(counts.builtin))
+    return FloatShare(share, counts.partitions, len(counts.builtin) - counts.shifts)
 
 
 def poor_outputs(report: Report, captured: Graph, outcome: Outcome) -> list[str]:

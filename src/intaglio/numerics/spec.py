@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -80,6 +80,12 @@ class QuantParams:
     def zero(self) -> int:
         """The zero point of a per-tensor grid as a Python integer."""
         return int(self.zero_point.item())
+
+    def unsigned(self) -> QuantParams:
+        """Return the grid of the same reals whose integers begin at 0: int8's are 128 higher."""
+        shift = -self.spec.qmin + self.spec.narrow
+        spec = replace(self.spec, signed=False, symmetric=False)
+        return QuantParams(self.scale, self.zero_point + shift, spec)
 
     def same_grid(self, other: QuantParams) -> bool:
         """Whether both map integers to the same reals."""

@@ -40,7 +40,8 @@ class Options:
             "-per-tensor" behind it where a weight is to have one scale; or one that no file holds
             and the twin alone runs: "w4a4", "w3a3", ...
         calibrator: Name of the calibrator of activations; default "minmax".
-        io: "float" (the default): the file takes and gives float32; "int8": integers.
+        io: "float" (the default): the file takes and gives float32; "int8": integers;
+            "uint8": the same integers, each 128 higher.
         seed: Of every random choice; default 0.
         keep_float: Layers that stay float32, as the user's module names them; a block's name means
             all layers in it. Default: none.

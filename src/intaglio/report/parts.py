@@ -299,6 +299,21 @@ class FloatShare:
 
 
 @dataclass(frozen=True)
+class ByteInput:
+    """How a file's uint8 input is made: round(x / scale) + zero_point; x is the float network's.
+
+    Attributes:
+        scale, zero_point: The input's.
+        off: How far a pixel's own byte is from that at most; 0: the file takes raw bytes. None
+            where nothing is known of how images are prepared.
+    """
+
+    scale: Annotated[float, Field(gt=0.0)]
+    zero_point: Annotated[int, Field(ge=0, le=255)]
+    off: Annotated[int, Field(ge=0, le=255)] | None = field(default=None, metadata=ABSENT)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What came out, in two words.
 
@@ -330,6 +345,7 @@ class ReportData:
         scheme: Such as "w8a8 per-channel".
         data: The calibration images, or "none" where none was opened.
         preprocess: What was done to every image, by step; empty where nothing is known of it.
+        input: How the file's input is made of that, where it is uint8; else None.
         float, integer: The two networks.
         verdict: On bits and accuracy; None in reports from before there was one.
         check: The bit-for-bit comparison; None where it was not run.
@@ -355,6 +371,7 @@ class ReportData:
     preprocess: dict[str, JsonValue]
     float: FloatSide
     integer: IntegerSide
+    input: ByteInput | None = field(default=None, metadata=ABSENT)
     verdict: Verdict | None = field(default=None, metadata=ABSENT)
     check: CheckResult | None = field(default=None, metadata=ABSENT)
     steps: Many[StepRow] = field(default_factory=list)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from intaglio.report.parts import DataSource, IntegerSide, ReportData, Verdict
+from intaglio.report.parts import ByteInput, DataSource, IntegerSide, ReportData, Verdict
 from intaglio.report.section import (
     Cell,
     Claim,
@@ -46,6 +46,8 @@ def identity_section(report: ReportData, labels: Sequence[str]) -> Section:
     ]
     if report.preprocess:
         facts.append(("Preprocess", changed_text(report.preprocess)))
+    if report.input:
+        facts.append(("Input", input_text(report.input)))
     facts.append(("intaglio", report.intaglio))
     if labels:
         shown = ", ".join(labels[:LABELS_SHOWN]) + (", ..." if len(labels) > LABELS_SHOWN else "")
@@ -190,6 +192,15 @@ def border_text(taken: int, equal: int) -> str:
         f"the runtime's own {taken:,} values behind layers in float ({share:.2f} % of them are the"
         " twin's too)"
     )
+
+
+def input_text(taken: ByteInput) -> str:
+    """Return how the bytes of a uint8 input are made."""
+    grid = f"scale {taken.scale:.9g}, zero point {taken.zero_point}"
+    if taken.off == 0:
+        return f"uint8, {grid}: takes raw RGB bytes"
+    made = f"uint8, {grid}: round(x / scale) + zero point of a prepared image x"
+    return made if taken.off is None else f"{made}; raw bytes would be up to {taken.off} off"
 
 
 def data_text(data: Literal["none"] | DataSource) -> str:

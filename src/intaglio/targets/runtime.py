@@ -74,6 +74,7 @@ class CheckCounts:
         border_equal: How many of them the twin's own float32 arithmetic gives too.
         partitions: Parts in which the runtime runs the network; one is fastest.
         builtin: Names of the ops that run outside the runtime's fast kernels, in order.
+        shifts: How many of those only turn the integers of a uint8 end into int8, or back.
         remarks: Sentences for the user: what is exact, but slower than it could be.
     """
 
@@ -85,6 +86,7 @@ class CheckCounts:
     border_equal: int = 0
     partitions: int = 1
     builtin: list[str] = field(default_factory=list)
+    shifts: int = 0
     remarks: list[str] = field(default_factory=list)
 
 

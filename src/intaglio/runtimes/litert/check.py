@@ -15,6 +15,7 @@ from torch import Tensor
 
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Node
+from intaglio.numerics.spec import QuantParams
 from intaglio.runtimes.litert.format.layout import Array, from_file, to_file
 from intaglio.runtimes.litert.interpreter.exposed import expose_tensors
 from intaglio.runtimes.litert.interpreter.runner import OpenedFile, Opener
@@ -41,6 +42,7 @@ def check_file(
     _require_pair(shipped, twin)
     counts = CheckCounts()
     counts.partitions, counts.builtin = shipped.opened.partitions, [*shipped.opened.builtin]
+    counts.shifts = min(_uint8_ends(shipped), counts.builtin.count("QUANTIZE"))
     for batch in batches:
         for image in batch.split(1):  # type: ignore[no-untyped-call]
             _check_image(shipped, exposed, twin, image, counts)
@@ -51,6 +53,12 @@ def _require_pair(shipped: OpenedFile, twin: IntegerNetwork) -> None:
     given, expected = len(shipped.opened.outputs), len(twin.graph.outputs)
     if given != expected:
         raise RequestError(f"the file has {given} outputs, its twin {expected}: not a pair")
+
+
+def _uint8_ends(shipped: OpenedFile) -> int:
+    """Return how many of the file's inputs and outputs are uint8, each tensor counted once."""
+    ends = (shipped.opened.inputs, shipped.opened.outputs)
+    return sum(len({end.name for end in side if end.dtype == "uint8"}) for side in ends)
 
 
 def _check_image(
@@ -85,9 +93,11 @@ def _check_image(
         expected = twin.raw(name, value)
         if name not in twin.encodings.activations or twin.graph[name].op == "quantize":
             continue  # in float, or taken from the runtime
+        params = twin.encodings.activations[name]
         if found.dtype == np.float32:
-            params = twin.encodings.activations[name]
             expected = (expected - params.zero).float() * params.scale
+        elif found.dtype == np.uint8:
+            expected = _unsigned(expected, params)
         _compare(name, to_file(expected), found, counts)
     counts.images += 1
 
@@ -112,7 +122,15 @@ def _file_input(runner: OpenedFile, twin: IntegerNetwork, image: Tensor) -> Arra
     if runner.opened.inputs[0].dtype == "float32":
         return to_file(image)
     name = twin.graph.inputs[0]
-    return to_file(twin.raw(name, twin.given(image))).astype(np.int8)
+    integers = twin.raw(name, twin.given(image))
+    if runner.opened.inputs[0].dtype == "uint8" and name in twin.encodings.activations:
+        return to_file(_unsigned(integers, twin.encodings.activations[name])).astype(np.uint8)
+    return to_file(integers).astype(np.int8)
+
+
+def _unsigned(integers: Tensor, params: QuantParams) -> Tensor:
+    """Return integers of a grid as a uint8 end of the file has them."""
+    return integers + (params.unsigned().zero - params.zero)
 
 
 def _by_name(runner: OpenedFile, given: Array) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ class Litert(Target):
         arithmetic: Of the kernels that run a file.
     """
 
+    io_forms: tuple[str, ...] = ("float", "int8", "uint8")
     arithmetic: Arithmetic = "xnnpack"
 
     @property
@@ -165,8 +167,9 @@ class Litert(Target):
             if where is not None:
                 _require_same_input(files[FILE_NAME], twin, where)
             counts = check_file(files[FILE_NAME], twin, batches, opener)
-        if not self.is_reference and (counts.partitions != 1 or counts.builtin):
-            counts.remarks.append(_slower(counts))
+        slow = Counter(counts.builtin) - Counter(QUANTIZE=counts.shifts)
+        if not self.is_reference and (counts.partitions != 1 or slow):
+            counts.remarks.append(_slower(counts.partitions, slow))
         return counts
 
     def quiet(self) -> None:
@@ -190,11 +193,10 @@ def _require_same_input(content: bytes, twin: IntegerNetwork, where: str) -> Non
         raise RequestError(f"{where} takes {list(given)}, its twin {list(own)}: not a pair")
 
 
-def _slower(counts: CheckCounts) -> str:
-    ops = ", ".join(sorted(set(counts.builtin)))
-    outside = f"{len(counts.builtin)} ops ({ops}) run outside the delegate, in"
+def _slower(partitions: int, slow: Counter[str]) -> str:
+    outside = f"{slow.total()} ops ({', '.join(sorted(slow))}) run outside the delegate, in"
     return (
-        f"{outside if ops else 'the delegate runs the network in'} {counts.partitions}"
+        f"{outside if slow else 'the delegate runs the network in'} {partitions}"
         " partitions: exact, but slower"
     )
 

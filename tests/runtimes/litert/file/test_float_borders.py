@@ -76,7 +76,7 @@ def test_borders_are_written_once_and_none_lies_between_layers_in_float():
 def test_a_first_layer_in_float_reads_the_images_themselves():
     graph, encodings = encoded("a")
 
-    for io in ("float", "int8"):
+    for io in ("float", "int8", "uint8"):
         written = operators(write_tflite(graph, encodings, LITERT, io=io))
         assert written[:3] == [
             ("CONV_2D", ["x.float"], "a"),

@@ -28,7 +28,7 @@ from runtimes.litert.ops.harness import TARGETS, UNBOUNDED, Network
 from runtimes.litert.ops.operands import CASES, settle, size
 
 both_targets = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-both_ends = pytest.mark.parametrize("io", ["float", "int8"])
+both_ends = pytest.mark.parametrize("io", ["float", "int8", "uint8"])
 
 
 def requantize_network(seed: int) -> Network:
@@ -59,14 +59,15 @@ def test_quantize_and_dequantize_give_the_bits_of_the_runtime(io: str, target: T
 
         assert counts.mismatches == 0, f"seed {seed}"
         assert counts.values_compared > 0
-        assert target is LITERT_REFERENCE or (counts.partitions, counts.builtin) == (1, [])
+        outside = ["QUANTIZE"] * 2 if io == "uint8" else []
+        assert target is LITERT_REFERENCE or (counts.partitions, counts.builtin) == (1, outside)
 
 
 @both_targets
 def test_a_file_takes_and_gives_what_io_says(target: Target) -> None:
     network = requantize_network(1)
     settle(network, target)
-    for io, kind in (("float", np.float32), ("int8", np.int8)):
+    for io, kind in (("float", np.float32), ("int8", np.int8), ("uint8", np.uint8)):
         data = write_tflite(network.graph, network.encodings(), target, io=io)
 
         interpreter = open_interpreter(data, target)

@@ -151,7 +151,7 @@ def two_blocks() -> Graph:
     return sketch.done()
 
 
-@pytest.mark.parametrize("io", ["float", "int8"])
+@pytest.mark.parametrize("io", ["float", "int8", "uint8"])
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 @pytest.mark.parametrize(
     "kept",

@@ -9,6 +9,11 @@ Two named buffers, and one file behind the model:
 Source: tensorflow_lite_support/metadata/metadata_schema.fbs of tensorflow/tflite-support, version
 1.1.0. The slots below are the positions of fields in its tables; a union takes two, its type and
 its value. Only fields of version 1.0.0 are written.
+
+Normalization is that of the float network whatever the file takes, as in files that others publish:
+what it gives is then quantized by the input's own scale and zero point. The library itself does so
+for no input but float32: into a uint8 one it copies the image's bytes, and int8 it refuses
+(cc/task/processor/image_preprocessor.cc, commit 2a33ca3).
 """
 
 from __future__ import annotations

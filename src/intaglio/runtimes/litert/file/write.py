@@ -31,7 +31,8 @@ def write_tflite(
 
     Args:
         io: "float": the file takes and gives float32 (QUANTIZE and DEQUANTIZE at its ends);
-            "int8": it takes and gives integers, but for ends that are kept in float.
+            "int8": it takes and gives integers, but for ends that are kept in float;
+            "uint8": as "int8", and each integer is 128 higher (QUANTIZE at the ends).
         metadata: Named buffers to store in the file.
 
     Raises:
@@ -46,8 +47,8 @@ def write_tflite(
             _write_input(node, writing, build, io)
         else:
             write_node(node, writing)
-    for name in graph.outputs:
-        build.outputs.append(writing.index[name] if io == "int8" else writing.real(name))
+    ends = {name: _write_output(name, writing, io) for name in dict.fromkeys(graph.outputs)}
+    build.outputs = [ends[name] for name in graph.outputs]
     if graph.output_names:
         build.input_names, build.output_names = list(graph.inputs), list(graph.output_names)
     build.metadata.update(metadata or {})
@@ -98,9 +99,31 @@ def _write_input(node: Node, writing: Writing, build: TfliteBuilder, io: str) ->
     if io == "int8" and not writing.is_float(node.name):
         build.inputs.append(writing.output(node))
         return
+    if io == "uint8" and not writing.is_float(node.name):
+        build.inputs.append(_bytes_of(node.name, writing))
+        build.operator("QUANTIZE", build.inputs[-1:], [writing.output(node)], version=1)
+        return
     real = build.tensor(f"{node.name}.float", file_shape(node.shape), "float32")
     build.inputs.append(real)
     if writing.is_float(node.name):
         writing.index[node.name] = real
     else:
         build.operator("QUANTIZE", [real], [writing.output(node)], version=1)
+
+
+def _write_output(name: str, writing: Writing, io: str) -> int:
+    """Return the tensor that the file gives for a value."""
+    if io == "float":
+        return writing.real(name)
+    made = writing.index[name]
+    if io == "int8" or writing.is_float(name):
+        return made
+    given = _bytes_of(name, writing)
+    writing.build.operator("QUANTIZE", [made], [given], version=1)
+    return given
+
+
+def _bytes_of(name: str, writing: Writing) -> int:
+    """Add the uint8 tensor of an end; return its index."""
+    shape = file_shape(writing.graph[name].shape)
+    return writing.build.tensor(f"{name}.uint8", shape, "uint8", writing.grid(name).unsigned())
