@@ -96,7 +96,9 @@ def _lsq_frozen(given: Given) -> Learner:
 
 
 def _exact(given: Given) -> Learner:
-    return Learner(network_of(given.start, "exact").train(), "the twin on the way forward")
+    network = network_of(given.start, "exact").train()
+    network.freeze_norms()  # until then there are no integers to be exact about
+    return Learner(network, "norms folded, the twin on the way forward")
 
 
 def _compiled(make: Callable[[Given], Learner]) -> Callable[[Given], Learner]:

@@ -148,7 +148,7 @@ def test_a_change_that_does_not_pay_is_undone_and_leaves_nothing_behind(tmp_path
 def test_a_network_without_any_of_the_parts_is_refused() -> None:
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(784, 3)).eval()
 
-    with pytest.raises(RequestError, match="finds nothing to change: .* no depthwise convolution"):
+    with pytest.raises(RequestError, match=r"finds nothing to change: .* no depthwise convolution"):
         intaglio.surgery(plain, data=images(40, 1))
 
 
