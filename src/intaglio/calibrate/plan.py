@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from intaglio.calibrate.float_islands import float_islands
+from intaglio.calibrate.half_weights import half_plan
 from intaglio.calibrate.weight_bits import weight_specs
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
@@ -32,7 +33,8 @@ def make_plan(
     The graph is a copy of the lowered one, with `quantize` nodes where layers in float end.
 
     Args:
-        scheme: Also a simulated one, which the target does not hold.
+        scheme: Also a simulated one, which the target does not hold; of a float format the plan
+            has no grids.
         keep_float: Layers that stay float32, as the user's module names them.
         weight_bits: Layer to bits of its weight, where they are not the scheme's.
         float_tails: What stays float32 at the end, with the reason (float_tails.py).
@@ -43,6 +45,8 @@ def make_plan(
         UnsupportedByTarget: If a layer cannot have its bits; names it.
     """
     graph = graph.copy()
+    if scheme.is_half:
+        return graph, half_plan(graph, keep_float)
     kept_float = float_islands(graph, keep_float, float_tails)
     _refuse_bits_of_floats(kept_float, weight_bits or {})
     integer = [node for node in graph if node.name not in kept_float]

@@ -32,13 +32,16 @@ class _Grid(BaseModel):
 
 _GRID = TypeAdapter(_Grid)
 _PARTS = ("activations", "weights")
+HALVES = "halves"
 
 
 def encodings_to_dict(encodings: Encodings) -> dict[str, Any]:
     """Return encodings as plain values; float32 scales are written so that they read back."""
+    halves = {} if encodings.halves is None else {HALVES: sorted(encodings.halves)}
     return {
         "activations": {name: _record(grid) for name, grid in encodings.activations.items()},
         "weights": {name: _record(grid) for name, grid in encodings.weights.items()},
+        **halves,
     }
 
 
@@ -55,7 +58,12 @@ def encodings_from_dict(content: Mapping[str, Any], where: str) -> Encodings:
         # one by one: pydantic would collect the errors of millions of wrong ones
         made = {name: _grid(f"{part}.{name}", grid, where) for name, grid in content[part].items()}
         grids.append(made)
-    return Encodings(*grids)
+    halves = content.get(HALVES)
+    if halves is None:
+        return Encodings(*grids)
+    if not isinstance(halves, list) or not all(isinstance(key, str) for key in halves):
+        raise RequestError(f"{where}: '{HALVES}' is no list of names")
+    return Encodings(*grids, frozenset(halves))
 
 
 def _grid(key: str, plain: Any, where: str) -> QuantParams:

@@ -192,7 +192,8 @@ class Writing:
             name: Of the tensor; left out, it is called after layer and role.
         """
         name = name or f"{node.name}.{role}"
-        if node.params.get(role, node.params.get("weight")) not in self.encodings.halves:
+        key = node.params.get(role, node.params.get("weight"))
+        if key not in (self.encodings.halves or ()):
             return self.build.stored(name, values.astype(np.float32))
         half = self.build.stored(f"{name}.half", values.astype(np.float16))
         real = self.build.tensor(name, tuple(values.shape), "float32")
