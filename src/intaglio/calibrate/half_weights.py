@@ -1,8 +1,8 @@
 """Which weights a network in float16 stores as such, and the network that it then is.
 
 A layer whose weights reach beyond 65504 keeps all its numbers in float32, as do layers that the
-user names, and layers that share numbers with one of these. There are no grids: the network computes
-in float32 with the numbers that float16 holds.
+user names, and layers that share numbers with one of these. There are no grids: the network
+computes in float32 with the numbers that float16 holds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from intaglio.calibrate.encodings import FOLDED_WEIGHTS, require_finite
 from intaglio.calibrate.float_islands import ASKED, layers_called
+from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.half import LARGEST, HalfCounts, half_counts, rounded_to_half
@@ -25,9 +26,10 @@ def half_plan(graph: Graph, keep_float: Sequence[str] = ()) -> Plan:
 
     Raises:
         UnknownName: If there is no layer that `keep_float` names.
+        RequestError: If one that it names stores no numbers.
         NonFiniteError: If a weight is NaN or infinite; names the layer.
     """
-    kept = {node.name: ASKED for name in keep_float for node in layers_called(graph, name)}
+    kept = {name for layer in keep_float for name in _asked(graph, layer)}
     reasons: dict[str, str] = {}
     for node in graph:
         params = real_params(graph, node)
@@ -69,6 +71,22 @@ def layer_counts(graph: Graph, node: Node) -> HalfCounts | None:
     """Return what float16 does to all that a node of the float graph stores; None: nothing."""
     counts = [half_counts(values) for values in real_params(graph, node).values()]
     return sum(counts[1:], counts[0]) if counts else None
+
+
+def _asked(graph: Graph, layer: str) -> list[str]:
+    """Return the nodes of a layer that the user names which store numbers.
+
+    Raises:
+        UnknownName: If there is no such layer.
+        RequestError: If it stores none.
+    """
+    found = [node.name for node in layers_called(graph, layer) if real_params(graph, node)]
+    if not found:
+        raise RequestError(
+            f"keep_float: layer '{layer}' stores no numbers, and computes in float32 anyhow: leave"
+            " it out"
+        )
+    return found
 
 
 def _too_large(params: Mapping[str, Tensor]) -> str:

@@ -136,9 +136,7 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
         judged = evaluation.for_task(task, output_shapes(graph))
         wishes = replace(wishes, task=task.name)
     used = calibration and calibration.drawn(most_used(settled, graph), settled.seed)
-    provenance = Provenance(
-        model=network.name, preprocess=network.preprocess, labels=job.labels
-    )
+    provenance = Provenance(model=network.name, preprocess=network.preprocess, labels=job.labels)
     if calibration is not None and used is not None:
         provenance = replace(
             provenance,

@@ -13,7 +13,7 @@ from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.recipe.needs import refuse_training, refuse_unmet_needs
 from intaglio.recipe.options import Options
-from intaglio.recipe.recipe import Recipe, find_recipe
+from intaglio.recipe.recipe import find_recipe
 from intaglio.recipe.settings import Settings, default_recipe, settle
 from intaglio.store.weights import file_and_part
 

@@ -1,4 +1,4 @@
-"""A network in float16: weights rounded, nothing calibrated; images, where there are any, measure."""
+"""A network in float16: weights rounded, nothing calibrated; images, if any, only measure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from intaglio.job.recorder import Recorder
 from intaglio.methods.steps.state import Prepared, Quantized
 from intaglio.numerics.encodings import Encodings
 from intaglio.recipe.settings import Settings
-from intaglio.report.parts import HalfRow
+from intaglio.report.half_row import HalfRow
 
 MADE_UP_IMAGES = 2
 """Without images file and twin are compared on noise: it shows that the file holds the network."""

@@ -235,7 +235,9 @@ def evaluated(
 
 
 def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) -> Report:
-    judgement = found.judgement
+    judgement, lowest = found.judgement, report.integer.logits_sqnr_db
+    if report.data == "none":  # nothing else was measured
+        lowest = min(listed_sqnr_db(captured, judgement), default=None)
     return replace(
         report,
         float=replace(report.float, figures=found.float_figures, n=judgement.n),
@@ -244,6 +246,7 @@ def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) 
             figures=found.figures,
             n=judgement.n,
             agreement=judgement.percent,
+            logits_sqnr_db=lowest,
             sqnr_db=listed_sqnr_db(captured, judgement),
         ),
         task=stated_name(task),
@@ -259,7 +262,7 @@ def told_figures(captured: Graph, side: SideBySide) -> dict[str, Any]:
     return told
 
 
-def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float | None]:
+def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float]:
     """Return the SQNR in dB of each output by itself, in the network's order.
 
     0 where the float network gives a constant and the integer one does not.

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, FailFast, Field, JsonValue, SkipValidation
 
 from intaglio.errors import IntaglioError
 from intaglio.report.figures import PLAIN, Wording
+from intaglio.report.half_row import HalfRow
 
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -239,31 +240,6 @@ class LayerRow:
     saturated: Share | None = field(default=None, metadata=SHARE)
     clipped: Share | None = field(default=None, metadata=SHARE)
     note: str | None = field(default=None, metadata=ABSENT)
-
-
-@dataclass(frozen=True)
-class HalfRow:
-    """What float16 does to the numbers that one layer stores, weights and biases together.
-
-    Attributes:
-        name, op, source: As of LayerRow.
-        stored: How they are stored.
-        numbers: How many there are.
-        overflow: How many are beyond 65504 in magnitude, which float16 does not hold.
-        subnormal: How many are below 2**-14 (6.1e-5) in magnitude, and keep fewer than 11 bits.
-        zeros: How many become 0, and are not.
-        largest: The largest magnitude.
-    """
-
-    name: str
-    op: str
-    source: str
-    stored: Literal["float16", "float32"]
-    numbers: Count
-    overflow: Count
-    subnormal: Count
-    zeros: Count
-    largest: NotBelowZero
 
 
 @dataclass(frozen=True)

@@ -51,19 +51,20 @@ def encodings_from_dict(content: Mapping[str, Any], where: str) -> Encodings:
     Raises:
         RequestError: If a key is missing or a value makes no sense; says `where` and which.
     """
-    grids = []
+    grids: list[dict[str, QuantParams]] = []
     for part in _PARTS:
         if not isinstance(content.get(part), dict):
             raise RequestError(f"{where}: '{part}' is missing, or no object of names and grids")
         # one by one: pydantic would collect the errors of millions of wrong ones
         made = {name: _grid(f"{part}.{name}", grid, where) for name, grid in content[part].items()}
         grids.append(made)
+    activations, weights = grids
     halves = content.get(HALVES)
     if halves is None:
-        return Encodings(*grids)
+        return Encodings(activations, weights)
     if not isinstance(halves, list) or not all(isinstance(key, str) for key in halves):
         raise RequestError(f"{where}: '{HALVES}' is no list of names")
-    return Encodings(*grids, frozenset(halves))
+    return Encodings(activations, weights, frozenset(halves))
 
 
 def _grid(key: str, plain: Any, where: str) -> QuantParams:

@@ -50,9 +50,7 @@ class Target(Runtime):
     @property
     def widest_scheme(self) -> Scheme:
         """The first scheme in which weights and values have the most bits that it can hold."""
-        return max(
-            self._integer_schemes, key=lambda one: min(one.weight_bits, one.activation_bits)
-        )
+        return max(self._integer_schemes, key=lambda one: min(one.weight_bits, one.activation_bits))
 
     @property
     def _integer_schemes(self) -> list[Scheme]:
