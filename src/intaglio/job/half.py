@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from intaglio.calibrate import half_network, layer_counts
+from intaglio.calibrate.float_islands import ASKED
 from intaglio.data.batches import Data, FirstImages, image_batches
 from intaglio.ir.graph import Graph
 from intaglio.job.islands import planned
@@ -37,7 +38,11 @@ def run_half(
 
     rounded, encodings = recorder.step("round to float16", made)
     state = Quantized(replace(prepared, reference=graph, graph=rounded), plan, encodings)
-    warnings = [_kept(name, why) for name, why in plan.kept_float.items()]
+    warnings = [
+        f"layer '{graph[name].source or name}' stays in float32: {why}"
+        for name, why in plan.kept_float.items()
+        if why != ASKED
+    ]
     shape = graph[graph.inputs[0]].shape[1:]
     if data is None:
         generator = torch.Generator().manual_seed(settings.seed)
@@ -76,7 +81,3 @@ def half_rows(outcome: Outcome) -> list[HalfRow]:
             )
         )
     return rows
-
-
-def _kept(name: str, why: str) -> str:
-    return f"layer '{name}' stays in float32: {why}"
