@@ -28,13 +28,10 @@ def make_plan(
     weight_bits: Mapping[str, int] | None = None,
     float_tails: Mapping[str, str] | None = None,
 ) -> tuple[Graph, Plan]:
-    """Return the graph that is quantized, and its plan.
-
-    The graph is a copy of the lowered one, with `quantize` nodes where layers in float end.
+    """Return a copy of the lowered graph, with `quantize` nodes where floats end, and its plan.
 
     Args:
-        scheme: Also a simulated one, which the target does not hold; of a float format the plan
-            has no grids.
+        scheme: Also a simulated one, which the target does not hold.
         keep_float: Layers that stay float32, as the user's module names them.
         weight_bits: Layer to bits of its weight, where they are not the scheme's.
         float_tails: What stays float32 at the end, with the reason (float_tails.py).
@@ -44,9 +41,9 @@ def make_plan(
         RequestError: If no layer with weights is left, or one is to be float and to have bits.
         UnsupportedByTarget: If a layer cannot have its bits; names it.
     """
-    graph = graph.copy()
     if scheme.is_half:
-        return graph, half_plan(graph, keep_float)
+        return graph.copy(), half_plan(graph, keep_float)
+    graph = graph.copy()
     kept_float = float_islands(graph, keep_float, float_tails)
     _refuse_bits_of_floats(kept_float, weight_bits or {})
     integer = [node for node in graph if node.name not in kept_float]

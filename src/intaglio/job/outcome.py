@@ -237,7 +237,7 @@ def evaluated(
 def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) -> Report:
     judgement, lowest = found.judgement, report.integer.logits_sqnr_db
     if report.data == "none":  # nothing else was measured
-        lowest = min(listed_sqnr_db(captured, judgement), default=None)
+        lowest = judgement.sqnr_db
     return replace(
         report,
         float=replace(report.float, figures=found.float_figures, n=judgement.n),
@@ -262,7 +262,7 @@ def told_figures(captured: Graph, side: SideBySide) -> dict[str, Any]:
     return told
 
 
-def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float]:
+def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float | None]:
     """Return the SQNR in dB of each output by itself, in the network's order.
 
     0 where the float network gives a constant and the integer one does not.

@@ -5,8 +5,8 @@
                                          runs them
     fp16                                 a float format: weights in float16, float32 arithmetic
 
-Any of them but fp16 may end in "-per-tensor": one scale for a whole weight, instead of one for each output
-channel.
+Any of them but fp16 may end in "-per-tensor": one scale for a whole weight, instead of one for each
+output channel.
 """
 
 from __future__ import annotations
