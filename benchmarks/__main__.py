@@ -20,6 +20,7 @@ from benchmarks import (
     cost,
     doctor,
     fuzz_parsers,
+    half,
     judging,
     ladder,
     memory,
@@ -37,7 +38,7 @@ PARTS += (ladder, mixed, reconstruction, remaining, doctor, minutes, fuzz_parser
 for part in PARTS:
     print(f"== {part.__name__}", flush=True)
     part.main()
-for named in (judging, search, cells, capture):
+for named in (judging, search, cells, capture, half):
     print(f"== {named.__name__}", flush=True)
     named.main([])
 tables.main()

@@ -58,6 +58,7 @@ WITHIN = {
         ("file",),
         ("interpreter",),
         ("check",),
+        ("check_floats",),
         ("targets",),
     ),
 }

@@ -31,7 +31,7 @@ def test_a_mixed_scheme_starts_from_8_bits():
     [
         *(
             "",
-            "fp16",
+            "fp16-per-tensor",
             "w8a17",
             "w1a8",
             "w17a8",
@@ -52,3 +52,10 @@ def test_anything_else_is_unknown_and_the_message_says_what_a_scheme_is(text):
         UnknownName, match=r"unknown scheme [^:]*: .*w<bits>a<bits>.*2 to 16.*mixed"
     ):
         parse_scheme(text)
+
+
+def test_a_float_format_has_the_bits_of_its_floats_and_no_integers():
+    scheme = parse_scheme("fp16")
+
+    assert (scheme.weight_bits, scheme.activation_bits, scheme.is_half) == (16, 32, True)
+    assert not parse_scheme("w8a8").is_half

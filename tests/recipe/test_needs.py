@@ -14,6 +14,7 @@ from intaglio.errors import RequestError
 from intaglio.methods import STEPS
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.recipe.recipe import Recipe
+from intaglio.recipe.settings import settle
 
 X = torch.randn(12, 3, 8, 8)
 Y = torch.arange(12) % 4
@@ -70,8 +71,10 @@ def test_without_images_python_refuses():
 
 @pytest.mark.parametrize("data", [None, NO_DATA])
 def test_without_images_the_command_line_refuses_in_the_same_words(data):
+    settled = settle(Recipe(name="mine"), None, intaglio.Options())
+
     with pytest.raises(RequestError, match=WORDS):
-        calibration_data(data, recipe=Recipe(name="mine"), evaluated=False, limit=None, seed=0)
+        calibration_data(data, settled, evaluated=False, limit=None)
 
 
 def test_a_step_that_needs_labels_is_refused_before_any_work_where_data_can_have_none(learner):

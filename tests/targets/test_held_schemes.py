@@ -6,10 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from intaglio.errors import UnknownName
+from intaglio.errors import RequestError, UnknownName
 from intaglio.numerics.scheme import parse_scheme
 from intaglio.runtimes import LITERT, LITERT_REFERENCE, TARGETS
-from intaglio.targets.target import INT8_SCHEMES, known_scheme, runnable_scheme
+from intaglio.targets.target import (
+    INT8_SCHEMES,
+    integer_scheme,
+    known_scheme,
+    runnable_scheme,
+)
 
 INT8_ALONE = replace(LITERT, name="board", schemes=INT8_SCHEMES)
 
@@ -62,10 +67,19 @@ def test_the_widest_scheme_is_the_first_with_8_bits(target):
 
 
 @both_targets
-@pytest.mark.parametrize("scheme", ["fp16", "w1a8", "w4a17", ""])
+@pytest.mark.parametrize("scheme", ["fp16-per-tensor", "w1a8", "w4a17", ""])
 def test_a_scheme_that_does_not_exist_is_refused_by_name(scheme, target):
     with pytest.raises(UnknownName, match=f"unknown scheme '{scheme}'"):
         known_scheme(scheme, target)
+
+
+def test_a_float_format_is_refused_where_the_target_lacks_it_and_where_integers_are_needed():
+    for given in (known_scheme, runnable_scheme):
+        with pytest.raises(UnknownName, match="'fp16' cannot be held by target board"):
+            given("fp16", INT8_ALONE)
+    with pytest.raises(RequestError, match="scheme 'fp16' has no integers"):
+        integer_scheme("fp16", LITERT)
+    assert integer_scheme(None, LITERT).name == "w8a8"
 
 
 def test_a_target_holds_8_bits_alone_unless_it_says_more():

@@ -21,6 +21,8 @@ BIAS_STEPS = 2**20
 It is fine enough for any output grid, and keeps the channel's multiplier small: there are kernels
 that take none from 256 on, even where nothing is multiplied.
 """
+FOLDED_WEIGHTS = "weights, once what is around it is folded into it,"
+"""What messages call weights that are no numbers: the user's own may be."""
 BIAS_MARGIN = 2**10
 """How far below the limit a bias stays: its scale and its step are both rounded to float32."""
 
@@ -47,7 +49,7 @@ def choose_encodings(
             continue
         low = torch.stack([bounds[0] for bounds in seen]).min()
         high = torch.stack([bounds[1] for bounds in seen]).max()
-        _require_finite(graph[group[0]], "values", low, high)
+        require_finite(graph[group[0]], "values", low, high)
         found = params_from_range(low, high, plan.activations[group[0]])
         grids.update(dict.fromkeys(group, found))
     plan, grids = target.settle_scales(graph, plan, grids, ranges, trial=trial)
@@ -80,7 +82,7 @@ def weight_params(
     axis = WEIGHTED[node.op]
     rows = weight.transpose(0, axis).flatten(1)  # [C_out / groups, ...]
     largest = rows.abs().amax(1) if spec.axis is not None else rows.abs().max()
-    _require_finite(node, "weights, once what is around it is folded into it,", largest)
+    require_finite(node, FOLDED_WEIGHTS, largest)
     found = params_from_range(-largest, largest, spec)
     bias = graph.param(node, "bias", torch.zeros(rows.shape[0])).abs().double()
     if spec.axis is None:
@@ -92,7 +94,8 @@ def weight_params(
     return QuantParams(torch.maximum(scale, needed).float(), found.zero_point, spec)
 
 
-def _require_finite(node: Node, what: str, *bounds: Tensor) -> None:
+def require_finite(node: Node, what: str, *bounds: Tensor) -> None:
+    """Raise NonFiniteError, naming the layer and what of it is meant, unless bounds are numbers."""
     if not all(bool(bound.isfinite().all()) for bound in bounds):
         raise NonFiniteError(
             f"layer '{node.source or node.name}' ({node.op}) has {what} that are NaN or beyond"

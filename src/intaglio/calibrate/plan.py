@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from intaglio.calibrate.float_islands import float_islands
+from intaglio.calibrate.half_weights import half_plan
 from intaglio.calibrate.weight_bits import weight_specs
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
@@ -27,9 +28,7 @@ def make_plan(
     weight_bits: Mapping[str, int] | None = None,
     float_tails: Mapping[str, str] | None = None,
 ) -> tuple[Graph, Plan]:
-    """Return the graph that is quantized, and its plan.
-
-    The graph is a copy of the lowered one, with `quantize` nodes where layers in float end.
+    """Return a copy of the lowered graph, with `quantize` nodes where floats end, and its plan.
 
     Args:
         scheme: Also a simulated one, which the target does not hold.
@@ -42,6 +41,8 @@ def make_plan(
         RequestError: If no layer with weights is left, or one is to be float and to have bits.
         UnsupportedByTarget: If a layer cannot have its bits; names it.
     """
+    if scheme.is_half:
+        return graph.copy(), half_plan(graph, keep_float)
     graph = graph.copy()
     kept_float = float_islands(graph, keep_float, float_tails)
     _refuse_bits_of_floats(kept_float, weight_bits or {})

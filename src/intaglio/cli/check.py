@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ from intaglio.errors import RequestError
 from intaglio.host.progress import told
 from intaglio.job.result import Result
 from intaglio.report.summary import border_text
-from intaglio.targets.runtime import CheckCounts
+from intaglio.targets.runtime import ABSURD, CheckCounts, Deviation, deviation_text
 
 
 def run(request: CheckRequest) -> None:
     """Compare, and show what came of it.
 
     Raises:
-        Exit: With FAILED, if a value differs.
+        Exit: With FAILED, if a value differs; of a file in float, if it is absurdly far off.
         RequestError: If the file is no result of ours, or the data cannot be used.
     """
     saved = open_saved(request.file)
@@ -45,6 +46,9 @@ def run(request: CheckRequest) -> None:
     dataset = draw(open_dataset(request.data), request.limit, request.seed or 0)
     images = Images(dataset, saved.preprocess(request.preprocess), shape, request.skip_bad_images)
     counts = _compared(saved, result, images, as_json=request.as_json)
+    if counts.deviation is not None:
+        _end_floats(request, saved, counts, counts.deviation, len(images.skipped))
+        return
     _show(_content(counts, result, len(images.skipped)), as_json=request.as_json)
     if counts.mismatches:
         _tell_mismatches(counts, saved.path)
@@ -58,6 +62,43 @@ def _compared(saved: SavedFile, result: Result, images: Images, *, as_json: bool
         counts = result.target.check(saved.files, result.twin, batches, where=str(saved.path))
         progress.end()
     return counts
+
+
+def _end_floats(
+    request: CheckRequest, saved: SavedFile, counts: CheckCounts, found: Deviation, skipped: int
+) -> None:
+    """Show how far a file in float is from its twin; raise Exit where that is absurd."""
+    runtime = saved.target.runtime
+    content: dict[str, Any] = {
+        "largest_deviation": _finite(found.largest),
+        "relative_deviation": _finite(found.relative),
+        "most_relative": ABSURD,
+        "floats_compared": found.values,
+        "images": counts.images,
+        "runtime": runtime,
+    }
+    if skipped:
+        content["skipped"] = skipped
+    if request.as_json:
+        print_json(content)
+    else:
+        print_line(
+            f"{found.values:,} outputs of {counts.images} images: file and twin are at most"
+            f" {found.largest:.3g} apart, {found.relative:.2g} of the largest output, on {runtime}"
+        )
+        print_line("The file computes in float, where no bits are promised.")
+        _show_skipped(skipped)
+    if found.is_absurd:
+        tell(
+            f"{saved.path}: {deviation_text(found)} where {ABSURD:g} is the most that float32"
+            " arithmetic explains: the file is not the one that compress wrote"
+        )
+        raise typer.Exit(FAILED)
+
+
+def _finite(value: float) -> float | None:
+    """Return a number as JSON has it; None for infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _tell_mismatches(counts: CheckCounts, path: Path) -> None:
@@ -98,5 +139,9 @@ def _show(content: dict[str, Any], *, as_json: bool) -> None:
         print_line(f"Given {border_text(content['border_values'], content['border_equal'])}")
     for layer in content["refused"]:
         print_line(f"Not compared: {layer}")
-    if "skipped" in content:
-        print_line(f"{content['skipped']} unreadable images were passed over")
+    _show_skipped(content.get("skipped", 0))
+
+
+def _show_skipped(count: int) -> None:
+    if count:
+        print_line(f"{count} unreadable images were passed over")

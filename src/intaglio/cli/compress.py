@@ -75,7 +75,7 @@ class _Job:
     request: CompressRequest
     wishes: Options
     settled: Settings
-    calibration: Dataset
+    calibration: Dataset | None
     labels: tuple[str, ...]
     evaluation: Dataset | None
 
@@ -94,20 +94,17 @@ def _opened(
 ) -> _Job:
     """Return the job of a request with its data sets looked through; no image is opened yet."""
     calibration = calibration_data(
-        request.data,
-        recipe=settled.recipe,
-        evaluated=request.evaluation is not None,
-        limit=limit,
-        seed=settled.seed,
+        request.data, settled, evaluated=request.evaluation is not None, limit=limit
     )
-    evaluation = request.evaluation
+    evaluation = open_dataset(request.evaluation) if request.evaluation else None
+    named = calibration or evaluation
     return _Job(
         request=request,
         wishes=wishes,
         settled=settled,
         calibration=calibration,
-        labels=tuple(class_names(calibration.path) or ()),
-        evaluation=open_dataset(evaluation) if evaluation else None,
+        labels=tuple(class_names(named.path) or ()) if named else (),
+        evaluation=evaluation,
     )
 
 
@@ -124,9 +121,10 @@ def _made(job: _Job) -> Result:
 
 def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
     settled = job.settled
-    calibration = job.images(job.calibration, network)
-    calibration.try_first()
-    evaluation = None
+    calibration = evaluation = None
+    if job.calibration is not None:
+        calibration = job.images(job.calibration, network)
+        calibration.try_first()
     if job.evaluation is not None:
         evaluation = job.images(job.evaluation, network)
         evaluation.try_first()
@@ -137,19 +135,19 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
         task = task_for(output_shapes(graph), name=settled.task)
         judged = evaluation.for_task(task, output_shapes(graph))
         wishes = replace(wishes, task=task.name)
-    used = calibration.drawn(most_used(settled, graph), settled.seed)
-    provenance = Provenance(
-        model=network.name,
-        data=str(job.calibration.path),
-        images=len(used),
-        offered=len(calibration),
-        preprocess=network.preprocess,
-        labels=job.labels,
-        skipped=used.skipped,
-    )
+    used = calibration and calibration.drawn(most_used(settled, graph), settled.seed)
+    provenance = Provenance(model=network.name, preprocess=network.preprocess, labels=job.labels)
+    if calibration is not None and used is not None:
+        provenance = replace(
+            provenance,
+            data=str(calibration.dataset.path),
+            images=len(used),
+            offered=len(calibration),
+            skipped=used.skipped,
+        )
     result = compress_graph(
         graph,
-        data=used.batches(),
+        data=used.batches() if used else None,
         target=settled.target.name,
         evaluate=judged,
         recipe=settled.recipe,

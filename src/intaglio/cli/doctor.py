@@ -20,7 +20,7 @@ from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
 from intaglio.read.reader import Source
 from intaglio.recipe.settings import DEFAULT_SEED
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
-from intaglio.targets.target import Target, known_scheme
+from intaglio.targets.target import Target, integer_scheme
 from intaglio.tasks.task import Shapes, labelled_task_for, output_shapes
 
 
@@ -112,7 +112,7 @@ def _opened(request: DoctorRequest) -> _Job:
     seed = DEFAULT_SEED if request.seed is None else request.seed
     return _Job(
         target=target,
-        scheme=known_scheme(request.scheme or None, target).name,
+        scheme=integer_scheme(request.scheme or None, target).name,
         calibration=_calibration(request, seed),
         evaluation=(
             open_dataset(request.evaluation, need_labels=True) if request.evaluation else None

@@ -80,7 +80,8 @@ SchemeName = Annotated[
         "--scheme",
         metavar="NAME",
         help="w8a8 (if left out), w4a8, w2a8 or mixed; with -per-tensor: one scale a weight."
-        " compress runs others, such as w4a4, by the twin alone.",
+        " compress runs others, such as w4a4, by the twin alone. fp16: float16 weights, float32"
+        " arithmetic, without images.",
     ),
 ]
 SkipBadImages = Annotated[

@@ -13,8 +13,8 @@ from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.recipe.needs import refuse_training, refuse_unmet_needs
 from intaglio.recipe.options import Options
-from intaglio.recipe.recipe import Recipe, find_recipe
-from intaglio.recipe.settings import DEFAULT_RECIPE, Settings, settle
+from intaglio.recipe.recipe import find_recipe
+from intaglio.recipe.settings import Settings, default_recipe, settle
 from intaglio.store.weights import file_and_part
 
 NO_DATA = "none"
@@ -30,7 +30,7 @@ def settled_choices(
     Raises:
         RequestError: If a name does not exist, or a number is out of range.
     """
-    chosen = find_recipe(recipe or DEFAULT_RECIPE)
+    chosen = find_recipe(recipe or default_recipe(options.scheme))
     refuse_training(chosen)
     settings = settle(chosen, target, options)
     if not 0 <= settings.seed <= LARGEST_SEED:
@@ -52,23 +52,25 @@ def known_device(name: str) -> str:
 
 
 def calibration_data(
-    data: str | None, *, recipe: Recipe, evaluated: bool, limit: int | None, seed: int
-) -> Dataset:
-    """Return the images of --data to calibrate with.
+    data: str | None, settings: Settings, *, evaluated: bool, limit: int | None
+) -> Dataset | None:
+    """Return the images of --data to calibrate with; None where the scheme needs none.
 
     Raises:
         RequestError: If there are none, as every recipe of this version needs some, or the recipe
             has a step that needs what the command line does not give.
     """
+    if settings.scheme.is_half:
+        return None if data in (None, NO_DATA) else draw(open_dataset(data), limit, settings.seed)
     if data is None and evaluated:
         raise RequestError(
             "--eval without --data: give one of --data DIR (images to calibrate with) and --data"
             " none (no image is opened for that)"
         )
     has = set() if data is None or data == NO_DATA else {"images", "labels", "task"}
-    refuse_unmet_needs(recipe, has)
+    refuse_unmet_needs(settings.recipe, has)
     assert data is not None, "every recipe needs images"
-    return draw(open_dataset(data), limit, seed)
+    return draw(open_dataset(data), limit, settings.seed)
 
 
 def default_place(model: str, scheme: str) -> str:

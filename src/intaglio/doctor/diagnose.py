@@ -32,7 +32,7 @@ from intaglio.numerics.scheme import Scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
-from intaglio.targets.target import Target, known_scheme
+from intaglio.targets.target import Target, integer_scheme
 
 IMAGES_IN_REPORT = 2
 """Images on which a report's diagnosis measures harm: it must not take long beside compressing."""
@@ -84,7 +84,7 @@ def diagnose(
         RequestError: If there is no such target, or it does not hold the network or the scheme.
     """
     runtime = TARGETS[target] if isinstance(target, str) else target
-    asked = known_scheme(scheme, runtime)
+    asked = integer_scheme(scheme, runtime)
     graph, plan, statistics = _planned(captured, runtime, asked)
     if images is None:
         case = Case(captured, graph, plan, runtime, statistics, _noise(graph, seed))

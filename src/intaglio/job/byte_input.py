@@ -16,7 +16,7 @@ from intaglio.errors import DataError
 from intaglio.methods.steps.state import Quantized
 from intaglio.numerics.spec import QuantParams
 from intaglio.recipe.settings import Settings
-from intaglio.report.parts import ByteInput
+from intaglio.report.byte_input import ByteInput
 from intaglio.targets.target import Target
 
 SIDE = 16

@@ -20,7 +20,7 @@ from intaglio.read.source import read
 from intaglio.recipe.needs import refuse_training, refuse_unmet_needs
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe, find_recipe
-from intaglio.recipe.settings import DEFAULT_RECIPE, settle
+from intaglio.recipe.settings import default_recipe, settle
 from intaglio.report.record import StepRow
 
 
@@ -44,10 +44,10 @@ def compress(
         target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
             batches (a tensor, or a tuple of one and, maybe, class indices, which a search then
-            judges by). Gone through once.
+            judges by). Gone through once. Scheme "fp16" needs none, and only measures on them.
         evaluate: (images, labels), or an iterable of such batches; gone through once, at the end;
             it decides nothing. Of maps and the like: (images, targets), or images.
-        recipe: A name, a .toml file or a Recipe; None: "auto".
+        recipe: A name, a .toml file or a Recipe; None: "auto"; of scheme "fp16" "plain".
         options: Everything else.
 
     Raises:
@@ -95,7 +95,7 @@ def named(options: Options, source: Source) -> Options:
 def compress_graph(
     captured: Graph,
     *,
-    data: Data,
+    data: Data | None,
     target: str | None = None,
     evaluate: Any = None,
     recipe: str | Recipe | None = None,
@@ -120,12 +120,14 @@ def _run(
     steps: Sequence[StepRow] = (),
 ) -> Run:
     """Return what holds for a run, once it is certain that its recipe has what it needs."""
-    chosen = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or DEFAULT_RECIPE)
-    refuse_training(chosen)
     wishes = options or Options()
+    name = recipe or default_recipe(wishes.scheme)
+    chosen = name if isinstance(name, Recipe) else find_recipe(name)
+    refuse_training(chosen)
     settings = settle(chosen, target, wishes)
-    refuse_unmet_needs(chosen, _may_hold(data))
-    assert data is not None, "every recipe needs images"
+    if not settings.scheme.is_half:
+        refuse_unmet_needs(chosen, _may_hold(data))
+        assert data is not None, "every recipe needs images"
     return Run(settings, wishes, data, Recorder(wishes.progress, list(steps)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from intaglio.job.islands import macs_in_float
 from intaglio.job.recorder import Recorder
 from intaglio.methods.steps.state import Quantized
 from intaglio.methods.train.qat import Trained
+from intaglio.numerics.scheme import Scheme
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe
 from intaglio.recipe.settings import Settings
@@ -58,16 +59,23 @@ class Seen:
         images: Those that it tuned on, or the first of those that it calibrated with, [N, ...].
         count: All of them, those that judged among them.
         judged: Those that nothing was tuned on.
+        made_up: Noise to compare file and twin on where there are no images, [N, ...]; else None.
     """
 
     images: Tensor
     count: int
     judged: int = 0
+    made_up: Tensor | None = None
+
+    @property
+    def measured(self) -> Sequence[Tensor]:
+        """Batches on which layers are to be measured."""
+        return [self.images[:CHECK_IMAGES]]
 
     @property
     def checked(self) -> Sequence[Tensor]:
         """Batches on which file and twin are to be compared."""
-        return [self.images[:CHECK_IMAGES]]
+        return self.measured if self.made_up is None else [self.made_up]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,27 +113,36 @@ def first_report(
     """
     where, settings, target = options.provenance, outcome.settings, outcome.settings.target
     params = total_params(captured)
-    granularity = "per-channel" if settings.scheme.per_channel else "per-tensor"
     return Report(
         intaglio=metadata.version("intaglio"),
         model=where.model,
         target=target.name,
         runtime=target.runtime,
-        scheme=f"{settings.scheme.bits_name} {granularity}",
+        scheme=_scheme_text(settings.scheme),
         data=_source(where, outcome),
         preprocess=describe(where.preprocess) if where.preprocess else {},  # type: ignore[arg-type]
         float=FloatSide(4 * params, sum(count_macs(captured).values()), params),
         integer=IntegerSide(),
         input=byte_input(outcome.state, settings, where.preprocess),
-        check=None if counts is None else _checked(counts, target),
+        check=None if counts is None else _checked(counts, outcome),
         attempts=outcome.attempts,
         warnings=[*outcome.warnings, *([] if counts is None else counts.remarks), *_skipped(where)],
     )
 
 
-def _source(where: Provenance, outcome: Outcome) -> DataSource:
+def _scheme_text(scheme: Scheme) -> str:
+    if scheme.is_half:
+        return scheme.name
+    return f"{scheme.bits_name} {'per-channel' if scheme.per_channel else 'per-tensor'}"
+
+
+def _source(where: Provenance, outcome: Outcome) -> Literal["none"] | DataSource:
     seen = outcome.seen
+    if not seen.count:
+        return "none"
     left_out = None if where.offered is None else where.offered - seen.count - len(where.skipped)
+    if outcome.settings.scheme.is_half:  # more would only measure the same again
+        left_out = None
     return DataSource(
         where.data or "tensors",
         seen.count,
@@ -136,7 +153,8 @@ def _source(where: Provenance, outcome: Outcome) -> DataSource:
     )
 
 
-def _checked(counts: CheckCounts, target: Target) -> CheckResult:
+def _checked(counts: CheckCounts, outcome: Outcome) -> CheckResult:
+    found, target = counts.deviation, outcome.settings.target
     return CheckResult(
         counts.images,
         counts.values_compared,
@@ -144,6 +162,10 @@ def _checked(counts: CheckCounts, target: Target) -> CheckResult:
         target.runtime,
         border_values=counts.border_values or None,
         border_equal=counts.border_equal if counts.border_values else None,
+        largest_deviation=None if found is None else found.largest,
+        relative_deviation=None if found is None else found.relative,
+        floats_compared=None if found is None else found.values,
+        made_up=True if outcome.seen.made_up is not None else None,
     )
 
 
@@ -215,7 +237,9 @@ def evaluated(
 
 
 def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) -> Report:
-    judgement = found.judgement
+    judgement, lowest = found.judgement, report.integer.logits_sqnr_db
+    if report.data == "none":  # nothing else was measured
+        lowest = judgement.sqnr_db
     return replace(
         report,
         float=replace(report.float, figures=found.float_figures, n=judgement.n),
@@ -224,6 +248,7 @@ def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) 
             figures=found.figures,
             n=judgement.n,
             agreement=judgement.percent,
+            logits_sqnr_db=lowest,
             sqnr_db=listed_sqnr_db(captured, judgement),
         ),
         task=stated_name(task),
@@ -256,7 +281,7 @@ def simulated_size(state: Quantized, target: Target) -> int:
 def float_share(outcome: Outcome, counts: CheckCounts | None) -> FloatShare | None:
     """Return what layers in float cost; None where none stayed, or no file says it."""
     state = outcome.state
-    if not state.plan.kept_float or counts is None:
+    if not state.plan.kept_float or counts is None or state.encodings.halves is not None:
         return None
     share = macs_in_float(state.graph, state.plan)
     return FloatShare(share, counts.partitions, len(counts.builtin) - counts.shifts)

@@ -15,6 +15,7 @@ from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
 from intaglio.ir.graph import Graph
 from intaglio.job.fixed import run_held, run_stream
+from intaglio.job.half import half_rows, run_half
 from intaglio.job.ladder import search
 from intaglio.job.made import Made, made_with_islands
 from intaglio.job.outcome import (
@@ -49,13 +50,14 @@ class Run:
     """What one run was asked for, and its record; `settings` count, not `options`.
 
     Attributes:
+        data: Images; None where the scheme needs none and there are none.
         teach: What trains a network that the recipe has made, with the captured one as its
             teacher; None: it is not trained.
     """
 
     settings: Settings
     options: Options
-    data: Data
+    data: Data | None
     recorder: Recorder
     teach: Callable[[Outcome, Run], Outcome] | None = None
 
@@ -144,9 +146,23 @@ def _report(
         layers=layers,
         in_float=float_share(outcome, counts),
     )
+    if outcome.state.encodings.halves is not None:
+        return _of_half(_warned(report, captured, outcome), outcome)
     if outcome.trained is not None:  # what it was taught is not what it was
         return report
     return _examined(_warned(report, captured, outcome), captured, outcome, run)
+
+
+def _of_half(report: Report, outcome: Outcome) -> Report:
+    """Return the report of a network in float16: its numbers, and how its images agree.
+
+    Nothing was tuned on them. The doctor looks for what integers lose, and is not asked.
+    """
+    judgement = outcome.judgement
+    integer = report.integer
+    if judgement is not None and judgement.percent is not None:
+        integer = replace(integer, n=judgement.n, agreement=judgement.percent)
+    return replace(report, integer=integer, halves=half_rows(outcome))
 
 
 def _warned(report: Report, captured: Graph, outcome: Outcome) -> Report:
@@ -235,6 +251,9 @@ def _quantized(
     """
     settings, data, recorder = run.settings, run.data, run.recorder
     recipe, device = settings.recipe, run.options.device
+    if settings.scheme.is_half:
+        return (lambda wished: run_half(prepared, wished, data, recorder)), True
+    assert data is not None, "integers need images"
     if is_streamed(settings):
         total = run.options.provenance.images
         again = isinstance(data, Tensor) or not isinstance(data, Iterator)
@@ -281,7 +300,7 @@ def _measured(prepared: Prepared, outcome: Outcome, twin: Twin) -> list[LayerRow
     Steps tune towards a reference of their own; where one of them altered the network's function,
     or training did, that says nothing of what was lost.
     """
-    checked = outcome.seen.checked
+    checked = outcome.seen.measured
     rows = measure_layers(outcome.state.reference, twin, checked)
     if outcome.trained is None and not is_altered(outcome.settings.recipe.steps):
         return rows

@@ -31,6 +31,8 @@ from intaglio.run.twin import build_twin
 from intaglio.tasks import Judge, Judgement, Task, output_shapes, task_for
 
 BATCH = 16
+MEASURED_IMAGES = 64
+"""Images on which a network in float16 is measured, as nothing is tuned on them."""
 HELD_OUT, FEWEST_HELD_OUT, HELD_OUT_SHARE = 32, 4, 0.25
 """Of the tuning images that many, but no more than a share of them, are kept from steps on numbers:
 they say of each step whether it did any good. Fewer than a few would say nothing."""
@@ -185,6 +187,8 @@ def share_of(settings: Settings, graph: Graph) -> Share:
 
 def most_used(settings: Settings, graph: Graph) -> int | None:
     """Return how many images a run can use; None: all that there are."""
+    if settings.scheme.is_half:
+        return MEASURED_IMAGES
     return None if is_streamed(settings) else share_of(settings, graph).most
 
 

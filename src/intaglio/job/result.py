@@ -26,7 +26,7 @@ from intaglio.run.float import infer_shapes
 from intaglio.run.twin import Twin, build_twin
 from intaglio.runtimes import TARGETS
 from intaglio.store.encodings import encodings_from_dict, encodings_to_dict
-from intaglio.store.encodings_fit import refuse_grids
+from intaglio.store.encodings_fit import refuse_grids, refuse_halves
 from intaglio.store.graph import load_graph, save_graph
 from intaglio.targets.target import Target
 from intaglio.tasks.task import wording_of
@@ -39,8 +39,9 @@ class Result:
     """What `compress` returns and `load` reads back.
 
     Attributes:
-        graph: The float graph, node for node as the file holds it.
-        encodings: The grid of every value.
+        graph: The float graph, node for node as the file holds it; of a network in float16 with
+            its weights as they are rounded.
+        encodings: The grid of every value, or what is stored as float16.
         target: The runtime.
         report: What was done and measured.
         files: What the runtime takes, by name; none where the scheme is simulated.
@@ -72,7 +73,7 @@ class Result:
 
     @cached_property
     def twin(self) -> Twin:
-        """The integer network in Python, equal to the file bit for bit."""
+        """The network in Python: of integers, equal to the file bit for bit; else in float32."""
         return build_twin(self.graph, self.encodings, self.target)
 
     def save(self, place: str | Path, *, replace: bool = False) -> None:
@@ -119,9 +120,12 @@ def load(place: str | Path) -> Result:
     )
     graph = _load_graph(folder / GRAPH_NAME)
     kept_float = {kept.name for kept in report.kept_float}
-    _refuse_misfits(graph, encodings, kept_float, folder / "encodings.json")
-    target = TARGETS[report.target]
-    refuse_grids(graph, encodings, target.widest_bits, folder / "encodings.json")
+    target, where = TARGETS[report.target], folder / "encodings.json"
+    if encodings.halves is None:
+        _refuse_misfits(graph, encodings, kept_float, where)
+        refuse_grids(graph, encodings, target.widest_bits, where)
+    else:
+        refuse_halves(graph, encodings, where)
     recipe = find_recipe(str(folder / "recipe.toml"))
     if recipe.io not in (None, *target.io_forms):
         raise RequestError(

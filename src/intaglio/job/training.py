@@ -16,7 +16,7 @@ from intaglio.ir.graph import Graph
 from intaglio.methods.learn.options import DEFAULT_LR, TrainOptions
 from intaglio.methods.learn.processes import ALONE, Processes
 from intaglio.methods.train.qat import METHODS
-from intaglio.numerics.scheme import parse_scheme
+from intaglio.numerics.scheme import HALF, parse_scheme
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import RECIPES, Recipe, TrainTable, find_recipe
 from intaglio.recipe.settings import Settings, settle
@@ -114,6 +114,11 @@ def wished(
     chosen = _start(scheme or said.scheme) if recipe is None else _recipe(recipe)
     table = chosen.train or TrainTable()
     scheme = scheme or said.scheme or chosen.scheme
+    if scheme == HALF:
+        raise RequestError(
+            f"scheme '{HALF}' has no grids that training could follow: train with --scheme {FLOAT},"
+            f" and compress what comes of it with --scheme {HALF}"
+        )
     is_float = scheme == FLOAT
     if is_float and method is not None:
         raise RequestError(

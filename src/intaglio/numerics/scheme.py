@@ -3,9 +3,10 @@
     w8a8  w4a8  w2a8  mixed              files hold those that their target names
     w4a4  w3a3  w8a4  w2a4  ...          simulated for a target that names them not: the twin alone
                                          runs them
+    fp16                                 a float format: weights in float16, float32 arithmetic
 
-Any of them may end in "-per-tensor": one scale for a whole weight, instead of one for each output
-channel.
+Any of them but fp16 may end in "-per-tensor": one scale for a whole weight, instead of one for each
+output channel.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from intaglio.errors import UnknownName
 
 PER_TENSOR = "-per-tensor"
+HALF = "fp16"
 WIDTH = "[2-9]|1[0-6]"
 PATTERN = re.compile(rf"(?:w({WIDTH})a({WIDTH})|mixed)(?:{PER_TENSOR})?")
 
@@ -26,10 +28,12 @@ class Scheme:
 
     Attributes:
         name: As on the command line.
-        weight_bits: 2..16; 8 in a mixed scheme, where layers get fewer one by one.
-        activation_bits: 2..16.
+        weight_bits: 2..16; 8 in a mixed scheme, where layers get fewer one by one. In a float
+            format: of its floats.
+        activation_bits: 2..16; 32 in a float format.
         per_channel: Whether a weight has a scale for each output channel, or one for all.
         mixed: Whether the weights' bits are chosen layer by layer.
+        is_half: Whether weights are float16 and nothing is an integer.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Scheme:
     activation_bits: int
     per_channel: bool = True
     mixed: bool = False
+    is_half: bool = False
 
     @property
     def bits_name(self) -> str:
@@ -45,16 +50,18 @@ class Scheme:
 
 
 def parse_scheme(text: str) -> Scheme:
-    """Return the scheme of a name: "w4a8", "w3a3-per-tensor", "mixed".
+    """Return the scheme of a name: "w4a8", "w3a3-per-tensor", "mixed", "fp16".
 
     Raises:
         UnknownName: If the text names none; says what names look like.
     """
+    if text == HALF:
+        return Scheme(HALF, weight_bits=16, activation_bits=32, is_half=True)
     found = PATTERN.fullmatch(text)
     if found is None:
         raise UnknownName(
             f"unknown scheme '{text}': a scheme is w<bits>a<bits>, with 2 to 16 bits for weights"
-            f" and for activations (w8a8, w4a8), or mixed; '{PER_TENSOR}' may follow"
+            f" and for activations (w8a8, w4a8), or mixed; '{PER_TENSOR}' may follow; or {HALF}"
         )
     weight_bits, activation_bits = found.groups()
     return Scheme(

@@ -38,13 +38,14 @@ class Options:
     Attributes:
         scheme: "w8a8" (weights per channel; the default), "w4a8", "w2a8" or "mixed", each with
             "-per-tensor" behind it where a weight is to have one scale; or one that no file holds
-            and the twin alone runs: "w4a4", "w3a3", ...
+            and the twin alone runs: "w4a4", "w3a3", ...; or "fp16": float16 weights and float32
+            arithmetic, without calibration.
         calibrator: Name of the calibrator of activations; default "minmax".
         io: "float" (the default): the file takes and gives float32; "int8": integers;
             "uint8": the same integers, each 128 higher.
         seed: Of every random choice; default 0.
         keep_float: Layers that stay float32, as the user's module names them; a block's name means
-            all layers in it. Default: none.
+            all layers in it. Default: none. With "fp16" their weights are not rounded.
         task: What the network is for, a name of `TASKS`. Default: what its outputs tell.
         max_drop: Points of the task's metric that may be lost; default 1.0.
         min_sqnr: SQNR in dB that outputs without a metric of their own must have; default 25.

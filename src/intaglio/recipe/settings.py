@@ -12,7 +12,7 @@ from typing import Any
 
 from intaglio.calibrate.calibrator import CALIBRATORS
 from intaglio.errors import RequestError, UnknownName
-from intaglio.numerics.scheme import Scheme
+from intaglio.numerics.scheme import HALF, Scheme
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import AUTO, WORKFLOW, Recipe, refuse_contradictions
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
@@ -20,6 +20,7 @@ from intaglio.targets.target import Target, runnable_scheme
 from intaglio.tasks import TASKS
 
 DEFAULT_RECIPE = "auto"
+HALF_RECIPE = "plain"
 DEFAULT_SEED = 0
 TUNING_IMAGES, TUNING_IMAGES_LOW_BITS = 256, 1000
 """With few bits rounding matters more, and overfits: the error of the late layers of a MobileNetV2
@@ -61,6 +62,11 @@ class Settings:
         return self.target.simulates(self.scheme)
 
 
+def default_recipe(scheme: str | None) -> str:
+    """Return the recipe where nobody says one: a float format has nothing to search for."""
+    return HALF_RECIPE if scheme == HALF else DEFAULT_RECIPE
+
+
 def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     """Return what holds; None in `target` and `options` is: not said.
 
@@ -79,6 +85,8 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
         raise UnknownName(f"unknown io '{io}': known: {', '.join(found.io_forms)}")
     scheme = runnable_scheme(said.pop("scheme", None), found)
     _refuse_undecided_bits(scheme, recipe)
+    if scheme.is_half:
+        _refuse_of_half(recipe, {**said, "io": io}, _said(options))
     _refuse_wishes(recipe, _said(options))
     return Settings(
         recipe,
@@ -116,6 +124,36 @@ def _refuse_undecided_bits(scheme: Scheme, recipe: Recipe) -> None:
             f"scheme '{scheme.name}' leaves each weight's bits open and recipe '{recipe.name}' does"
             " not decide them: take recipe 'auto', or give it 'weight_bits' or a step"
             " 'allocate-bits'"
+        )
+
+
+def _refuse_of_half(recipe: Recipe, said: Mapping[str, Any], by_caller: Mapping[str, Any]) -> None:
+    """Raise where something is asked for that has no meaning in float16.
+
+    Args:
+        said: What caller and recipe say together.
+        by_caller: What the caller says.
+    """
+    calibrates = recipe.calibrator != Recipe.model_fields["calibrator"].default
+    if recipe.search or recipe.steps or recipe.weight_bits or calibrates:
+        does = "searches" if recipe.search else "is for integers"
+        raise RequestError(
+            f"scheme '{HALF}' rounds weights to float16 and runs no steps, and recipe"
+            f" '{recipe.name}' {does}: leave it out, or say '{HALF_RECIPE}'"
+        )
+    if "calibrator" in by_caller:
+        raise RequestError(
+            f"--calibrator {by_caller['calibrator']}: scheme '{HALF}' has no ranges to find: leave"
+            " it out"
+        )
+    if said["io"] != "float":
+        raise RequestError(
+            f"--io {said['io']}: a file of scheme '{HALF}' takes and gives float32: leave it out"
+        )
+    if said.get("allow_float"):
+        raise RequestError(
+            f"--allow-float: scheme '{HALF}' computes all layers in float: leave it out; a layer"
+            " whose weights float16 does not hold is stored in float32 without being asked"
         )
 
 

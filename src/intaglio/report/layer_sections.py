@@ -57,12 +57,13 @@ def sqnr_section(report: ReportData) -> Section | None:
         }
         for row in report.layers
     ]
+    made = "integer" if report.halves is None else "float16 network's"
     return Section(
         "sqnr-plot",
         "Signal to noise, layer by layer",
         Plot({"layers": points}),
         hint=(
-            "Power of the float value over the power of the integer value's error, in dB, on the"
+            f"Power of the float value over the power of the {made} value's error, in dB, on the"
             " same images; the errors of all earlier layers are in it. 6 dB are one bit. Choose a"
             " point to see the layer's weights."
         ),

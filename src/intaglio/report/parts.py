@@ -16,11 +16,14 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, FailFast, Field, JsonValue, SkipValidation
 
 from intaglio.errors import IntaglioError
+from intaglio.report.byte_input import ByteInput
 from intaglio.report.figures import PLAIN, Wording
+from intaglio.report.half_row import HalfRow
 
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
+NotBelowZero = Annotated[float, Field(ge=0.0)]
 Item = TypeVar("Item")
 
 
@@ -142,6 +145,12 @@ class CheckResult:
         border_values: Integers that were taken from the runtime where layers kept in float end, and
             not compared; None where there are no such layers.
         border_equal: How many of them the twin's own float32 arithmetic gives too.
+        largest_deviation: Of a file in float, where no value is compared bit for bit: how far its
+            outputs are from the twin's at most; None of other files.
+        relative_deviation: The same over the largest magnitude of the output; the largest of all
+            outputs.
+        floats_compared: Over how many values of outputs these two are.
+        made_up: True where the images are noise, as none were given; else None.
     """
 
     images: Count
@@ -151,6 +160,10 @@ class CheckResult:
     refused: Many[str] = field(default_factory=list)
     border_values: Count | None = field(default=None, metadata=ABSENT)
     border_equal: Count | None = field(default=None, metadata=ABSENT)
+    largest_deviation: NotBelowZero | None = field(default=None, metadata=ABSENT)
+    relative_deviation: NotBelowZero | None = field(default=None, metadata=ABSENT)
+    floats_compared: Count | None = field(default=None, metadata=ABSENT)
+    made_up: bool | None = field(default=None, metadata=ABSENT)
 
 
 @dataclass(frozen=True)
@@ -299,21 +312,6 @@ class FloatShare:
 
 
 @dataclass(frozen=True)
-class ByteInput:
-    """How a file's uint8 input is made: round(x / scale) + zero_point; x is the float network's.
-
-    Attributes:
-        scale, zero_point: The input's.
-        off: How far a pixel's own byte is from that at most; 0: the file takes raw bytes. None
-            where nothing is known of how images are prepared.
-    """
-
-    scale: Annotated[float, Field(gt=0.0)]
-    zero_point: Annotated[int, Field(ge=0, le=255)]
-    off: Annotated[int, Field(ge=0, le=255)] | None = field(default=None, metadata=ABSENT)
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What came out, in two words.
 
@@ -351,7 +349,8 @@ class ReportData:
         check: The bit-for-bit comparison; None where it was not run.
         steps: In the order they ran.
         layers: In the order of the network.
-        kept_float: What stayed in float and why.
+        kept_float: What stayed in float and why; of a network in float16, in float32.
+        halves: What float16 does to each layer's numbers; None of a network of integers.
         in_float: What that costs; None where nothing stayed.
         attempts: What a search tried, in order.
         doctor: What still ails the network, the worst first; None where it was not asked.
@@ -377,6 +376,7 @@ class ReportData:
     steps: Many[StepRow] = field(default_factory=list)
     layers: Many[LayerRow] = field(default_factory=list)
     kept_float: Many[KeptFloat] = field(default_factory=list)
+    halves: Many[HalfRow] | None = field(default=None, metadata=ABSENT)
     in_float: FloatShare | None = field(default=None, metadata=ABSENT)
     attempts: Many[Attempt] = field(default_factory=list)
     doctor: Many[Ailment] | None = field(default=None, metadata=ABSENT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from intaglio.report.figures import FLOAT
+from intaglio.report.half_section import half_section
 from intaglio.report.layer_sections import (
     WeightRanges,
     layers_section,
@@ -53,6 +54,7 @@ def sections(
         *report.wording.sections(report),
         *extra,
         doctor_section(report),
+        half_section(report),
         sqnr_section(report),
         weights_section(report, ranges),
         layers_section(report, ranges),
@@ -70,8 +72,9 @@ def headline(report: ReportData) -> tuple[str, str]:
 def remarks_section(report: ReportData) -> Section | None:
     """Return what stayed in float, what was not compared, and all warnings; None without any."""
     refused = [] if report.check is None else report.check.refused
+    kept = "Kept in float" if report.halves is None else "Kept in float32"
     remarks = (
-        *(Remark(layer.why, "Kept in float", layer.name) for layer in report.kept_float),
+        *(Remark(layer.why, kept, layer.name) for layer in report.kept_float),
         *_price_of_float(report),
         *(Remark(layer, "Not compared") for layer in refused),
         *(Remark(warning) for warning in report.warnings),

@@ -6,7 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
-from intaglio.report.parts import ByteInput, DataSource, IntegerSide, ReportData, Verdict
+from intaglio.report.byte_input import ByteInput
+from intaglio.report.half_row import HalfRow
+from intaglio.report.parts import (
+    CheckResult,
+    DataSource,
+    IntegerSide,
+    ReportData,
+    Verdict,
+)
 from intaglio.report.section import (
     Cell,
     Claim,
@@ -33,7 +41,8 @@ from intaglio.report.words import (
 TITLE = "Summary"
 LABELS_SHOWN = 6
 OUTPUTS_SHOWN = 12
-SIDES = ("float", "integer")
+Titles = tuple[str, str]
+"""What the two networks are called."""
 
 
 def identity_section(report: ReportData, labels: Sequence[str]) -> Section:
@@ -42,7 +51,7 @@ def identity_section(report: ReportData, labels: Sequence[str]) -> Section:
         ("Model", report.model),
         ("Target", f"{report.target}: {report.runtime}"),
         ("Scheme", report.scheme),
-        ("Calibration", data_text(report.data)),
+        ("Calibration" if report.halves is None else "Images", data_text(report.data)),
     ]
     if report.preprocess:
         facts.append(("Preprocess", changed_text(report.preprocess)))
@@ -58,57 +67,73 @@ def identity_section(report: ReportData, labels: Sequence[str]) -> Section:
 def comparison_section(report: ReportData) -> Section:
     """Return the float / integer comparison; figures only where something was evaluated."""
     real, integer = report.float, report.integer
-    rows = _figure_rows(report)
+    sides: Titles = ("float", "integer" if report.halves is None else "float16")
+    rows = _figure_rows(report, sides)
     if integer.agreement is not None:
         title = report.wording.agreement.title
-        rows.append(_compared(title, "", percent_text(integer.agreement)))
+        rows.append(_compared(sides, title, "", percent_text(integer.agreement)))
     if integer.logits_sqnr_db is not None:
         outputs = len(integer.sqnr_db or ())
         label = f"Output SQNR (lowest of {outputs})" if outputs > 1 else "Output SQNR"
-        rows.append(_compared(label, "", decibel_text(integer.logits_sqnr_db)))
-        rows += _named_rows(integer)
+        rows.append(_compared(sides, label, "", decibel_text(integer.logits_sqnr_db)))
+        rows += _named_rows(integer, sides)
     rows += [
         _compared(
+            sides,
             "Size, if a file held it" if _is_without_file(report) else "Size",
             megabyte_text(real.size_bytes),
             megabyte_text(integer.size_bytes),
             smaller_text(real.size_bytes, integer.size_bytes),
         ),
-        _compared("Multiply-accumulates", count_text(real.macs)),
-        _compared("Parameters", count_text(real.params)),
+        _compared(sides, "Multiply-accumulates", count_text(real.macs)),
+        _compared(sides, "Parameters", count_text(real.params)),
+        *([] if report.halves is None else [_half_row(sides, report.halves)]),
     ]
     columns = (
         Column("figure", "", breaks="words"),
-        *(Column(title, title, numeric=True) for title in (*SIDES, "change")),
+        *(Column(title, title, numeric=True) for title in (*sides, "change")),
     )
     return Section("comparison", TITLE, Table(columns, tuple(rows)))
+
+
+def _half_row(sides: Titles, layers: Sequence[HalfRow]) -> TableRow:
+    """Return how many numbers are stored as float16, and how many of these suffer by it."""
+    halves = [row for row in layers if row.stored == "float16"]
+    subnormal, zeros = (
+        sum(getattr(row, name) for row in halves) for name in ("subnormal", "zeros")
+    )
+    stored = sum(row.numbers for row in halves)
+    suffer = f"{subnormal:,} subnormal, {zeros:,} become 0"
+    return _compared(sides, "Stored as float16", "", f"{stored:,}", suffer)
 
 
 def _is_without_file(report: ReportData) -> bool:
     return report.verdict is not None and report.verdict.bits == "no file"
 
 
-def _named_rows(integer: IntegerSide) -> list[TableRow]:
+def _named_rows(integer: IntegerSide, sides: Titles) -> list[TableRow]:
     """Return the SQNR of each output by the network's own name; of one output nothing."""
     names, found = integer.outputs or (), integer.sqnr_db or ()
     if len(names) < 2 or len(names) != len(found):
         return []
     return [
-        _compared(f"SQNR of '{name}'", "", decibel_text(value))
+        _compared(sides, f"SQNR of '{name}'", "", decibel_text(value))
         for name, value in zip(names, found, strict=True)
     ][:OUTPUTS_SHOWN]
 
 
-def _compared(label: str, real: str, integer: str = "", change: str = "") -> TableRow:
-    sides = zip(SIDES, (real, integer), strict=True)
-    told = ", ".join(f"{side} {text}" for side, text in sides if text)
+def _compared(
+    sides: Titles, label: str, real: str, integer: str = "", change: str = ""
+) -> TableRow:
+    texts = zip(sides, (real, integer), strict=True)
+    told = ", ".join(f"{side} {text}" for side, text in texts if text)
     return TableRow(
         tuple(Cell(text) for text in (label, real, integer, change)),
         line=f"{label}: {told}" + (f" ({change})" if change else ""),
     )
 
 
-def _figure_rows(report: ReportData) -> list[TableRow]:
+def _figure_rows(report: ReportData, sides: Titles) -> list[TableRow]:
     """Return the figures of the task, on how many images they were measured beside each."""
     real, integer = report.float, report.integer
     images = images_text(real.n, integer.n)
@@ -118,6 +143,7 @@ def _figure_rows(report: ReportData) -> list[TableRow]:
         first, second = real.figures.get(name), integer.figures.get(name)
         rows.append(
             _compared(
+                sides,
                 f"{figure.title}{images}",
                 figure_text(figure, first),
                 figure_text(figure, second),
@@ -154,6 +180,8 @@ def verdict_section(report: ReportData) -> Section:
     bits = f"Bits: {verdict.bits}"
     if verdict.bits in NO_BITS:
         said = NO_BITS[verdict.bits]
+        if report.check is not None and report.check.largest_deviation is not None:
+            said = f"{said} {deviation_sentence(report.check)}"
         if verdict.bits_why:
             said = f"{verdict.bits_why[:1].upper()}{verdict.bits_why[1:]}."
         first = Claim(STATES[verdict.bits], bits, said)
@@ -183,6 +211,16 @@ def _check(report: ReportData) -> tuple[State, str]:
     taken, equal = check.border_values or 0, check.border_equal or 0
     given = f", given {border_text(taken, equal)}" if taken else ""
     return "good", f"0 mismatches in {over}: file and twin agree in every bit{given}."
+
+
+def deviation_sentence(check: CheckResult) -> str:
+    """Return how far a file in float is from its twin, as a sentence."""
+    noise = " of noise" if check.made_up else ""
+    return (
+        f"Over {check.floats_compared or 0:,} outputs of {check.images:,} images{noise} file and"
+        f" twin are at most {check.largest_deviation or 0.0:.3g} apart,"
+        f" {check.relative_deviation or 0.0:.2g} of the largest output ({check.runtime})."
+    )
 
 
 def border_text(taken: int, equal: int) -> str:

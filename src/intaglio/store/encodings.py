@@ -32,13 +32,16 @@ class _Grid(BaseModel):
 
 _GRID = TypeAdapter(_Grid)
 _PARTS = ("activations", "weights")
+HALVES = "halves"
 
 
 def encodings_to_dict(encodings: Encodings) -> dict[str, Any]:
     """Return encodings as plain values; float32 scales are written so that they read back."""
+    halves = {} if encodings.halves is None else {HALVES: sorted(encodings.halves)}
     return {
         "activations": {name: _record(grid) for name, grid in encodings.activations.items()},
         "weights": {name: _record(grid) for name, grid in encodings.weights.items()},
+        **halves,
     }
 
 
@@ -48,14 +51,20 @@ def encodings_from_dict(content: Mapping[str, Any], where: str) -> Encodings:
     Raises:
         RequestError: If a key is missing or a value makes no sense; says `where` and which.
     """
-    grids = []
+    grids: list[dict[str, QuantParams]] = []
     for part in _PARTS:
         if not isinstance(content.get(part), dict):
             raise RequestError(f"{where}: '{part}' is missing, or no object of names and grids")
         # one by one: pydantic would collect the errors of millions of wrong ones
         made = {name: _grid(f"{part}.{name}", grid, where) for name, grid in content[part].items()}
         grids.append(made)
-    return Encodings(*grids)
+    activations, weights = grids
+    halves = content.get(HALVES)
+    if halves is None:
+        return Encodings(activations, weights)
+    if not isinstance(halves, list) or not all(isinstance(key, str) for key in halves):
+        raise RequestError(f"{where}: '{HALVES}' is no list of names")
+    return Encodings(activations, weights, frozenset(halves))
 
 
 def _grid(key: str, plain: Any, where: str) -> QuantParams:

@@ -7,6 +7,7 @@ from pathlib import Path
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
+from intaglio.numerics.half import is_half
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.traits import WEIGHTED
 
@@ -28,6 +29,22 @@ def refuse_grids(graph: Graph, encodings: Encodings, widest: int, where: Path) -
         _refuse_without_inputs(graph, graph[name], encodings, where)
     for name, grid in encodings.weights.items():
         _refuse_weight(graph, graph[name], grid, widest, where)
+
+
+def refuse_halves(graph: Graph, encodings: Encodings, where: Path) -> None:
+    """Raise RequestError where a network in float16 has grids, or its numbers are no float16."""
+    for name in (*encodings.activations, *encodings.weights):
+        raise RequestError(f"{where}: '{name}' has a grid in a network in float16: it is damaged")
+    for key in sorted(encodings.halves or ()):
+        if key not in graph.params:
+            raise RequestError(
+                f"{where}: names, unlike the graph, '{key}': it is damaged or of another result"
+            )
+        if not is_half(graph.params[key]):
+            raise RequestError(
+                f"{where}: '{key}' is stored as float16, and the graph has numbers there that"
+                " float16 does not hold: one of them is damaged or of another result"
+            )
 
 
 def _refuse_without_inputs(graph: Graph, node: Node, encodings: Encodings, where: Path) -> None:

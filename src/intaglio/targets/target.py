@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from intaglio.errors import UnknownName
+from intaglio.errors import RequestError, UnknownName
 from intaglio.numerics.scheme import PER_TENSOR, Scheme, parse_scheme
 from intaglio.registry import Registry
 from intaglio.targets.runtime import Runtime
@@ -38,19 +38,24 @@ class Target(Runtime):
     @property
     def weight_bits(self) -> set[int]:
         """The widths that the weights of some layers can have."""
-        return {parse_scheme(scheme).weight_bits for scheme in self.schemes}
+        return {scheme.weight_bits for scheme in self._integer_schemes}
 
     @property
     def widest_bits(self) -> int:
         """The most bits that a value or a weight has in a scheme that it can hold."""
-        parsed = map(parse_scheme, self.schemes)
-        return max(max(scheme.weight_bits, scheme.activation_bits) for scheme in parsed)
+        return max(
+            max(scheme.weight_bits, scheme.activation_bits) for scheme in self._integer_schemes
+        )
 
     @property
     def widest_scheme(self) -> Scheme:
         """The first scheme in which weights and values have the most bits that it can hold."""
-        parsed = [parse_scheme(scheme) for scheme in self.schemes]
-        return max(parsed, key=lambda one: min(one.weight_bits, one.activation_bits))
+        return max(self._integer_schemes, key=lambda one: min(one.weight_bits, one.activation_bits))
+
+    @property
+    def _integer_schemes(self) -> list[Scheme]:
+        parsed = map(parse_scheme, self.schemes)
+        return [scheme for scheme in parsed if not scheme.is_half]
 
     def simulates(self, scheme: Scheme) -> bool:
         """Whether the twin alone runs a scheme, which no file of the target holds."""
@@ -87,5 +92,21 @@ def known_scheme(scheme: str | None, target: Target) -> Scheme:
         raise UnknownName(
             f"scheme '{scheme}' cannot be held by target {target.name}{hint}:"
             f" it takes {', '.join(target.schemes)}"
+        )
+    return parsed
+
+
+def integer_scheme(scheme: str | None, target: Target) -> Scheme:
+    """Return a scheme of integers by name that the target holds; None: the target's first.
+
+    Raises:
+        UnknownName: If it is none, or one that the target lacks.
+        RequestError: If it is a float format.
+    """
+    parsed = known_scheme(scheme, target)
+    if parsed.is_half:
+        raise RequestError(
+            f"scheme '{parsed.name}' has no integers, so that there is nothing to look for that"
+            " integers lose; 'intaglio compress' counts what float16 does to every weight"
         )
     return parsed

@@ -39,7 +39,7 @@ def check_file(
         RequestError: If the runtime cannot load or run it, or it has not the twin's outputs.
     """
     shipped, exposed = opener.open(data), opener.open(expose_tensors(data))
-    _require_pair(shipped, twin)
+    require_pair(shipped, twin)
     counts = CheckCounts()
     counts.partitions, counts.builtin = shipped.opened.partitions, [*shipped.opened.builtin]
     counts.shifts = min(_uint8_ends(shipped), counts.builtin.count("QUANTIZE"))
@@ -49,7 +49,8 @@ def check_file(
     return counts
 
 
-def _require_pair(shipped: OpenedFile, twin: IntegerNetwork) -> None:
+def require_pair(shipped: OpenedFile, twin: IntegerNetwork) -> None:
+    """Raise RequestError unless a file has as many outputs as its twin."""
     given, expected = len(shipped.opened.outputs), len(twin.graph.outputs)
     if given != expected:
         raise RequestError(f"the file has {given} outputs, its twin {expected}: not a pair")

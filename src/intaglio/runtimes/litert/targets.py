@@ -15,10 +15,11 @@ from intaglio.host.files import RESULT_FILES
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan, with_derived
-from intaglio.numerics.scheme import PER_TENSOR
+from intaglio.numerics.scheme import HALF, PER_TENSOR
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.runtimes.litert import low_bits
 from intaglio.runtimes.litert.check import check_file
+from intaglio.runtimes.litert.check_floats import check_floats
 from intaglio.runtimes.litert.file.about import input_shape, stored_about
 from intaglio.runtimes.litert.file.metadata import file_metadata, fitting_labels, with_labels
 from intaglio.runtimes.litert.file.refusals import refusals
@@ -58,10 +59,11 @@ from intaglio.targets.target import TARGETS, Target
 
 FILE_NAME = "model.tflite"
 RESULT_FILES.register(FILE_NAME)("the integer network")
-SCHEMES = tuple(
-    scheme + suffix for suffix in ("", PER_TENSOR) for scheme in ("w8a8", "w4a8", "w2a8", "mixed")
+SCHEMES = (
+    *(scheme + end for end in ("", PER_TENSOR) for scheme in ("w8a8", "w4a8", "w2a8", "mixed")),
+    HALF,
 )
-"""FULLY_CONNECTED takes int4 and int2 weights."""
+"""FULLY_CONNECTED takes int4 and int2 weights; every layer float16 constants behind DEQUANTIZE."""
 
 
 @dataclass(frozen=True)
@@ -162,14 +164,18 @@ class Litert(Target):
         *,
         where: str | None = None,
     ) -> CheckCounts:
-        """Run the file, and a copy with its inner tensors exposed, and compare."""
+        """Run the file, and a copy with its inner tensors exposed, and compare.
+
+        Of a file in float the outputs alone are compared, with a deviation.
+        """
+        compare = check_file if twin.encodings.halves is None else check_floats
         with self._opener(files, where) as opener:
             if where is not None:
                 _require_same_input(files[FILE_NAME], twin, where)
-            counts = check_file(files[FILE_NAME], twin, batches, opener)
+            counts = compare(files[FILE_NAME], twin, batches, opener)
         slow = Counter(counts.builtin) - Counter(QUANTIZE=counts.shifts)
         if not self.is_reference and (counts.partitions != 1 or slow):
-            counts.remarks.append(_slower(counts.partitions, slow))
+            counts.remarks.append(_slower(counts, slow))
         return counts
 
     def quiet(self) -> None:
@@ -193,11 +199,12 @@ def _require_same_input(content: bytes, twin: IntegerNetwork, where: str) -> Non
         raise RequestError(f"{where} takes {list(given)}, its twin {list(own)}: not a pair")
 
 
-def _slower(partitions: int, slow: Counter[str]) -> str:
+def _slower(counts: CheckCounts, slow: Counter[str]) -> str:
     outside = f"{slow.total()} ops ({', '.join(sorted(slow))}) run outside the delegate, in"
+    cost = "exact, but slower" if counts.deviation is None else "slower"
     return (
-        f"{outside if slow else 'the delegate runs the network in'} {partitions}"
-        " partitions: exact, but slower"
+        f"{outside if slow else 'the delegate runs the network in'} {counts.partitions}"
+        f" partitions: {cost}"
     )
 
 

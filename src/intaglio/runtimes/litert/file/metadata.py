@@ -28,6 +28,7 @@ import numpy as np
 
 from intaglio.data.preprocess import Preprocess, describe
 from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.scheme import HALF
 
 JSON_NAME = "intaglio"
 TFLITE_NAME = "TFLITE_METADATA"
@@ -35,6 +36,7 @@ LABELS_FILE = "labels.txt"
 IDENTIFIER = b"M001"
 PARSER_VERSION = "1.0.0"
 DESCRIPTION = "int8 network written by intaglio"
+HALF_DESCRIPTION = "float16 network written by intaglio"
 
 MODEL_NAME, MODEL_DESCRIPTION, MODEL_SUBGRAPHS, MODEL_PARSER_VERSION = 0, 1, 3, 7
 SUBGRAPH_NAME, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS = 0, 2, 3
@@ -78,7 +80,7 @@ def file_metadata(
     }
     return {
         JSON_NAME: json.dumps(content).encode("utf-8"),
-        TFLITE_NAME: model_metadata(graph, preprocess, names, model=model),
+        TFLITE_NAME: model_metadata(graph, preprocess, names, scheme=scheme, model=model),
     }
 
 
@@ -116,7 +118,12 @@ def with_labels(content: bytes, labels: Sequence[str]) -> bytes:
 
 
 def model_metadata(
-    graph: Graph, preprocess: Preprocess | None, labels: Sequence[str], *, model: str = ""
+    graph: Graph,
+    preprocess: Preprocess | None,
+    labels: Sequence[str],
+    *,
+    scheme: str = "",
+    model: str = "",
 ) -> bytes:
     """Return the ModelMetadata flatbuffer of a graph."""
     build = flatbuffers.Builder(1024)
@@ -133,7 +140,7 @@ def model_metadata(
         },
     )
     fields = {
-        MODEL_DESCRIPTION: build.CreateString(DESCRIPTION),
+        MODEL_DESCRIPTION: build.CreateString(HALF_DESCRIPTION if scheme == HALF else DESCRIPTION),
         MODEL_SUBGRAPHS: _vector(build, [subgraph]),
         MODEL_PARSER_VERSION: build.CreateString(PARSER_VERSION),
     }

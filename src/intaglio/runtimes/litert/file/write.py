@@ -9,13 +9,13 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.ops.unknown_call import REPLACE, why_node
 from intaglio.runtimes.litert.file.bits import unheld
+from intaglio.runtimes.litert.file.metadata import DESCRIPTION, HALF_DESCRIPTION
 from intaglio.runtimes.litert.format.builder import TfliteBuilder
 from intaglio.runtimes.litert.format.layout import file_shape
 from intaglio.runtimes.litert.ops.site import FUSED_ACTIVATIONS, arithmetic_of
 from intaglio.runtimes.litert.ops.writing import FLOAT_OPS, NO_INTEGERS, TFLITE_OPS, Writing
 from intaglio.targets.target import Target
 
-DESCRIPTION = "int8 network written by intaglio"
 UNBOUNDED = (float("-inf"), float("inf"))
 
 
@@ -32,7 +32,8 @@ def write_tflite(
     Args:
         io: "float": the file takes and gives float32 (QUANTIZE and DEQUANTIZE at its ends);
             "int8": it takes and gives integers, but for ends that are kept in float;
-            "uint8": as "int8", and each integer is 128 higher (QUANTIZE at the ends).
+            "uint8": as "int8", and each integer is 128 higher (QUANTIZE at the ends). A network in
+            float16 has no other than float ends.
         metadata: Named buffers to store in the file.
 
     Raises:
@@ -52,7 +53,7 @@ def write_tflite(
     if graph.output_names:
         build.input_names, build.output_names = list(graph.inputs), list(graph.output_names)
     build.metadata.update(metadata or {})
-    return build.pack(DESCRIPTION)
+    return build.pack(DESCRIPTION if encodings.halves is None else HALF_DESCRIPTION)
 
 
 def write_node(node: Node, writing: Writing) -> None:

@@ -19,6 +19,7 @@ FILE_IDENTIFIER = b"TFL3"
 
 TYPES = {
     "float32": schema.TensorType.FLOAT32,
+    "float16": schema.TensorType.FLOAT16,
     "int8": schema.TensorType.INT8,
     "uint8": schema.TensorType.UINT8,
     "int32": schema.TensorType.INT32,
@@ -97,7 +98,7 @@ class TfliteBuilder:
         """Add a tensor without data; return its index.
 
         Args:
-            kind: "float32", "int8", "uint8", "int32", "int4", "int2" or "bool".
+            kind: "float32", "float16", "int8", "uint8", "int32", "int4", "int2" or "bool".
             params: Its grid; several scales lie along `axis`.
         """
         made = schema.TensorT()

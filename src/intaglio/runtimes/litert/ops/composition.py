@@ -182,12 +182,16 @@ class Composition:
             return index
         return self.reshaped(index, (1, math.prod(shape)))
 
-    def by_channel(self, values: Array) -> int:
-        """Return stored values, [C], that broadcast along the node's channels."""
-        rank = len(self.node.shape)
+    def param(self, role: str, values: Array) -> int:
+        """Return a parameter of the node, stored as the file lays it out."""
+        return self.writing.stored_real(self.node, role, values, self._name("stored"))
+
+    def by_channel(self, role: str) -> int:
+        """Return a parameter of the node, [C], stored to broadcast along the node's channels."""
+        values, rank = self.writing.graph.param(self.node, role).numpy(), len(self.node.shape)
         shape = [1] * rank
         shape[file_axis(1, rank)] = len(values)
-        return self.store(values.astype(np.float32).reshape(shape))
+        return self.param(role, values.reshape(shape))
 
     def sliced(self, index: int, axis: int, start: int, count: int, step: int = 1) -> int:
         """Return `count` entries of one axis of the file, every `step`-th from `start` on."""

@@ -41,7 +41,8 @@ def write_constant(node: Node, writing: Writing) -> None:
             node, f"stored numbers of type {kind}", "Use what reads them in float32 alone"
         )
     if writing.is_float(node.name):
-        writing.index[node.name] = writing.build.stored(node.name, to_file(value))
+        stored = writing.stored_real(node, "value", to_file(value), node.name)
+        writing.index[node.name] = stored
         return
     grid = writing.grid(node.name)
     array = to_file(integer_weight(value, grid)).astype(np.int8)

@@ -58,9 +58,8 @@ def write_float_rescale(node: Node, writing: Writing) -> None:
 @float_op("affine")
 def write_float_affine(node: Node, writing: Writing) -> None:
     """MUL and ADD with stored values, one for each channel."""
-    made, graph = Composition(node, writing), writing.graph
-    gain = made.by_channel(graph.param(node, "weight").numpy())
-    shift = made.by_channel(graph.param(node, "bias").numpy())
+    made = Composition(node, writing)
+    gain, shift = made.by_channel("weight"), made.by_channel("bias")
     x, gain, shift = made.merged([made.inputs[0], gain, shift])
     scaled = made.apply("MUL", x, gain)
     made.finish(made.apply("ADD", scaled, shift, clamp=activation_word(node)))
@@ -70,7 +69,7 @@ def write_float_affine(node: Node, writing: Writing) -> None:
 def write_float_prelu(node: Node, writing: Writing) -> None:
     """max(x, 0) + slope min(x, 0)."""
     made = Composition(node, writing)
-    slope = made.by_channel(writing.graph.param(node, "weight").numpy())
+    slope = made.by_channel("weight")
     x, slope = made.merged([made.inputs[0], slope])
     zero = made.number(0.0, len(made.shape(x)))
     below = made.apply("MUL", made.apply("MINIMUM", x, zero), slope)

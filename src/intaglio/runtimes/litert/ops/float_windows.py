@@ -121,12 +121,18 @@ def _matrix(node: Node, height: int, width: int, *, axis: int) -> Array:
 def _times_matrix(
     made: Composition, x: int, matrix: Array, bias: Array | None = None, clamp: str = "NONE"
 ) -> int:
-    """Return FULLY_CONNECTED over the last axis, of all others as rows."""
+    """Return FULLY_CONNECTED over the last axis, of all others as rows.
+
+    Args:
+        bias: Of a layer, whose own weight the matrix then is; None: the matrix is made here.
+    """
     shape = made.shape(x)
     rows = made.reshaped(x, (math.prod(shape[:-1]), shape[-1]))
-    weight = made.store(matrix.astype(np.float32))
-    zeros = np.zeros(len(matrix), np.float32)
-    shift = made.store(zeros if bias is None else bias.astype(np.float32))
+    if bias is None:
+        weight = made.store(matrix.astype(np.float32))
+        shift = made.store(np.zeros(len(matrix), np.float32))
+    else:
+        weight, shift = made.param("weight", matrix), made.param("bias", bias)
     chosen = made.writing.build.options("FullyConnectedOptions", fusedActivationFunction=clamp)
     sizes = (made.shape(rows)[0], len(matrix))
     product = made.made("FULLY_CONNECTED", [rows, weight, shift], sizes, chosen, version=9)

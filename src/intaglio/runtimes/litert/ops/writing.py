@@ -138,7 +138,7 @@ class Writing:
         """
         if self.is_float(node.name):
             real = self.graph.param(node, "weight").permute(order).contiguous().numpy()
-            return self.build.stored(f"{node.name}.weight", real)
+            return self.stored_real(node, "weight", real)
         params = self.encodings.weights[node.name]
         integers = integer_weight(self.graph.param(node, "weight"), params)
         array = integers.permute(order).contiguous().numpy().astype(np.int8)
@@ -170,7 +170,7 @@ class Writing:
         """
         if self.is_float(node.name):
             real = self.graph.param(node, "bias", torch.zeros(channels)).contiguous().numpy()
-            return self.build.stored(f"{node.name}.bias", real)
+            return self.stored_real(node, "bias", real)
         params = self.encodings.weights[node.name]
         scale = self.grid(node.inputs[0]).scale
         if "bias" in node.params:
@@ -180,6 +180,25 @@ class Writing:
         step = scale * params.scale
         grid = QuantParams(step, torch.zeros_like(step, dtype=torch.int32), INT32)
         return self.build.stored(f"{node.name}.bias", integers.numpy().astype(np.int32), grid)
+
+    def stored_real(self, node: Node, role: str, values: Array, name: str = "") -> int:
+        """Store a parameter of a layer in float; return the index of its float32 tensor.
+
+        One of the halves is a float16 constant and a DEQUANTIZE behind it, which the delegate folds
+        when it loads the file. The zeros of a missing bias follow the weight.
+
+        Args:
+            values: The parameter as the file lays it out.
+            name: Of the tensor; left out, it is called after layer and role.
+        """
+        name = name or f"{node.name}.{role}"
+        key = node.params.get(role, node.params.get("weight"))
+        if key not in (self.encodings.halves or ()):
+            return self.build.stored(name, values.astype(np.float32))
+        half = self.build.stored(f"{name}.half", values.astype(np.float16))
+        real = self.build.tensor(name, tuple(values.shape), "float32")
+        self.build.operator("DEQUANTIZE", [half], [real], version=3)
+        return real
 
     def integers(self, name: str, values: list[int]) -> int:
         """Store a list of int32 (axes, paddings, shapes); return its index."""
