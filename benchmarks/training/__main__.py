@@ -3,11 +3,12 @@
     python -m benchmarks.training TABLE [--data DIR] [--out DIR] [--only NAME ..] [--part K/N]
         [--threads 1] [--device cpu] [--minutes M] [--images N]
 
-TABLE is `exact`, `cifar`, `mobilenet`, `cost`, `memory`, `resume` or `trouble`; each says in its
-file what its rows hold, and settings.py what they run with. A row is saved as it ends, and another
-run goes on behind the rows of all parts; --only measures the rows that it names again. A run that
-is killed goes on where it was saved, at most a minute back (DIR/running), if nothing in its
-settings has changed. --images tries a table out, and asks for a folder of its own.
+TABLE is `exact`, `cifar`, `mobilenet`, `cost`, `memory`, `resume`, `trouble`, `friendly`, `surgery`
+or `bytes`; each says in its file what its rows hold, and settings.py what they run with. A row is
+saved as it ends, and another run goes on behind the rows of all parts; --only measures the rows
+that it names again. A run that is killed goes on where it was saved, at most a minute back
+(DIR/running), if nothing in its settings has changed. --images tries a table out, and asks for a
+folder of its own.
 
 `python -m benchmarks.tables` makes the page.
 """
@@ -22,7 +23,18 @@ from pathlib import Path
 import torch
 
 from benchmarks.places import DATA
-from benchmarks.training import cifar, cost, exact, memory, mobilenet, resume, trouble
+from benchmarks.training import (
+    bytes_in,
+    cifar,
+    cost,
+    exact,
+    friendly,
+    memory,
+    mobilenet,
+    operations,
+    resume,
+    trouble,
+)
 from benchmarks.training.page import TRAINING
 from benchmarks.training.rows import Job, Wish, part_of, run
 
@@ -34,6 +46,9 @@ TABLES: dict[str, Callable[[Wish], list[Job]]] = {
     "memory": memory.jobs,
     "resume": resume.jobs,
     "trouble": trouble.jobs,
+    "friendly": friendly.jobs,
+    "surgery": operations.jobs,
+    "bytes": bytes_in.jobs,
 }
 
 

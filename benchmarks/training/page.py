@@ -29,6 +29,12 @@ ABOUT = {
     " what the process grew by at its largest.",
     "resume": "Runs killed with SIGKILL and resumed, and two processes, against one that runs.",
     "trouble": "What is planted, when it is noticed, and what is left at the end.",
+    "friendly": "MobileNets for 32x32 images and their quantization-friendly twins, trained from"
+    " scratch on CIFAR-10 (JPEG), then plain integers with one scale a weight.",
+    "surgery": "MobileNetV2 with ImageNet weights: each change before and after fine-tuning, as"
+    " float network and as plain integers with one scale a weight.",
+    "bytes": "MobileNetV2 for 32x32 images, trained with ranges that follow their values; its file"
+    " takes and gives uint8.",
 }
 """Tables in their order, and what their rows are."""
 HEAD = """# Training

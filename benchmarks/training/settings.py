@@ -163,3 +163,54 @@ RATE_FACTOR = 100.0
 """Of the planted rate."""
 DEAD_AT, DEAD_LOG = 50, -40.0
 """After this step the logarithm of a scale is set to that."""
+
+
+# friendly ---------------------------------------------------------------------------------------
+FRIENDLY_ROWS = tuple(
+    f"{form}{network}(width={width},num_classes=10,small_input=True)"
+    for network, width in (
+        ("mobilenet_v1", 0.25),
+        ("mobilenet_v2", 0.25),
+        ("mobilenet_v3_small", 0.5),
+    )
+    for form in ("", "qf_")
+)
+FRIENDLY_BUDGET = 60_000
+"""Images: ten minutes of one thread for the largest."""
+FRIENDLY_SCHEME = "w8a8-per-tensor"
+FRIENDLY_CALIBRATION = 256
+FRIENDLY = TrainOptions(
+    batch=64,
+    lr=0.1,
+    weight_decay=1e-4,
+    warmup=0.1,
+    freeze=1.0,
+    flip=True,
+    crop=4,
+    held_out=CIFAR_HELD,
+    evaluations=0,
+)
+
+
+# surgery ----------------------------------------------------------------------------------------
+SURGERY_IMAGES = 1000
+SURGERY = TrainOptions(epochs=1.0)
+"""The rest is as the command has it."""
+
+
+# bytes ------------------------------------------------------------------------------------------
+BYTES_MODEL = FRIENDLY_ROWS[2]
+BYTES_METHOD = "moving-average"
+BYTES_BUDGET = 25_000
+BYTES = TrainOptions(
+    batch=64,
+    lr=0.01,
+    freeze=0.7,
+    observer_delay=50,
+    flip=True,
+    crop=4,
+    held_out=CIFAR_HELD,
+    evaluations=2,
+)
+"""Ranges are observed first, and statistics of batch norms are kept for the last third: the
+schedule of Jacob et al. (section 3.1), shortened."""

@@ -16,7 +16,7 @@ from architectures import images
 from intaglio.errors import MismatchError, NonFiniteError, RequestError, UnknownName
 from intaglio.host.sums import write_sums
 from intaglio.numerics.encodings import Encodings
-from intaglio.numerics.half import rounded_to_half
+from intaglio.numerics.half import rounded_to_half, rows_rounded_to_half
 from intaglio.runtimes import LITERT, LITERT_REFERENCE, TARGETS
 from intaglio.targets.runtime import About, CheckCounts, Deviation, require_match
 
@@ -105,7 +105,9 @@ def test_the_twin_is_the_float_network_with_its_weights_rounded() -> None:
     rounded = plain()
     with torch.no_grad():
         for param in rounded.parameters():
-            param.copy_(rounded_to_half(param))
+            rows = param.flatten(1) if param.ndim > 1 else None
+            made = rounded_to_half(param) if rows is None else rows_rounded_to_half(rows)
+            param.copy_(made.reshape(param.shape))
 
     with torch.no_grad():
         # the same float32 arithmetic up to the order of sums

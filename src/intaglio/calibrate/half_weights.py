@@ -17,8 +17,15 @@ from intaglio.calibrate.float_islands import ASKED, layers_called
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
-from intaglio.numerics.half import LARGEST, HalfCounts, half_counts, rounded_to_half
+from intaglio.numerics.half import (
+    LARGEST,
+    HalfCounts,
+    half_counts,
+    rounded_to_half,
+    rows_rounded_to_half,
+)
 from intaglio.numerics.plan import Plan
+from intaglio.ops.traits import WEIGHTED
 
 
 def half_plan(graph: Graph, keep_float: Sequence[str] = ()) -> Plan:
@@ -45,16 +52,25 @@ def half_plan(graph: Graph, keep_float: Sequence[str] = ()) -> Plan:
 
 
 def half_network(graph: Graph, plan: Plan) -> tuple[Graph, Encodings]:
-    """Return the graph with its weights rounded to float16, and which of them are stored so."""
+    """Return the graph with its weights rounded to float16, and which of them are stored so.
+
+    Filters are rounded so that their sums stay (`rows_rounded_to_half`), all else to the nearest.
+    """
     kept = {key for name in plan.kept_float for key in graph[name].params.values()}
     made, halves = graph.copy(), set()
     for node in graph:
         for role, values in real_params(graph, node).items():
             key = node.params[role]
             if key not in kept:
-                made.params[key] = rounded_to_half(values)
+                made.params[key] = _rounded(node, role, values)
                 halves.add(key)
     return made, Encodings({}, {}, frozenset(halves))
+
+
+def _rounded(node: Node, role: str, values: Tensor) -> Tensor:
+    if role != "weight" or WEIGHTED.get(node.op) != 0:
+        return rounded_to_half(values)
+    return rows_rounded_to_half(values.flatten(1)).reshape(values.shape)
 
 
 def real_params(graph: Graph, node: Node) -> dict[str, Tensor]:
