@@ -34,7 +34,7 @@ from benchmarks.training.runs import (
 )
 from benchmarks.training.settings import (
     MOBILENET,
-    MOBILENET_MINUTES,
+    MOBILENET_METHOD,
     MOBILENET_RECIPE,
     MOBILENET_SCHEME,
     TUNING_IMAGES,
@@ -74,14 +74,16 @@ def start_row(subject: Subject, wish: Wish) -> Row:
 def trained_row(subject: Subject, wish: Wish) -> Row:
     """Return the row of the trained network."""
     found = begun(subject, wish)
-    minutes = MOBILENET_MINUTES if wish.minutes is None else wish.minutes
     held = min(MOBILENET.held_out, len(found.images) // 10)
-    options = MOBILENET.model_copy(update={"minutes": minutes, "held_out": held})
+    options = MOBILENET.model_copy(update={"held_out": held})
+    if wish.minutes is not None:
+        options = options.model_copy(update={"epochs": None, "minutes": wish.minutes})
     place = place_of(wish.running, "mobilenet trained", options, len(found.images))
     shape = tuple(found.images.shape[1:])
     run = Run(
         options,
         TensorSamples(found.images, None, shape),
+        method=MOBILENET_METHOD,
         place=place,
         resume=(place / "state.safetensors").is_file(),
         about={"start": MOBILENET_RECIPE, "scheme": MOBILENET_SCHEME},
@@ -90,7 +92,7 @@ def trained_row(subject: Subject, wish: Wish) -> Row:
     ended = trained(found.start, run)
     assert ended.state is not None, "it is in integers"
     return {
-        **_named(f"lsq, distilled for {minutes:g} minutes", len(found.images)),
+        **_named(f"{MOBILENET_METHOD}, distilled", len(found.images)),
         **_judged(ended.state, _place(subject, wish)),
         **told(ended.learned, options),
         "figures": [ended.learned.start, ended.learned.last, ended.learned.best],

@@ -90,23 +90,27 @@ CIFAR_ROWS = (
 # mobilenet --------------------------------------------------------------------------------------
 MOBILENET_SCHEME = "w4a8"
 MOBILENET_RECIPE = "accurate"
-MOBILENET_MINUTES = 15.0
+MOBILENET_METHOD = "held"
+"""Rounding that was decided with care, on 1000 images, is undone by training weights on the same
+images: with LSQ the distance to the float network on held-out images grew from 0.077 to 0.134 (rate
+2e-4, 4 epochs), or stayed (5e-5). So integers stay, and what is around them learns."""
 MOBILENET = TrainOptions(
+    epochs=1.5,
     batch=32,
     optimizer="adamw",
-    lr=2e-5,
-    scale_lr=2e-4,
+    lr=1e-3,
+    scale_lr=1e-3,
     weight_decay=0.0,
     distill=1.0,
     freeze=0.0,
     flip=True,
     crop=8,
     held_out=100,
-    evaluations=3,
+    evaluations=4,
     patience=4,
 )
-"""The start is decided rounding, near its best: higher rates undo it (at 2e-4 the distance to the
-float network on held-out images grew from 0.077 to 0.134 in 4 epochs, at 5e-5 it stayed)."""
+"""More steps are worse: 248 of 16 images at 2e-3 end at 0.101, 74 of 32 at 4e-4 at 0.073, these at
+0.068."""
 
 
 # cost -------------------------------------------------------------------------------------------
