@@ -185,7 +185,7 @@ def test_a_softmax_that_something_reads_is_an_integer_layer():
 
 
 @pytest.mark.parametrize("target", [LITERT, LITERT_REFERENCE])
-@pytest.mark.parametrize("scheme", ["w8a17", "fp16", ""])
+@pytest.mark.parametrize("scheme", ["w8a17", "fp8", ""])
 def test_a_scheme_that_does_not_exist_is_refused_by_name(target, scheme):
     with pytest.raises(UnknownName, match=f"unknown scheme '{scheme}'.*w8a8"):
         planned(Sketch(*SHAPE).done("x"), target, scheme)

@@ -28,7 +28,7 @@ def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
     [
         ((), ["command", "intaglio --help"]),
         (("modles",), ["unknown command 'modles'", "'models'"]),
-        (("surgery",), ["unknown command 'surgery'"]),
+        (("transplant",), ["unknown command 'transplant'"]),
         (("models", "--jsom"), ["unknown option --jsom", "did you mean --json?"]),
         (("models", "extra"), ["extra"]),
         (("compress",), ["MODEL", "intaglio compress --help"]),

@@ -11,11 +11,13 @@ import typer
 
 from intaglio.cli import options
 from intaglio.cli.main import app
+from intaglio.cli.surgery_options import SurgeryRequest
 from intaglio.cli.train_options import TrainRequest
 
 REQUESTS = {
     "compress": options.CompressRequest,
     "train": TrainRequest,
+    "surgery": SurgeryRequest,
     "models": options.ListRequest,
     "recipes": options.ListRequest,
     "inspect": options.InspectRequest,
@@ -42,7 +44,7 @@ sys.exit(f"imported: {heavy}" if heavy else code)
         (["compress", "--help"], 0),
         *[([name, "--help"], 0) for name in REQUESTS if name != "compress"],
         ([], 2),
-        (["surgery"], 2),
+        (["transplant"], 2),
         (["compress", "a", "--hours", "1"], 2),
         (["compress", "a", "--limit", "few"], 2),
         (["compress", "a", "--recipe", "accurat"], 2),

@@ -31,6 +31,8 @@ for _name, _content in {
     TRAIN_MARK: "what training did",
     "weights.safetensors": "the trained weights, by the names of the user's network",
     "state.safetensors": "the state that training ended in",
+    "surgery.json": "what surgery did, and the price of each change",
+    "network.pt2": "the float network after surgery, as an exported program",
     SUMS: "SHA-256 of all the others",
 }.items():
     RESULT_FILES.register(_name)(_content)

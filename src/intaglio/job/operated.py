@@ -15,7 +15,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from intaglio.data.held import HeldImages
-from intaglio.host.files import RESULT_FILES, write_file
+from intaglio.host.files import write_file
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.place import Place
 from intaglio.host.processor import processor_name
@@ -39,8 +39,6 @@ from intaglio.tasks.evaluate import Network, SideBySide, side_by_side
 
 SURGERY_MARK = "surgery.json"
 PROGRAM = "network.pt2"
-RESULT_FILES.register(SURGERY_MARK)("what surgery did, and the price of each change")
-RESULT_FILES.register(PROGRAM)("the float network after surgery, as an exported program")
 PER = 1000
 """Steps of fine-tuning for which gained points are told."""
 
