@@ -39,8 +39,8 @@ def half_plan(graph: Graph, keep_float: Sequence[str] = ()) -> Plan:
     kept = {name for layer in keep_float for name in _asked(graph, layer)}
     reasons: dict[str, str] = {}
     for node in graph:
-        params = real_params(graph, node)
-        for values in params.values():
+        params = half_params(graph, node)
+        for values in real_params(graph, node).values():
             require_finite(node, FOLDED_WEIGHTS, values.abs().max())
         if not params:
             continue
@@ -55,11 +55,13 @@ def half_network(graph: Graph, plan: Plan) -> tuple[Graph, Encodings]:
     """Return the graph with its weights rounded to float16, and which of them are stored so.
 
     Filters are rounded so that their sums stay (`rows_rounded_to_half`), all else to the nearest.
+    Biases stay float32: they are a two-hundredth of a MobileNet's numbers, and rounded they cost as
+    much as all its weights.
     """
     kept = {key for name in plan.kept_float for key in graph[name].params.values()}
     made, halves = graph.copy(), set()
     for node in graph:
-        for role, values in real_params(graph, node).items():
+        for role, values in half_params(graph, node).items():
             key = node.params[role]
             if key not in kept:
                 made.params[key] = _rounded(node, role, values)
@@ -73,8 +75,14 @@ def _rounded(node: Node, role: str, values: Tensor) -> Tensor:
     return rows_rounded_to_half(values.flatten(1)).reshape(values.shape)
 
 
+def half_params(graph: Graph, node: Node) -> dict[str, Tensor]:
+    """Return what a node may store in float16, by its role: its float32 numbers but the bias."""
+    found = real_params(graph, node)
+    return {role: values for role, values in found.items() if role != "bias"}
+
+
 def real_params(graph: Graph, node: Node) -> dict[str, Tensor]:
-    """Return what a node stores in float32, by its role; float16 holds no other numbers' types."""
+    """Return what a node stores in float32, by its role."""
     found = graph.params_of(node)
     return {
         role: values
@@ -84,8 +92,8 @@ def real_params(graph: Graph, node: Node) -> dict[str, Tensor]:
 
 
 def layer_counts(graph: Graph, node: Node) -> HalfCounts | None:
-    """Return what float16 does to all that a node of the float graph stores; None: nothing."""
-    counts = [half_counts(values) for values in real_params(graph, node).values()]
+    """Return what float16 does to what a node of the float graph may store so; None: nothing."""
+    counts = [half_counts(values) for values in half_params(graph, node).values()]
     return sum(counts[1:], counts[0]) if counts else None
 
 
@@ -96,7 +104,7 @@ def _asked(graph: Graph, layer: str) -> list[str]:
         UnknownName: If there is no such layer.
         RequestError: If it stores none.
     """
-    found = [node.name for node in layers_called(graph, layer) if real_params(graph, node)]
+    found = [node.name for node in layers_called(graph, layer) if half_params(graph, node)]
     if not found:
         raise RequestError(
             f"keep_float: layer '{layer}' stores no numbers, and computes in float32 anyhow: leave"

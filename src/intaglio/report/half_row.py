@@ -12,7 +12,7 @@ Count = Annotated[int, Field(ge=0)]
 
 @dataclass(frozen=True)
 class HalfRow:
-    """What float16 does to the numbers that one layer stores, weights and biases together.
+    """What float16 does to the numbers of one layer, but for its bias, which stays float32.
 
     Attributes:
         name, op, source: As of LayerRow.

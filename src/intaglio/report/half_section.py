@@ -51,7 +51,7 @@ def _told(rows: Sequence[HalfRow]) -> str:
     total = sum(row.numbers for row in rows)
     halves = sum(row.numbers for row in rows if row.stored == "float16")
     return (
-        f"{TITLE}: {halves:,} of {total:,} weights and biases;"
+        f"{TITLE}: {halves:,} of {total:,} weights;"
         f" {sum(row.subnormal for row in rows):,} are subnormal there,"
         f" {sum(row.zeros for row in rows):,} become 0, {sum(row.overflow for row in rows):,} are"
         " too large"
