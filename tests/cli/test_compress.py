@@ -21,7 +21,15 @@ from intaglio.errors import DataError
 from intaglio.host.files import RESULT_FILES
 from intaglio.tasks import CLASSIFY, VALUES
 
-FILES = set(RESULT_FILES) - {"train.json", "weights.safetensors", "state.safetensors"}
+OF_OTHERS = {
+    "train.json",
+    "weights.safetensors",
+    "state.safetensors",
+    "surgery.json",
+    "network.pt2",
+}
+"""Files that training and surgery alone leave."""
+FILES = set(RESULT_FILES) - OF_OTHERS
 """Of a network that was not trained."""
 
 

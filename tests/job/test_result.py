@@ -22,7 +22,15 @@ from mutants import mutants
 
 SHAPE = (1, 3, 12, 12)
 X = images(SHAPE, 5)
-FILES = set(RESULT_FILES) - {"train.json", "weights.safetensors", "state.safetensors"}
+OF_OTHERS = {
+    "train.json",
+    "weights.safetensors",
+    "state.safetensors",
+    "surgery.json",
+    "network.pt2",
+}
+"""Files that training and surgery alone leave."""
+FILES = set(RESULT_FILES) - OF_OTHERS
 """Of a network that was not trained."""
 
 
