@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from intaglio.cli.beside import ran_with, unreadable
 from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
+from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device, read_paths
 from intaglio.cli.screen import print_json, print_line
@@ -19,15 +18,13 @@ from intaglio.cli.surgery_options import SurgeryRequest
 from intaglio.data.dataset import draw
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
-from intaglio.errors import IntaglioError, RequestError
-from intaglio.host.complaint import first_complaint
+from intaglio.errors import IntaglioError
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.progress import Progress
 from intaglio.job.operated import PROGRAM, SURGERY_MARK, SurgeryResult
 from intaglio.job.recorder import Recorder
 from intaglio.job.surgery import SurgeryWish, operate, wished_surgery
 from intaglio.job.trained import WEIGHTS
-from intaglio.methods.learn.options import TrainOptions
 from intaglio.recipe.options import Options, Provenance
 from intaglio.tasks.task import output_shapes, task_for
 
@@ -60,12 +57,7 @@ def run(request: SurgeryRequest) -> None:
 
 def _wish(request: SurgeryRequest) -> SurgeryWish:
     """Return what is asked for, all names known."""
-    words = {name: getattr(request, name) for name in OPTIONS}
-    try:
-        options = TrainOptions(**{name: word for name, word in words.items() if word is not None})
-    except ValidationError as error:
-        first = first_complaint(error)
-        raise RequestError(f"--{first.key}: {first.message}, got {first.seen}") from error
+    options = learning_options(request, OPTIONS)
     choices = Options(
         scheme=request.scheme,
         seed=request.seed,

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import typer
-from pydantic import ValidationError
 
 from intaglio.cli.beside import ran_with, unreadable
 from intaglio.cli.curves import charted
 from intaglio.cli.failures import WRONG_REQUEST, tell_note
 from intaglio.cli.images import Images
+from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device, read_paths
 from intaglio.cli.screen import print_json, print_line, screen
@@ -26,8 +26,7 @@ from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
 from intaglio.data.part import Unlabelled
 from intaglio.data.samples import Samples
-from intaglio.errors import IntaglioError, RequestError, one_line
-from intaglio.host.complaint import first_complaint
+from intaglio.errors import IntaglioError, one_line
 from intaglio.host.files import TRAIN_MARK
 from intaglio.host.folder import claim_place
 from intaglio.host.hidden import training_name
@@ -41,7 +40,6 @@ from intaglio.job.teach import Session
 from intaglio.job.train import check_labels, train_graph
 from intaglio.job.trained import WEIGHTS, TrainResult
 from intaglio.job.training import TrainRun, TrainWish, wished
-from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.learn.precision import check_precision
 from intaglio.methods.learn.processes import Processes, joined_processes
 from intaglio.read.reader import Source
@@ -98,13 +96,7 @@ def in_step(processes: Processes, work: Callable[[], Made]) -> Made:
 
 def _wish(request: TrainRequest) -> TrainWish:
     """Return what is asked for, all names known."""
-    words = {name: getattr(request, name) for name in OPTIONS}
-    given = {name: word for name, word in words.items() if word is not None}
-    try:
-        options = TrainOptions(**given)
-    except ValidationError as error:
-        first = first_complaint(error)
-        raise RequestError(f"--{first.key}: {first.message}, got {first.seen}") from error
+    options = learning_options(request, OPTIONS)
     choices = Options(
         calibrator=request.calibrator,
         seed=request.seed,

@@ -198,7 +198,7 @@ class Table:
         """Run the network that was given on the images that judge."""
         self._wish, self._recorder, self._held = wish, recorder, held
         self._bench = Bench(captured, held, wish.settings)
-        self._captured = captured
+        self._teacher = prepare_float(captured).graph
         self._equalizes = False
 
     def operations(self, state: Prepared) -> Iterator[Operation]:
@@ -281,7 +281,7 @@ class Table:
         ground = Ground(
             samples,
             chosen_task(state.graph, wish.settings),
-            prepare_float(self._captured).graph,
+            self._teacher,
             processes=Processes(device=wish.choices.device),
             progress=wish.choices.progress,
         )

@@ -74,8 +74,8 @@ def rows_rounded_to_half(rows: Tensor) -> Tensor:
     most to rounding each number by itself (on the first depthwise layer of a MobileNetV2 it decides
     the whole network's error).
     """
-    exact, nearest = rows.double(), rounded_to_half(rows).double()
-    other = _other_neighbours(rows.half(), exact)
+    exact, half = rows.double(), rows.half()
+    nearest, other = half.double(), _other_neighbours(half, exact)
     is_free = other.isfinite() & (nearest != exact)
     steps = (other - nearest).where(is_free, 0.0)
     costs = (other - exact).square() - (nearest - exact).square()

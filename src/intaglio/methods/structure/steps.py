@@ -20,6 +20,7 @@ from intaglio.methods.structure.equalize_activations import equalize_activations
 from intaglio.methods.structure.fold_dead_channels import fold_dead_channels, settled_statistics
 from intaglio.methods.structure.relu6_to_relu import relu6_to_relu
 from intaglio.methods.structure.replace_swish import hard_swish_to_relu, silu_to_hard_swish
+from intaglio.passes.graph_pass import Pass
 from intaglio.run.twin import IMAGES_AT_ONCE
 
 IMAGES = 128
@@ -99,9 +100,7 @@ class ReplaceRelu6:
 
     def __call__(self, state: Prepared, context: Context) -> Prepared:
         """Return the state whose graph has ReLU for ReLU6."""
-        graph = state.graph.copy()
-        relu6_to_relu(graph)
-        return replace(state, reference=graph, graph=graph)
+        return _rewritten(state, relu6_to_relu)
 
 
 @register_step("replace-silu", STRUCTURE, needs=(), alters=True)
@@ -111,9 +110,7 @@ class ReplaceSilu:
 
     def __call__(self, state: Prepared, context: Context) -> Prepared:
         """Return the state whose graph has hard-swish for SiLU."""
-        graph = state.graph.copy()
-        silu_to_hard_swish(graph)
-        return replace(state, reference=graph, graph=graph)
+        return _rewritten(state, silu_to_hard_swish)
 
 
 @register_step("replace-hard-swish", STRUCTURE, needs=(), alters=True)
@@ -123,9 +120,7 @@ class ReplaceHardSwish:
 
     def __call__(self, state: Prepared, context: Context) -> Prepared:
         """Return the state whose graph has ReLU for hard-swish."""
-        graph = state.graph.copy()
-        hard_swish_to_relu(graph)
-        return replace(state, reference=graph, graph=graph)
+        return _rewritten(state, hard_swish_to_relu)
 
 
 @register_step("drop-squeeze-excite", STRUCTURE, alters=True)
@@ -139,3 +134,10 @@ class DropSqueezeExcite:
         drop_squeeze_excite(graph, torch.split(context.tuning_images[:IMAGES], IMAGES_AT_ONCE))
         kept = {name: seen for name, seen in state.statistics.items() if name in graph.nodes}
         return replace(state, reference=graph, graph=graph, statistics=kept)
+
+
+def _rewritten(state: Prepared, change: Pass) -> Prepared:
+    """Return the state whose network a pass has changed, the reference too."""
+    graph = state.graph.copy()
+    change(graph)
+    return replace(state, reference=graph, graph=graph)
