@@ -9,12 +9,15 @@ largest channel over the median one. `drop` is the float network's top-1 minus t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
 from benchmarks.networks import RESNET20
 from benchmarks.training.rows import Job, Row, Wish
 from benchmarks.training.runs import (
+    Ended,
     Run,
     at,
     epochs_for,
@@ -51,19 +54,10 @@ def _work(model: str, wish: Wish) -> Callable[[], list[Row]]:
 
 def measured(model: str, wish: Wish) -> Row:
     """Return the row of a network: trained in float, and judged in both."""
-    torch.manual_seed(FRIENDLY.seed)
-    built = build_model(parse_model(model))
-    module, preprocess, shape = built.module, built.preprocess, built.input_shape
-    assert preprocess is not None
-    assert shape is not None
-    subject = at(RESNET20, wish.data)
-    train = samples_of(subject.calibration, preprocess, shape, wish.images)
-    test = samples_of(subject.judged, preprocess, shape, wish.images)
-    run = planned(model, train, wish)
-    ended = trained_float(capture(module.eval(), train.take([0]).images), run)
-    module.load_state_dict(ended.weights, strict=False)
-    images = train.take(range(min(FRIENDLY_CALIBRATION, len(train)))).images
-    start = start_of(module, shape, FRIENDLY_SCHEME, images, recipe=find_recipe("plain"))
+    made = from_scratch(model, wish)
+    module, ended, test = made.module, made.ended, made.test
+    recipe = find_recipe("plain")
+    start = start_of(module, made.shape, FRIENDLY_SCHEME, made.calibration, recipe=recipe)
     found, real = top1(start.twin.outputs, test), top1(ended.outputs, test)
     return {
         "n": len(test),
@@ -72,8 +66,47 @@ def measured(model: str, wish: Wish) -> Row:
         "integer_top1": round(found, 2),
         "drop": round(real - found, 2),
         "worst_depthwise": round(max(depthwise_ranges(start.state.graph).values()), 1),
-        **told(ended.learned, run.options),
+        **told(ended.learned, made.run.options),
     }
+
+
+@dataclass(frozen=True, eq=False)
+class FromScratch:
+    """A network of this table, trained.
+
+    Attributes:
+        module: Which, with its trained weights.
+        shape: What it takes, (1, C, H, W).
+        train, test: Images.
+        calibration: Some of `train`, [N, C, H, W].
+        run: How it was trained.
+        ended: What came of it.
+    """
+
+    module: nn.Module
+    shape: tuple[int, ...]
+    train: ImageSamples
+    test: ImageSamples
+    calibration: Tensor
+    run: Run
+    ended: Ended
+
+
+def from_scratch(model: str, wish: Wish) -> FromScratch:
+    """Return a network after training in float: as it was saved, or gone on with."""
+    torch.manual_seed(FRIENDLY.seed)
+    built = build_model(parse_model(model))
+    module, preprocess, shape = built.module.eval(), built.preprocess, built.input_shape
+    assert preprocess is not None
+    assert shape is not None
+    subject = at(RESNET20, wish.data)
+    train = samples_of(subject.calibration, preprocess, shape, wish.images)
+    test = samples_of(subject.judged, preprocess, shape, wish.images)
+    run = planned(model, train, wish)
+    images = train.take(range(min(FRIENDLY_CALIBRATION, len(train)))).images
+    ended = trained_float(capture(module, images[:1]), run)
+    module.load_state_dict(ended.weights, strict=False)
+    return FromScratch(module, shape, train, test, images, run, ended)
 
 
 def planned(model: str, train: ImageSamples, wish: Wish) -> Run:

@@ -9,18 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from benchmarks.networks import V2
 from benchmarks.training.rows import Job, Row, Wish
-from benchmarks.training.runs import at, samples_of
+from benchmarks.training.runs import at, batches_of, samples_of
 from benchmarks.training.settings import SURGERY, SURGERY_IMAGES
-from intaglio.data.image_samples import ImageSamples
 from intaglio.job.surgery import surgery
 from intaglio.recipe.options import Options
 
 JUDGED = "judge.csv"
-AT_ONCE = 50
 
 
 def jobs(wish: Wish) -> list[Job]:
@@ -38,20 +34,11 @@ def operated(wish: Wish) -> list[Row]:
     result = surgery(
         module,
         data=train.take(range(len(train))).images,
-        evaluate=_batches(judged),
+        evaluate=((taken.images, taken.labels) for taken in batches_of(judged)),
         options=SURGERY,
         choices=Options(task="classify"),
     )
     return [_row(row) for row in result.record["steps"]]
-
-
-def _batches(samples: ImageSamples) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Return a data set's images and labels, batch by batch."""
-    found = []
-    for first in range(0, len(samples), AT_ONCE):
-        taken = samples.take(range(first, min(first + AT_ONCE, len(samples))))
-        found.append((taken.images, taken.labels))
-    return found
 
 
 def _row(row: dict[str, Any]) -> Row:

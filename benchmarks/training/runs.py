@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from benchmarks.training.settings import CALIBRATOR
 from intaglio.data.image_samples import ImageSamples
 from intaglio.data.images import draw, open_dataset
 from intaglio.data.preprocess import Preprocess
-from intaglio.data.samples import Samples
+from intaglio.data.samples import Samples, Taken
 from intaglio.host.progress import Progress, Silent
 from intaglio.ir.graph import Graph
 from intaglio.job.quantize import prepare_float, prepare_network, quantize_network
@@ -209,6 +209,12 @@ def _ground(reference: Graph, run: Run) -> Ground:
 def twin_of(state: Quantized) -> Twin:
     """Return the integer network."""
     return build_twin(state.graph, state.encodings, LITERT)
+
+
+def batches_of(samples: Samples) -> Iterator[Taken]:
+    """Yield all samples in their order, TESTED_AT_ONCE at a time."""
+    for first in range(0, len(samples), TESTED_AT_ONCE):
+        yield samples.take(range(first, min(first + TESTED_AT_ONCE, len(samples))))
 
 
 def top1(outputs: Callable[[Tensor], Sequence[Tensor]], samples: Samples) -> float:
