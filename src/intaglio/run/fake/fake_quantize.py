@@ -12,7 +12,8 @@ twice.
 
 A network's time here goes into passes over memory, not into sums. So results are made in place,
 nothing is kept for the way back but what a layer keeps anyway (its input, and y, which the next
-layer reads), and what can be computed again is computed again, in a buffer that all layers share.
+layer reads), and what can be computed again is computed again, in a buffer that all layers of a
+step share.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from torch import Tensor
 @dataclass(eq=False)
 class Scratch:
     """Buffers that layers use one after the other, as large as the largest value so far.
+
+    A step has its own: the way back begins with small values, while most of what layers keep is
+    still there, and the buffers grow as that goes.
 
     Attributes:
         values: [n] float32, for what is computed again.
@@ -170,7 +174,7 @@ def passed_back(gradient: Tensor, way: Way, ctx: Any) -> Parts:
         return of_values, of_step, of_low, of_high
     if not wants_step:
         return of_values, None, None, None
-    moves = way.scratch.other_like(values)  # first x where it is inside, then y - x, or y outside
+    moves = way.scratch.values_like(values)  # first x where it is inside, then y - x, or y outside
     torch.ops.aten.hardtanh_backward.grad_input(values, values, low, high, grad_input=moves)
     torch.sub(way.made, moves, alpha=way.unit, out=moves)
     return of_values, torch.dot(_flat(gradient), _flat(moves)) / edges.step, None, None
@@ -194,8 +198,13 @@ def _of_ends(
 
 def dense(values: Tensor) -> Tensor:
     """Return values whose numbers lie in memory without gaps."""
+    return values if is_dense(values) else values.contiguous()
+
+
+def is_dense(values: Tensor) -> bool:
+    """Return whether the numbers lie in memory without gaps, in an order that layers know."""
     is_channels_last = values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last)
-    return values if is_channels_last else values.contiguous()
+    return is_channels_last or values.is_contiguous()
 
 
 def _laid_out_like(gradient: Tensor, values: Tensor) -> Tensor:

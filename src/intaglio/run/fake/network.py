@@ -40,6 +40,7 @@ from intaglio.run.fake.norm_quantize import norm_quantize
 from intaglio.run.fake.on_grid import OnGrid
 from intaglio.run.fake.present import present
 from intaglio.run.fake.ranges import RANGE_METHODS, Together, WeightRange
+from intaglio.run.fake.sum_quantize import can_be_one, sum_quantize
 from intaglio.run.float import in_layout
 from intaglio.run.norm_over_processes import Running, batch_norm_over
 from intaglio.run.partial import Route
@@ -125,7 +126,16 @@ class FakeNetwork(nn.Module):
         return found
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the outputs [N, ...] for images [N, C, H, W], real numbers, in order."""
+        """Return the outputs [N, ...] for images [N, C, H, W], real numbers, in order.
+
+        torch.compile leaves it as it is: what there is to fuse is fused already.
+        """
+        if torch.compiler.is_compiling():
+            outputs: list[Tensor] = torch.compiler.disable(self._outputs)(images)
+            return outputs
+        return self._outputs(images)
+
+    def _outputs(self, images: Tensor) -> list[Tensor]:
         grids = self.value_grids if self.training and self.observes else None
         if grids is not None:
             if int(self.steps) % SETTLE_EVERY == 0:
@@ -136,6 +146,7 @@ class FakeNetwork(nn.Module):
         given = {name: self._given(self.graph[name], in_layout(images), exact=computed is not None)}
         route = self._route
         *_, (_, values) = route.walk(given, lambda node, inputs: self._step(node, inputs, computed))
+        self._scratch = Scratch()  # this one goes with the way back
         if grids is not None:
             grids.follow(self.together)
         return [values[output].real for output in self.graph.outputs]
@@ -292,6 +303,9 @@ class FakeNetwork(nn.Module):
         params = {role: slot.value for role, slot in self.others.get(node.name, {}).items()}
         params = params or self.graph.params_of(node)
         has_grid = self.value_grids is not None and node.name in self.value_grids
+        if node.op == "add" and has_grid and not self._observes(node) and can_be_one(*reals):
+            edges, exact = self._edges(node), self._exact(node, held)
+            return Both(sum_quantize((reals[0], reals[1]), edges, self._scratch, exact), held)
         made = OPS[node.op].function(self._bare[node.name] if has_grid else node, reals, params)
         return Both(self._finished(node, made, held) if has_grid else made, held)
 
@@ -361,7 +375,12 @@ class FakeNetwork(nn.Module):
             learned.observe(values, bounds)
             if self.observer_delay and int(self.steps) <= self.observer_delay:
                 return activate_fresh(values, bounds)
-        exact = None
-        if held is not None:
-            exact = held * grids.used(node.name).scale.to(held.device)
-        return fake_quantize(values, self._edges(node), self._scratch, exact)
+        return fake_quantize(values, self._edges(node), self._scratch, self._exact(node, held))
+
+    def _exact(self, node: Node, held: Tensor | None) -> Tensor | None:
+        """Return what the twin makes of a value, as real numbers; None where it is not run."""
+        if held is None:
+            return None
+        assert self.value_grids is not None, "a float network runs no twin"
+        scale: Tensor = self.value_grids.used(node.name).scale
+        return held * scale.to(held.device)
