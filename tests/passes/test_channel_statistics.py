@@ -11,7 +11,8 @@ from intaglio.ir.graph import Node
 from intaglio.numerics.normal import Normal
 from intaglio.ops.traits import WEIGHTED
 from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.channel_statistics import post_activation, value_moments
+from intaglio.passes.channel_statistics import post_activation
+from intaglio.passes.implied_values import value_moments
 from intaglio.run.float import run_float
 from intaglio.runtimes.litert.lower.lower import lower
 from passes.statistics import statistics_of
@@ -154,17 +155,6 @@ def test_constants_are_followed_through_every_op_that_is_known():
         value = seen[name].flatten(2).mean(2) if seen[name].ndim > 2 else seen[name]
         torch.testing.assert_close(moments.mean, value[0].double(), rtol=1e-5, atol=1e-5)
         assert not moments.std.any()
-
-
-def test_nothing_is_claimed_of_products_and_sigmoids():
-    sketch = Sketch(2, 4, 4)
-    sketch.conv("conv", "x", 2)
-    sketch.add("gate", "sigmoid", "conv")
-    sketch.add("product", "mul", "conv", "gate")
-    sketch.conv("behind", "product", 2, kernel=1)
-    statistics = {"conv": Normal(doubles(0.0, 0.0), doubles(1.0, 1.0))}
-
-    assert set(value_moments(sketch.done(), statistics)) == {"conv"}
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from intaglio.cli.images import Images
 from intaglio.cli.options import CompressRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import (
+    NO_DATA,
     calibration_data,
     default_place,
     known_device,
@@ -45,7 +46,13 @@ def run(request: CompressRequest) -> None:
         RequestError: If something asked for is wrong, or cannot be used.
     """
     wishes = _wishes(request)
-    settled, limit = settled_choices(request.recipe, request.target, request.limit, wishes)
+    settled, limit = settled_choices(
+        request.recipe,
+        request.target,
+        request.limit,
+        wishes,
+        has_images=request.data != NO_DATA,
+    )
     shown = Path(request.out or default_place(request.model, settled.scheme.name))
     place = claim_place(shown, replace=request.replace_older, apart=_read_paths(request))
     if place.older is not None:

@@ -11,6 +11,7 @@ from intaglio.cli.options import LARGEST_SEED
 from intaglio.data.dataset import Dataset, draw
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
+from intaglio.methods.steps.steps import GIVING
 from intaglio.recipe.needs import refuse_training, refuse_unmet_needs
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import find_recipe
@@ -23,14 +24,22 @@ UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def settled_choices(
-    recipe: str | None, target: str | None, limit: int | None, options: Options
+    recipe: str | None,
+    target: str | None,
+    limit: int | None,
+    options: Options,
+    *,
+    has_images: bool = True,
 ) -> tuple[Settings, int | None]:
     """Return what holds, and the most images to calibrate with (None: all).
+
+    Args:
+        has_images: Whether there are images to calibrate with: without, another recipe is usual.
 
     Raises:
         RequestError: If a name does not exist, or a number is out of range.
     """
-    chosen = find_recipe(recipe or default_recipe(options.scheme))
+    chosen = find_recipe(recipe or default_recipe(options.scheme, has_images=has_images))
     refuse_training(chosen)
     settings = settle(chosen, target, options)
     if not 0 <= settings.seed <= LARGEST_SEED:
@@ -54,11 +63,11 @@ def known_device(name: str) -> str:
 def calibration_data(
     data: str | None, settings: Settings, *, evaluated: bool, limit: int | None
 ) -> Dataset | None:
-    """Return the images of --data to calibrate with; None where the scheme needs none.
+    """Return the images of --data to calibrate with; None where there are to be none.
 
     Raises:
-        RequestError: If there are none, as every recipe of this version needs some, or the recipe
-            has a step that needs what the command line does not give.
+        RequestError: If nobody said whether there are any, or the recipe needs what the command
+            line does not give.
     """
     if settings.scheme.is_half:
         return None if data in (None, NO_DATA) else draw(open_dataset(data), limit, settings.seed)
@@ -67,10 +76,13 @@ def calibration_data(
             "--eval without --data: give one of --data DIR (images to calibrate with) and --data"
             " none (no image is opened for that)"
         )
-    has = set() if data is None or data == NO_DATA else {"images", "labels", "task"}
+    if data is None:
+        raise RequestError(
+            f"--data is missing: {GIVING['images']}, or say --data none: no image is opened then"
+        )
+    has = {"task"} if data == NO_DATA else {"images", "labels", "task"}
     refuse_unmet_needs(settings.recipe, has)
-    assert data is not None, "every recipe needs images"
-    return draw(open_dataset(data), limit, settings.seed)
+    return None if data == NO_DATA else draw(open_dataset(data), limit, settings.seed)
 
 
 def default_place(model: str, scheme: str) -> str:

@@ -44,10 +44,12 @@ def compress(
         target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
             batches (a tensor, or a tuple of one and, maybe, class indices, which a search then
-            judges by). Gone through once. Scheme "fp16" needs none, and only measures on them.
+            judges by). Gone through once. None: no image is opened (recipe "datafree", "plain" or
+            one of steps that need none). Scheme "fp16" needs none, and only measures on them.
         evaluate: (images, labels), or an iterable of such batches; gone through once, at the end;
             it decides nothing. Of maps and the like: (images, targets), or images.
-        recipe: A name, a .toml file or a Recipe; None: "auto"; of scheme "fp16" "plain".
+        recipe: A name, a .toml file or a Recipe; None: "auto", without data "datafree", of scheme
+            "fp16" "plain".
         options: Everything else.
 
     Raises:
@@ -121,13 +123,12 @@ def _run(
 ) -> Run:
     """Return what holds for a run, once it is certain that its recipe has what it needs."""
     wishes = options or Options()
-    name = recipe or default_recipe(wishes.scheme)
+    name = recipe or default_recipe(wishes.scheme, has_images=data is not None)
     chosen = name if isinstance(name, Recipe) else find_recipe(name)
     refuse_training(chosen)
     settings = settle(chosen, target, wishes)
     if not settings.scheme.is_half:
         refuse_unmet_needs(chosen, _may_hold(data))
-        assert data is not None, "every recipe needs images"
     return Run(settings, wishes, data, Recorder(wishes.progress, list(steps)))
 
 

@@ -14,6 +14,7 @@ from intaglio.data.batches import Data
 from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
 from intaglio.ir.graph import Graph
+from intaglio.job.data_free import run_without_images
 from intaglio.job.fixed import run_held, run_stream
 from intaglio.job.half import half_rows, run_half
 from intaglio.job.ladder import search
@@ -50,7 +51,7 @@ class Run:
     """What one run was asked for, and its record; `settings` count, not `options`.
 
     Attributes:
-        data: Images; None where the scheme needs none and there are none.
+        data: Images; None where neither scheme nor recipe needs any and there are none.
         teach: What trains a network that the recipe has made, with the captured one as its
             teacher; None: it is not trained.
     """
@@ -148,8 +149,8 @@ def _report(
     )
     if outcome.state.encodings.halves is not None:
         return _of_half(_warned(report, captured, outcome), outcome)
-    if outcome.trained is not None:  # what it was taught is not what it was
-        return report
+    if outcome.trained is not None or not outcome.seen.count:
+        return report  # what it was taught is not what it was; the doctor looks at images
     return _examined(_warned(report, captured, outcome), captured, outcome, run)
 
 
@@ -253,7 +254,11 @@ def _quantized(
     recipe, device = settings.recipe, run.options.device
     if settings.scheme.is_half:
         return (lambda wished: run_half(prepared, wished, data, recorder)), True
-    assert data is not None, "integers need images"
+    if data is None:
+        known = run.options.provenance.preprocess
+        return (
+            lambda wished: run_without_images(prepared, wished, recorder, preprocess=known)
+        ), True
     if is_streamed(settings):
         total = run.options.provenance.images
         again = isinstance(data, Tensor) or not isinstance(data, Iterator)

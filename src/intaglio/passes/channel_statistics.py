@@ -18,8 +18,8 @@ from intaglio.ops.traits import ELEMENTWISE
 from intaglio.passes.channels import keeps_constants, reads_channels, scales_along
 from intaglio.passes.folded_norms import folded_norms
 
-Moments = dict[str, Normal]
-"""By value."""
+Moments = Mapping[str, Normal]
+"""By value, behind its activation."""
 
 
 def channel_statistics(captured: Graph, canonical: Graph, lowered: Graph) -> dict[str, Normal]:
@@ -41,37 +41,11 @@ def post_activation(normal: Normal, activation: tuple[float, float] | None) -> N
     return Normal(clipped_mean(normal, low, high), variance.sqrt())
 
 
-def value_moments(graph: Graph, statistics: Mapping[str, Normal]) -> dict[str, Normal]:
-    """Return mean and deviation of the channels of every value for which they follow.
+def moments_before(graph: Graph, node: Node, known: Moments) -> Normal | None:
+    """Return the moments of a node's value before its activation, where its inputs' are known.
 
-    What is assumed where the statistics do not say:
-      - an addition adds independent values: means and variances add up;
-      - a mean or average pool keeps the mean. Its deviation is smaller than its input's by an
-        unknown amount (neighbours are alike): the input's is kept, as an upper bound;
-      - a max pool, resizing and padding keep both, as if they only moved values;
-      - a layer without statistics maps the mean exactly but for its zero padding, and takes
-        channels as independent, positions of one channel as equal.
-
-    Args:
-        graph: Canonical or lowered.
-        statistics: From `channel_statistics`, or as a later pass returned them.
-
-    Returns:
-        By value, behind its activation. Values that nothing is known of have no entry: those behind
-        an input, a product, a sigmoid and the like.
+    What is assumed stands at `intaglio.passes.implied_values.implied_values`.
     """
-    found: Moments = {}
-    for node in graph:
-        before = statistics.get(node.name)
-        if before is None:
-            before = _propagated(graph, node, found)
-        if before is not None:
-            found[node.name] = post_activation(before, node.attrs.get("activation"))
-    return found
-
-
-def _propagated(graph: Graph, node: Node, known: Moments) -> Normal | None:
-    """Return the moments of a node's value before its activation, where its inputs' are known."""
     if node.op in ("add", "sub"):
         return _sum(graph, node, known)
     if not node.inputs or any(name not in known for name in node.inputs):
@@ -90,6 +64,16 @@ def _sum(graph: Graph, node: Node, known: Moments) -> Normal | None:
         return None
     variance = first.std.square() + second.std.square()
     return Normal(first.mean + sign * second.mean, variance.sqrt())
+
+
+def product(graph: Graph, node: Node, known: Moments) -> Normal | None:
+    """Return the moments of a product before its activation, its factors taken as independent."""
+    first, second = (_moments_of(graph, name, known, node) for name in node.inputs)
+    if first is None or second is None:
+        return None
+    a, b = first.std.square(), second.std.square()
+    variance = a * b + a * second.mean.square() + b * first.mean.square()
+    return Normal(first.mean * second.mean, variance.sqrt())
 
 
 def _moments_of(graph: Graph, name: str, known: Moments, reader: Node) -> Normal | None:
@@ -193,22 +177,18 @@ MOVED: dict[str, Callable[[Graph, Node, Normal], Normal | None]] = {
     "slice": _sliced,
 }
 """How moments pass through the ops with one input, before their activation."""
-PROPAGATED = frozenset(MOVED) | {"add", "sub", "concat"}
-BENT = "it bends values: the moments behind it do not follow from those before it"
-PRODUCT = "the moments of a product need to know how its factors vary together"
-REFUSED = dict.fromkeys(sorted(ELEMENTWISE - PROPAGATED), BENT) | {
+PROPAGATED = frozenset(MOVED) | {"concat"} | (ELEMENTWISE - {"batch_norm"})
+PRODUCT = "the moments of sums of products need to know how their factors vary together"
+REFUSED = {
     "batch_norm": "no canonical graph has one: it is folded, or an affine",
     "constant": "one number for each channel is read where it is added, and no distribution",
     "conv_transpose2d": "how many positions of its input a value is made of changes with its place",
     "depth_to_space": "a channel of it is a mixture of several, which is no normal distribution",
-    "div": PRODUCT,
     "input": "no batch norm knows the images",
     "matmul": PRODUCT,
-    "mul": PRODUCT,
     "opaque": "a call that intaglio does not know may do anything",
-    "quantize": "it is made from a plan, when moments have been read already",
     "reduce_max": "the largest of several values is no mean of them, and no sum",
-    "softmax": BENT,
+    "softmax": "every number of it is made from all of its inputs'",
     "take": "whatever takes channels apart has no batch norm behind it in any known network",
     "transpose": "its channels may have been positions, whose moments nobody knows",
 }

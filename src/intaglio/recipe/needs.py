@@ -6,7 +6,7 @@ from collections.abc import Set
 
 from intaglio.errors import RequestError
 from intaglio.methods.steps.steps import GIVING, refuse_unmet
-from intaglio.recipe.recipe import Recipe
+from intaglio.recipe.recipe import DATA_FREE, Recipe
 
 
 def refuse_unmet_needs(recipe: Recipe, has: Set[str]) -> None:
@@ -16,11 +16,12 @@ def refuse_unmet_needs(recipe: Recipe, has: Set[str]) -> None:
         has: Which of "images", "labels", "stream" and "task" there are, or may turn out to be.
 
     Raises:
-        RequestError: If a need is not met; every recipe needs images to calibrate with.
+        RequestError: If a need is not met.
     """
-    if "images" not in has:
+    if recipe.search and "images" not in has:
         raise RequestError(
-            f"recipe '{recipe.name}' calibrates with images and there are none: {GIVING['images']}"
+            f"recipe '{recipe.name}' judges what it tries on images and there are none:"
+            f" {GIVING['images']}, or take recipe '{DATA_FREE}'"
         )
     refuse_unmet(recipe.steps, has)
 

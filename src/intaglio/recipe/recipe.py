@@ -29,6 +29,9 @@ ALWAYS_WRITTEN = {"name", "description", "calibrator"}
 AUTO, WORKFLOW = LADDERS = ("auto", "workflow")
 """What a search may climb; each has a recipe of its name."""
 
+DATA_FREE = "datafree"
+"""The recipe where there are no images and nobody says one."""
+
 Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
@@ -142,6 +145,17 @@ _register(
             {"name": "fold-dead-channels"},
             {"name": "equalize"},
             {"name": "round-second-order"},
+        ],
+    )
+)
+_register(
+    Recipe(
+        name=DATA_FREE,
+        description="no image is opened: batch norms give ranges and what rounding shifts",
+        steps=[
+            {"name": "fold-dead-channels"},
+            {"name": "equalize"},
+            {"name": "correct-bias-analytic"},
         ],
     )
 )

@@ -14,7 +14,7 @@ from intaglio.calibrate.calibrator import CALIBRATORS
 from intaglio.errors import RequestError, UnknownName
 from intaglio.numerics.scheme import HALF, Scheme
 from intaglio.recipe.options import Options
-from intaglio.recipe.recipe import AUTO, WORKFLOW, Recipe, refuse_contradictions
+from intaglio.recipe.recipe import AUTO, DATA_FREE, WORKFLOW, Recipe, refuse_contradictions
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, runnable_scheme
 from intaglio.tasks import TASKS
@@ -62,9 +62,11 @@ class Settings:
         return self.target.simulates(self.scheme)
 
 
-def default_recipe(scheme: str | None) -> str:
+def default_recipe(scheme: str | None, *, has_images: bool = True) -> str:
     """Return the recipe where nobody says one: a float format has nothing to search for."""
-    return HALF_RECIPE if scheme == HALF else DEFAULT_RECIPE
+    if scheme == HALF:
+        return HALF_RECIPE
+    return DEFAULT_RECIPE if has_images else DATA_FREE
 
 
 def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:

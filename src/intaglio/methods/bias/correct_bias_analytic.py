@@ -17,7 +17,7 @@ from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.affine import fake_quantize
 from intaglio.ops import OPS
-from intaglio.passes.channel_statistics import value_moments
+from intaglio.passes.implied_values import value_moments
 
 
 @register_step("correct-bias-analytic", NUMBERS, needs=())

@@ -1,0 +1,108 @@
+"""Ranges without images: from what batch norms imply, and from noise where they imply nothing.
+
+    low = min over channels of (mean - n std),   high = max over channels of (mean + n std)
+
+of a value before its activation, both then through the activation. Source: Nagel et al. 2019
+(arXiv:1906.04721), section 4.2, with n = 6; functions of a value have the range of the function
+over these deviations. Calibrators that weigh what they see against each other (`mse`, `aciq`, ...)
+see numbers that are distributed as implied instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from intaglio.calibrate.calibrator import Calibrator
+from intaglio.calibrate.loop import unclipped_values
+from intaglio.calibrate.minmax import MinMax
+from intaglio.calibrate.plan import observed_values, stored_range
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.plan import Plan
+from intaglio.numerics.spec import QuantSpec
+from intaglio.ops.schema import activate
+from intaglio.passes.implied_values import REACH, Implied
+from intaglio.targets.runtime import Ranges
+
+DEVIATIONS = 6.0
+"""To either side that a value's range holds."""
+DEVIATIONS_OF_OUTPUTS = 12.0
+"""The same of outputs: the class that wins is far off the mean of all images. On photographs the
+largest logit of a MobileNetV2 is 9 deviations above it."""
+SAMPLED = 512
+"""Numbers of each channel that calibrators see."""
+
+Bounds = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class NoImages:
+    """What is known in place of images.
+
+    Attributes:
+        values: What batch norms imply, by value.
+        images: The range of the network's input, [] each.
+        noise: Returns the ranges of the values that it is asked for, seen on noise.
+    """
+
+    values: Mapping[str, Implied]
+    images: Bounds
+    noise: Callable[[set[str]], Ranges]
+
+
+@dataclass(frozen=True, eq=False)
+class ImpliedRanges:
+    """Ranges of all values that a plan wants seen.
+
+    Attributes:
+        ranges: Which.
+        from_noise: Values of which batch norms imply nothing, in the graph's order.
+    """
+
+    ranges: Ranges
+    from_noise: tuple[str, ...]
+
+
+def implied_ranges(
+    graph: Graph, plan: Plan, known: NoImages, *, calibrator: Callable[[QuantSpec], Calibrator]
+) -> ImpliedRanges:
+    """Return the range of every value that the plan wants seen, and of every constant."""
+    wanted, unclipped = observed_values(graph, plan), unclipped_values(graph, plan)
+    ranges: dict[str, Bounds] = {}
+    for node in graph:
+        value = known.values.get(node.name)
+        if node.name in wanted and node.op == "input":
+            ranges[node.name] = known.images
+        elif node.name in wanted and value is not None:
+            if node.name in unclipped:
+                ranges[node.name] = reached(node, value, DEVIATIONS_OF_OUTPUTS)
+            elif calibrator is MinMax:
+                ranges[node.name] = reached(node, value, DEVIATIONS)
+            else:
+                ranges[node.name] = seen_by(calibrator(plan.activations[node.name]), value)
+        elif node.name in plan.activations and (stored := stored_range(graph, node)) is not None:
+            ranges[node.name] = stored
+    missing = wanted - ranges.keys()
+    ranges |= known.noise(missing) if missing else {}
+    return ImpliedRanges(ranges, tuple(node.name for node in graph if node.name in missing))
+
+
+def seen_by(calibrator: Calibrator, value: Implied) -> Bounds:
+    """Return what a calibrator makes of numbers that are distributed as a value is."""
+    calibrator.observe(value.sampled(SAMPLED))
+    return calibrator.range()
+
+
+def reached(node: Node, value: Implied, reach: float) -> Bounds:
+    """Return (low, high), [] each, of all channels within so many deviations; 0 is between them.
+
+    Beyond what is followed, a value that is taken as normal goes on as it does up to there.
+    """
+    low, high = value.within(min(reach, REACH))
+    if reach > REACH and value.root == node.name:
+        middle, factor = value.moments.mean, reach / REACH
+        activation = node.attrs.get("activation")
+        low, high = (activate(middle + factor * (end - middle), activation) for end in (low, high))
+    return low.min().clamp(max=0.0).float(), high.max().clamp(min=0.0).float()

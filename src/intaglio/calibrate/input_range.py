@@ -1,0 +1,65 @@
+"""What a network takes, where nobody says it: from the batch norm of the layer that reads it.
+
+The layer is linear, so the mean that its batch norm has of each output channel is the layer's sum
+over the means of the input's channels: least squares give these. The input's deviation is that with
+which images of noise make the deviations that the batch norm has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from intaglio.calibrate.noise import CONTRAST, noise_images
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.normal import Normal
+from intaglio.ops import OPS
+
+DEVIATIONS = 3.0
+"""To either side that an input's range holds: pixels have ends, and no tails."""
+IMAGES = 8
+
+
+def implied_input(
+    graph: Graph, statistics: Mapping[str, Normal], generator: torch.Generator
+) -> Normal | None:
+    """Return mean and deviation of the input's channels, [C]; None where no batch norm tells."""
+    node = _first_layer(graph, statistics)
+    if node is None:
+        return None
+    known, weight = statistics[node.name], graph.param(node, "weight")
+    bias = graph.param(node, "bias", torch.zeros(len(weight))).double()
+    sums = weight.double().flatten(2).sum(2)  # [C_out, C]
+    mean = torch.linalg.lstsq(sums, (known.mean - bias).unsqueeze(1), driver="gelsd").solution
+    channels, size = weight.shape[1], graph[graph.inputs[0]].shape[2:]
+    half = torch.full((channels,), 0.5 / CONTRAST)  # for a deviation of 1
+    noise = noise_images(IMAGES, -half, half, size, generator)
+    params = {"weight": weight, "bias": torch.zeros(len(weight))}
+    bare = {**node.attrs, "activation": None}
+    made = OPS[node.op].function(Node(node.name, node.op, node.inputs, attrs=bare), [noise], params)
+    found = made.double().std((0, 2, 3))
+    alive = (known.std > 0.0) & (found > 0.0)
+    if not bool(alive.any()):
+        return None
+    ratio = (known.std[alive] / found[alive]).median()
+    return Normal(mean.flatten(), ratio.expand(channels).clone())
+
+
+def range_of(input_normal: Normal) -> tuple[Tensor, Tensor]:
+    """Return (low, high), [] each, of an input's values; 0 is between them."""
+    low, high = input_normal.lower(DEVIATIONS).min(), input_normal.upper(DEVIATIONS).max()
+    return low.clamp(max=0.0).float(), high.clamp(min=0.0).float()
+
+
+def _first_layer(graph: Graph, statistics: Mapping[str, Normal]) -> Node | None:
+    """Return a convolution over all channels that reads the input, maybe padded."""
+    read = {graph.inputs[0]}
+    for node in graph:
+        if node.op in ("pad", "quantize") and node.inputs[0] in read:
+            read.add(node.name)
+        is_whole = node.op == "conv2d" and node.attrs["groups"] == 1
+        if is_whole and node.inputs[0] in read and node.name in statistics:
+            return node
+    return None

@@ -1,0 +1,159 @@
+"""A network in integers without a single image: what batch norms imply stands in for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from intaglio.calibrate import CALIBRATORS, choose_encodings, unequal_tails
+from intaglio.calibrate.implied_ranges import ImpliedRanges, NoImages, implied_ranges
+from intaglio.calibrate.input_range import implied_input, range_of
+from intaglio.calibrate.noise import noise_images, run_matched
+from intaglio.data.guard import forbid_images
+from intaglio.data.preprocess import Preprocess
+from intaglio.ir.graph import Graph, Node
+from intaglio.job.islands import planned
+from intaglio.job.outcome import Outcome, Seen
+from intaglio.job.quantize import run_steps
+from intaglio.job.recorder import Recorder
+from intaglio.methods.steps.state import Context, Prepared, Quantized
+from intaglio.numerics.normal import Normal
+from intaglio.passes.implied_values import implied_values
+from intaglio.recipe.settings import Settings
+from intaglio.targets.runtime import Ranges
+
+NOISE_IMAGES = 8
+MARGIN = 1.25
+"""By how much ranges that were seen on noise are widened: images have tails that noise has not."""
+NAMED = 8
+"""Values that a warning names."""
+UNKNOWN = 3.0
+"""To either side: an input of which nothing is known is taken as normalized."""
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """What a network takes, as far as it is known without images.
+
+    Attributes:
+        low, high: Of each channel, [C].
+        range: Of all, [] each.
+        how: In words, for a warning; "" where the preprocessing says it.
+    """
+
+    low: Tensor
+    high: Tensor
+    range: tuple[Tensor, Tensor]
+    how: str = ""
+
+
+def run_without_images(
+    prepared: Prepared, settings: Settings, recorder: Recorder, *, preprocess: Preprocess | None
+) -> Outcome:
+    """Return the network of a recipe whose steps need no images.
+
+    Opening an image or a data set meanwhile is refused (`forbid_images`).
+
+    Args:
+        preprocess: What is done to an image before the network; None where nothing is known.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    context = Context(None, settings.target, settings.seed, progress=recorder.progress)
+    with forbid_images():
+        shaped = run_steps(prepared, context, settings, recorder)
+        taken = input_of(shaped, preprocess, generator)
+        size = shaped.graph[shaped.graph.inputs[0]].shape[2:]
+        noise = noise_images(NOISE_IMAGES, taken.low, taken.high, size, generator)
+        state, from_noise = _ranged(shaped, settings, taken, noise, recorder)
+        state = run_steps(state, context, settings, recorder)
+    seen = Seen(torch.empty(0, *noise.shape[1:]), 0, made_up=noise)
+    return Outcome(state, settings, seen, warnings=_warnings(state.graph, taken, from_noise))
+
+
+def input_of(
+    prepared: Prepared, preprocess: Preprocess | None, generator: torch.Generator
+) -> Input:
+    """Return what the network takes: bytes prepared so, else what its first layer tells."""
+    graph = prepared.graph
+    channels = graph[graph.inputs[0]].shape[1]
+    if preprocess is not None:
+        mean, std = (
+            torch.tensor(part or (other,))
+            for part, other in ((preprocess.mean, 0.0), (preprocess.std, 1.0))
+        )
+        low, high = ((byte - mean) / std for byte in (0.0, 1.0))
+        low, high = (end.float().expand(channels) for end in (low, high))
+        ends = low.min().clamp(max=0.0), high.max().clamp(min=0.0)
+        return Input(low, high, ends)
+    found = implied_input(graph, prepared.statistics, generator)
+    how = "estimated from the batch norm of the first layer"
+    if found is None:
+        unit = torch.ones(channels, dtype=torch.float64)
+        found, how = Normal(0.0 * unit, unit), "taken as normalized, as no batch norm tells"
+    low, high = (end.float() for end in (found.lower(2.0), found.upper(2.0)))
+    return Input(low, high, range_of(found), how)
+
+
+def _ranged(
+    shaped: Prepared, settings: Settings, taken: Input, noise: Tensor, recorder: Recorder
+) -> tuple[Quantized, tuple[str, ...]]:
+    """Return the network with a plan and encodings, and the values whose ranges noise gave."""
+    graph, plan = planned(shaped.graph, settings)
+
+    def found() -> ImpliedRanges:
+        """Return the ranges."""
+        values = implied_values(graph, shaped.statistics)
+
+        def on_noise(names: set[str]) -> Ranges:
+            """Return ranges on the images of noise."""
+            return noise_ranges(graph, noise, shaped.statistics, names)
+
+        known = NoImages(values, taken.range, on_noise)
+        return implied_ranges(graph, plan, known, calibrator=CALIBRATORS[settings.calibrator])
+
+    made = recorder.step("ranges from batch norms", found, changed=lambda made: None)
+    if tails := unequal_tails(graph, plan, made.ranges, settings.target):
+        graph, plan = planned(shaped.graph, settings, tails)
+    encodings = recorder.step(
+        "encode", lambda: choose_encodings(graph, plan, made.ranges, settings.target)
+    )
+    state = Quantized(replace(shaped, reference=graph, graph=graph), plan, encodings)
+    return state, made.from_noise
+
+
+def noise_ranges(
+    graph: Graph, noise: Tensor, statistics: Mapping[str, Normal], names: set[str]
+) -> Ranges:
+    """Return the range of each value on noise with the statistics of batch norms, widened."""
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def seen(node: Node, value: Tensor) -> None:
+        """Note the ends of a value."""
+        if node.name in names:
+            low, high = value.aminmax()
+            found[node.name] = low.clamp(max=0.0) * MARGIN, high.clamp(min=0.0) * MARGIN
+
+    run_matched(graph, noise, statistics, seen)
+    return found
+
+
+def _warnings(graph: Graph, taken: Input, from_noise: tuple[str, ...]) -> list[str]:
+    told = []
+    if taken.how:
+        low, high = (float(end) for end in taken.range)
+        told.append(
+            f"the range of the input, {low:.3g} to {high:.3g}, is {taken.how}: no image was opened"
+            " and nobody said how images are prepared; say it (--preprocess), or give images"
+        )
+    if from_noise:
+        sources = [graph[name].source or name for name in from_noise[:NAMED]]
+        more = f" and {len(from_noise) - NAMED} more" if len(from_noise) > NAMED else ""
+        told.append(
+            f"no batch norm says how large {len(from_noise)} values get ({', '.join(sources)}"
+            f"{more}): their ranges are those of noise, and images may go beyond them; give images,"
+            " or measure the result (--eval)"
+        )
+    return told
