@@ -15,14 +15,10 @@ folder of its own.
 
 from __future__ import annotations
 
-import argparse
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
-from benchmarks.places import DATA
 from benchmarks.training import (
     bytes_in,
     cifar,
@@ -36,7 +32,7 @@ from benchmarks.training import (
     trouble,
 )
 from benchmarks.training.page import TRAINING
-from benchmarks.training.rows import Job, Wish, part_of, run
+from benchmarks.training.rows import Job, Wish, run, wish_of
 
 TABLES: dict[str, Callable[[Wish], list[Job]]] = {
     "exact": exact.jobs,
@@ -54,26 +50,9 @@ TABLES: dict[str, Callable[[Wish], list[Job]]] = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure what was asked for and is not there yet; save each row."""
-    wish = _wish(arguments)
+    wish = wish_of(arguments, "benchmarks.training", TABLES, TRAINING)
     torch.set_num_threads(wish.threads)
     run(TABLES[wish.table](wish), wish, f"python -m benchmarks.training {wish.table}")
-
-
-def _wish(arguments: list[str] | None) -> Wish:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.training")
-    parser.add_argument("table", choices=tuple(TABLES))
-    parser.add_argument("--data", type=Path, default=DATA, help="the data pack")
-    parser.add_argument("--out", type=Path, default=TRAINING)
-    parser.add_argument("--only", nargs="*", default=(), metavar="NAME", help="rows to measure")
-    parser.add_argument("--part", type=part_of, default=(1, 1), metavar="K/N")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--minutes", type=float, help="of a run, where the table counts in minutes")
-    parser.add_argument("--images", type=int, help="the most of each data set, for trying out")
-    found = parser.parse_args(arguments)
-    if found.images is not None and found.out == TRAINING:
-        parser.error(f"--images tries out: give an --out of its own, {tempfile.gettempdir()}/try")
-    return Wish(**{**vars(found), "only": tuple(found.only)})
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.machine import machine
-from benchmarks.places import print_row, rows_in, save_rows
+from benchmarks.places import DATA, print_row, rows_in, save_rows
 
 Row = dict[str, Any]
 FAILED = "failed"
@@ -63,6 +64,32 @@ class Job:
 
     name: str
     work: Callable[[], list[Row]]
+
+
+def wish_of(
+    arguments: Sequence[str] | None, program: str, tables: Collection[str], out: Path
+) -> Wish:
+    """Return what a command line asks for.
+
+    Args:
+        program: The module that is run.
+        tables: Their names.
+        out: The folder of results, unless another one is named.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {program}")
+    parser.add_argument("table", choices=tuple(tables))
+    parser.add_argument("--data", type=Path, default=DATA, help="the data pack")
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--only", nargs="*", default=(), metavar="NAME", help="rows to measure")
+    parser.add_argument("--part", type=part_of, default=(1, 1), metavar="K/N")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--minutes", type=float, help="of a run, where the table counts in minutes")
+    parser.add_argument("--images", type=int, help="the most of each data set, for trying out")
+    found = parser.parse_args(arguments)
+    if found.images is not None and found.out == out:
+        parser.error(f"--images tries out: give an --out of its own, {tempfile.gettempdir()}/try")
+    return Wish(**{**vars(found), "only": tuple(found.only)})
 
 
 def run(jobs: Sequence[Job], wish: Wish, command: str) -> None:

@@ -274,7 +274,10 @@ def test_eval_without_data(refused: Refusal) -> None:
     assert "--data none" in line
 
 
-@pytest.mark.parametrize("more", [(), ("--data", "none"), ("--data", "none", "--eval", "images")])
+@pytest.mark.parametrize(
+    "more",
+    [(), ("--data", "none", "--recipe", "auto"), ("--data", "none", "--recipe", "accurate")],
+)
 def test_a_recipe_that_needs_images(refused: Refusal, more: tuple[str, ...]) -> None:
     line = refused("compress", *CLASSIFIER, *more)
 

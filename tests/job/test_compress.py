@@ -282,10 +282,10 @@ def never() -> Iterator[Tensor]:
     yield X
 
 
-@pytest.mark.parametrize("recipe", [None, "plain", Recipe(name="own")])
-def test_without_data_it_is_refused_and_says_what_to_do(recipe):
+@pytest.mark.parametrize("recipe", ["auto", "workflow", Recipe(name="own", search=True)])
+def test_a_search_without_data_is_refused_and_says_what_to_do(recipe):
     with pytest.raises(
-        RequestError, match=r"'(auto|plain|own)' calibrates with images .* give data"
+        RequestError, match=r"'(auto|workflow|own)' judges .* give data .* 'datafree'"
     ):
         intaglio.compress(network(), X[:1], recipe=recipe)
 

@@ -18,7 +18,7 @@ from intaglio.recipe.settings import settle
 
 X = torch.randn(12, 3, 8, 8)
 Y = torch.arange(12) % 4
-WORDS = r"recipe 'mine' calibrates with images and there are none: give data \(--data DIR"
+WORDS = r"recipe 'mine' judges what it tries on images and there are none: give data \(--data DIR"
 
 
 class Told:
@@ -64,17 +64,31 @@ def compressed(recipe, data, progress=None):
     return intaglio.compress(network(), X[:1], data=data, recipe=recipe, options=options)
 
 
-def test_without_images_python_refuses():
+def test_a_search_without_images_is_refused_by_python():
     with pytest.raises(RequestError, match=WORDS):
-        compressed(Recipe(name="mine"), None)
+        compressed(Recipe(name="mine", search=True), None)
 
 
-@pytest.mark.parametrize("data", [None, NO_DATA])
-def test_without_images_the_command_line_refuses_in_the_same_words(data):
+def test_a_search_without_images_is_refused_by_the_command_line_in_the_same_words():
+    settled = settle(Recipe(name="mine", search=True), None, intaglio.Options())
+
+    with pytest.raises(RequestError, match=WORDS):
+        calibration_data(NO_DATA, settled, evaluated=False, limit=None)
+
+
+def test_a_step_that_needs_images_is_refused_without_them():
+    recipe = Recipe(name="mine", steps=[{"name": "correct-bias"}])
+
+    with pytest.raises(RequestError, match="step 'correct-bias' needs 'images'"):
+        compressed(recipe, None)
+
+
+def test_the_command_line_wants_to_be_told_that_there_are_no_images():
     settled = settle(Recipe(name="mine"), None, intaglio.Options())
 
-    with pytest.raises(RequestError, match=WORDS):
-        calibration_data(data, settled, evaluated=False, limit=None)
+    with pytest.raises(RequestError, match=r"give data .* or say --data none"):
+        calibration_data(None, settled, evaluated=False, limit=None)
+    assert calibration_data(NO_DATA, settled, evaluated=False, limit=None) is None
 
 
 def test_a_step_that_needs_labels_is_refused_before_any_work_where_data_can_have_none(learner):

@@ -104,7 +104,8 @@ def _opened(
         request.data, settled, evaluated=request.evaluation is not None, limit=limit
     )
     evaluation = open_dataset(request.evaluation) if request.evaluation else None
-    named = calibration or evaluation
+    # class names stand in the file, and what it is evaluated on does not change a file of integers
+    named = calibration or (evaluation if settled.scheme.is_half else None)
     return _Job(
         request=request,
         wishes=wishes,
@@ -134,7 +135,8 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
         calibration.try_first()
     if job.evaluation is not None:
         evaluation = job.images(job.evaluation, network)
-        evaluation.try_first()
+        if job.request.data != NO_DATA:  # else none is opened before the network is made
+            evaluation.try_first()
     recorder = Recorder(progress)
     graph = recorder.step("capture", network.capture)
     wishes, judged = job.wishes, None

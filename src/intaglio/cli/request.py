@@ -78,7 +78,8 @@ def calibration_data(
         )
     if data is None:
         raise RequestError(
-            f"--data is missing: {GIVING['images']}, or say --data none: no image is opened then"
+            f"there are no images to calibrate with: {GIVING['images']}, or say --data none: none"
+            " is opened then"
         )
     has = {"task"} if data == NO_DATA else {"images", "labels", "task"}
     refuse_unmet_needs(settings.recipe, has)

@@ -181,7 +181,13 @@ def _judged(report: Report, outcome: Outcome, found: Judgement | None) -> Report
     told = []
     if not is_told:
         ailments, settings = report.doctor or [], outcome.settings
-        told = missed_wish(verdict, ailments, settings, is_trained=is_trained)
+        told = missed_wish(
+            verdict,
+            ailments,
+            settings,
+            is_trained=is_trained,
+            has_images=outcome.seen.count > 0,
+        )
     return replace(report, verdict=verdict, warnings=[*report.warnings, *told])
 
 

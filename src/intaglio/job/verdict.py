@@ -55,7 +55,12 @@ def _bits(check: CheckResult | None) -> Bits:
 
 
 def missed_wish(
-    verdict: Verdict, findings: Sequence[Ailment], settings: Settings, *, is_trained: bool = False
+    verdict: Verdict,
+    findings: Sequence[Ailment],
+    settings: Settings,
+    *,
+    is_trained: bool = False,
+    has_images: bool = True,
 ) -> list[str]:
     """Return the warning of a verdict that is no good news, with what would help; else nothing.
 
@@ -63,6 +68,7 @@ def missed_wish(
         findings: What the doctor found; their remedies name recipes.
         settings: What the run was.
         is_trained: Whether the network was trained.
+        has_images: Whether the run had images to look at.
     """
     is_missed = verdict.accuracy == "red" or (verdict.accuracy == "amber" and MISSED in verdict.why)
     if not is_missed:
@@ -70,6 +76,8 @@ def missed_wish(
     helps = [f"the doctor says: {found.remedy}" for found in findings[:1]]
     if is_trained:
         helps.append("more epochs, or another rate, may meet it")
+    elif not has_images:
+        helps.append("--data DIR, with some images of the kind that it is for, may meet it")
     elif not settings.recipe.judged_share:  # no search found it
         helps.append(f"--recipe {SEARCH} looks for a recipe that meets it")
     return ["; ".join([f"the wish for accuracy was missed: {verdict.why}", *helps])]

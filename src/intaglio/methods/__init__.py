@@ -3,7 +3,7 @@
 from intaglio.methods.bias import correct_bias, correct_bias_analytic
 from intaglio.methods.bits import search_bits
 from intaglio.methods.blocks import brecq, qdrop
-from intaglio.methods.rounding import adaround, second_order
+from intaglio.methods.rounding import adaround, implied_second_order, second_order, squant
 from intaglio.methods.steps.state import (
     Context,
     NumbersStep,
@@ -30,11 +30,13 @@ __all__ = [
     "brecq",
     "correct_bias",
     "correct_bias_analytic",
+    "implied_second_order",
     "make_step",
     "qdrop",
     "register_step",
     "search_bits",
     "second_order",
+    "squant",
     "structure",
     "train",
 ]

@@ -152,11 +152,6 @@ _register(
     Recipe(
         name=DATA_FREE,
         description="no image is opened: batch norms give ranges and what rounding shifts",
-        steps=[
-            {"name": "fold-dead-channels"},
-            {"name": "equalize"},
-            {"name": "correct-bias-analytic"},
-        ],
     )
 )
 _register(

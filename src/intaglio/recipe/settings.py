@@ -15,6 +15,7 @@ from intaglio.errors import RequestError, UnknownName
 from intaglio.numerics.scheme import HALF, Scheme
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import AUTO, DATA_FREE, WORKFLOW, Recipe, refuse_contradictions
+from intaglio.recipe.without_images import spelled
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, runnable_scheme
 from intaglio.tasks import TASKS
@@ -91,7 +92,7 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
         _refuse_of_half(recipe, {**said, "io": io}, _said(options))
     _refuse_wishes(recipe, _said(options))
     return Settings(
-        recipe,
+        spelled(recipe, scheme),
         found,
         scheme=scheme,
         io=io,

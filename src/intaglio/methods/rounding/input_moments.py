@@ -99,9 +99,7 @@ class InputMoments:
 def input_moments(layer: Layer, generator: torch.Generator) -> InputMoments:
     """Return the moments of a conv2d or linear layer."""
     images = sum(len(piece) for piece in layer.floats)
-    weights = math.prod(layer.weight.shape[1:])
-    rows = min(max(LEAST_ROWS, ROWS_PER_WEIGHT * weights), MOST_ROWS)
-    per_image = -(-rows // images)
+    per_image = -(-rows_wanted(layer.weight) // images)
     fitted, held = _Sums(), _Sums()
     last = len(layer.floats) - 1
     drawers = {}
@@ -123,6 +121,11 @@ def input_moments(layer: Layer, generator: torch.Generator) -> InputMoments:
     bias = layer.bias.reshape(row_groups(layer), -1)
     apart = HeldRows(held_pieces, bias, layer.node.attrs.get("activation"))
     return InputMoments((fitted + held).moments(), fitted.moments(), apart)
+
+
+def rows_wanted(weight: Tensor) -> int:
+    """Return how many rows tell the moments of a weight's inputs."""
+    return min(max(LEAST_ROWS, ROWS_PER_WEIGHT * math.prod(weight.shape[1:])), MOST_ROWS)
 
 
 class _Sums:

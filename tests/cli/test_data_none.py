@@ -1,0 +1,97 @@
+"""--data none: no image is opened before the network is made, as the operating system sees it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.tiny import CLASSIFIER, intaglio, printed_json
+
+WATCHED = """
+import json, sys
+opened, made = [], []
+
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).lower().endswith((".png", ".jpg", ".jpeg")):
+        opened.append([str(arguments[0]), bool(made)])
+
+sys.addaudithook(hook)
+from intaglio.job import produce
+
+written = produce._written
+
+def noted(*arguments):
+    files = written(*arguments)
+    made.append(True)
+    return files
+
+produce._written = noted
+if {peeks}:
+    run_steps = produce.run_without_images
+
+    def peeking(*arguments, **more):
+        next(__import__("pathlib").Path("images").rglob("*.png")).read_bytes()
+        return run_steps(*arguments, **more)
+
+    produce.run_without_images = peeking
+from intaglio.cli.main import main
+
+code = main({arguments})
+print(json.dumps([code, opened]), file=sys.stderr)
+"""
+
+
+def watched(arguments: tuple[str, ...], *, peeks: bool = False) -> list[list[object]]:
+    """Run the command in a process that notes every opening of an image: path, after the file."""
+    script = WATCHED.format(arguments=list(arguments), peeks=peeks)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    code, opened = json.loads(done.stderr.strip().splitlines()[-1])
+    assert code == 0, done.stderr
+    return opened
+
+
+def test_no_image_is_opened(place: Path) -> None:
+    arguments = ("compress", *CLASSIFIER, "--data", "none", "--out", "out", "--json")
+
+    assert watched(arguments) == []
+
+
+def test_eval_opens_images_only_behind_the_written_network(place: Path) -> None:
+    arguments = ("compress", *CLASSIFIER, "--data", "none", "--eval", "images", "--out", "out")
+
+    opened = watched((*arguments, "--json"))
+
+    assert len(opened) >= 12
+    assert all(is_behind for _, is_behind in opened)
+
+
+def test_the_watch_sees_a_run_that_looks_at_an_image_before(place: Path) -> None:
+    arguments = ("compress", *CLASSIFIER, "--data", "none", "--out", "out", "--json")
+
+    assert [is_behind for _, is_behind in watched(arguments, peeks=True)] == [False]
+
+
+def test_evaluating_changes_nothing_of_what_is_written(place: Path) -> None:
+    arguments = ("compress", *CLASSIFIER, "--data", "none", "--out")
+
+    assert intaglio(*arguments, "alone") == 0
+    assert intaglio(*arguments, "judged", "--eval", "images") == 0
+
+    for name in ("model.tflite", "encodings.json"):
+        assert Path("alone", name).read_bytes() == Path("judged", name).read_bytes(), name
+
+
+def test_the_report_says_that_there_were_no_images(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = ("compress", *CLASSIFIER, "--data", "none", "--out", "out", "--json")
+
+    assert intaglio(*arguments) == 0
+
+    report = printed_json(capsys)
+    assert report["data"] == "none"
+    assert report["check"]["mismatches"] == 0
