@@ -106,6 +106,22 @@ def test_an_estimated_input_is_told_and_a_known_one_is_not():
     assert float(grid.scale) == pytest.approx(2.0 / 255.0, rel=1e-3)
 
 
+def test_a_network_that_is_named_brings_the_range_of_its_input():
+    result = intaglio.compress("mobilenet_v2_tf(width=0.1)", torch.zeros(1, 3, 32, 32))
+
+    assert not any("range of the input" in line for line in result.report.warnings)
+    grid = result.encodings.activations[result.graph.inputs[0]]
+    assert float(grid.scale) == pytest.approx(2.0 / 255.0, rel=1e-3)  # RGB / 127.5 - 1
+
+
+@pytest.mark.parametrize("layer", ["0", "3", "10"])
+def test_layers_may_stay_in_float(layer):
+    result = compressed(network(), options=intaglio.Options(keep_float=(layer,)))
+
+    assert result.report.check.mismatches == 0
+    assert layer in {kept.name.partition(".")[0] for kept in result.report.kept_float}
+
+
 def test_a_network_without_batch_norms_gets_ranges_from_noise_and_is_told_so():
     result = compressed(network(with_norms=False))
 

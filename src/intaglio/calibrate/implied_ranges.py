@@ -31,8 +31,8 @@ DEVIATIONS = 6.0
 DEVIATIONS_OF_OUTPUTS = 12.0
 """The same of outputs: the class that wins is far off the mean of all images. On photographs the
 largest logit of a MobileNetV2 is 9 deviations above it."""
-SAMPLED = 512
-"""Numbers of each channel that calibrators see."""
+SAMPLED, IMAGES = 512, 16
+"""Numbers of each channel that calibrators see, and the images that these are shared out to."""
 
 Bounds = tuple[Tensor, Tensor]
 
@@ -90,19 +90,22 @@ def implied_ranges(
 
 
 def seen_by(calibrator: Calibrator, value: Implied) -> Bounds:
-    """Return what a calibrator makes of numbers that are distributed as a value is."""
-    calibrator.observe(value.sampled(SAMPLED))
+    """Return what a calibrator makes of numbers that are distributed as a value is.
+
+    Each of IMAGES has as many small numbers as large ones: there are calibrators that ask.
+    """
+    numbers = value.sampled(SAMPLED)  # [SAMPLED, C], in order
+    calibrator.observe(numbers.reshape(-1, IMAGES, numbers.shape[1]).transpose(0, 1))
     return calibrator.range()
 
 
 def reached(node: Node, value: Implied, reach: float) -> Bounds:
     """Return (low, high), [] each, of all channels within so many deviations; 0 is between them.
 
-    Beyond what is followed, a value that is taken as normal goes on as it does up to there.
+    Functions and values with bounds have no more than what is within REACH.
     """
     low, high = value.within(min(reach, REACH))
-    if reach > REACH and value.root == node.name:
-        middle, factor = value.moments.mean, reach / REACH
-        activation = node.attrs.get("activation")
-        low, high = (activate(middle + factor * (end - middle), activation) for end in (low, high))
+    if value.before is not None:
+        ends = value.before.lower(reach), value.before.upper(reach)
+        low, high = (activate(end, node.attrs.get("activation")) for end in ends)
     return low.min().clamp(max=0.0).float(), high.max().clamp(min=0.0).float()

@@ -26,9 +26,10 @@ def implied_input(
     graph: Graph, statistics: Mapping[str, Normal], generator: torch.Generator
 ) -> Normal | None:
     """Return mean and deviation of the input's channels, [C]; None where no batch norm tells."""
-    node = _first_layer(graph, statistics)
-    if node is None:
+    path = _first_layer(graph, statistics)
+    if path is None:
         return None
+    *before, node = path
     known, weight = statistics[node.name], graph.param(node, "weight")
     bias = graph.param(node, "bias", torch.zeros(len(weight))).double()
     sums = weight.double().flatten(2).sum(2)  # [C_out, C]
@@ -36,6 +37,8 @@ def implied_input(
     channels, size = weight.shape[1], graph[graph.inputs[0]].shape[2:]
     half = torch.full((channels,), 0.5 / CONTRAST)  # for a deviation of 1
     noise = noise_images(IMAGES, -half, half, size, generator)
+    for passed in before:
+        noise = OPS[passed.op].function(passed, [noise], {})
     params = {"weight": weight, "bias": torch.zeros(len(weight))}
     bare = {**node.attrs, "activation": None}
     made = OPS[node.op].function(Node(node.name, node.op, node.inputs, attrs=bare), [noise], params)
@@ -53,13 +56,15 @@ def range_of(input_normal: Normal) -> tuple[Tensor, Tensor]:
     return low.clamp(max=0.0).float(), high.clamp(min=0.0).float()
 
 
-def _first_layer(graph: Graph, statistics: Mapping[str, Normal]) -> Node | None:
-    """Return a convolution over all channels that reads the input, maybe padded."""
-    read = {graph.inputs[0]}
+def _first_layer(graph: Graph, statistics: Mapping[str, Normal]) -> list[Node] | None:
+    """Return a convolution over all channels that reads the input, behind what pads it."""
+    paths: dict[str, list[Node]] = {graph.inputs[0]: []}
     for node in graph:
-        if node.op in ("pad", "quantize") and node.inputs[0] in read:
-            read.add(node.name)
-        is_whole = node.op == "conv2d" and node.attrs["groups"] == 1
-        if is_whole and node.inputs[0] in read and node.name in statistics:
-            return node
+        before = paths.get(node.inputs[0]) if node.inputs else None
+        if before is None:
+            continue
+        if node.op in ("pad", "quantize"):
+            paths[node.name] = [*before, node]
+        if node.op == "conv2d" and node.attrs["groups"] == 1 and node.name in statistics:
+            return [*before, node]
     return None

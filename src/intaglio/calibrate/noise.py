@@ -26,6 +26,8 @@ GREY = 0.9
 CONTRAST = 0.25
 """Deviation of pixels, of the range that they may have: about that of photographs."""
 
+LAST_BITS = 1e-6
+
 
 def noise_images(
     count: int, low: Tensor, high: Tensor, size: Sequence[int], generator: torch.Generator
@@ -42,7 +44,8 @@ def noise_images(
     if len(size) == 2:
         noise = _pink(noise)
     flat = noise.flatten(1)
-    flat = (flat - flat.mean(1, keepdim=True)) / flat.std(1, keepdim=True).clamp(min=1e-6)
+    std, mean = torch.std_mean(flat, 1, keepdim=True, correction=0)
+    flat = (flat - mean) / std.clamp(min=1e-6)
     shape = (1, -1, *[1] * len(size))
     low, high = low.reshape(shape), high.reshape(shape)
     found: Tensor = (low + high) / 2.0 + flat.reshape(noise.shape) * CONTRAST * (high - low)
@@ -98,7 +101,8 @@ def _brought_to(values: Tensor, known: Normal) -> Tensor:
     axes = [axis for axis in range(values.ndim) if axis != 1]
     std, mean = torch.std_mean(values, axes, keepdim=True, correction=0)
     shape = mean.shape
-    gain = known.std.float().reshape(shape) / std.clamp(min=1e-12)
-    gain = torch.where(std > 1e-12, gain, 0.0)  # of a constant nothing but its place is known
+    is_constant = std <= LAST_BITS * values.abs().amax(axes, keepdim=True)
+    gain = known.std.float().reshape(shape) / std.where(~is_constant, 1.0)
+    gain = gain.where(~is_constant, 0.0)  # of a constant nothing but its place is known
     found: Tensor = (values - mean) * gain + known.mean.float().reshape(shape)
     return found

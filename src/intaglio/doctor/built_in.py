@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from intaglio.doctor.finding import Treatment
-from intaglio.recipe.recipe import RECIPES, Recipe
+from intaglio.recipe.recipe import DATA_FREE, RECIPES, Recipe
 
 EQUALIZES = "equalize"
 
@@ -38,7 +38,9 @@ def built_in_recipe(treatment: Treatment, *, per_channel: bool) -> str | None:
 
 
 def _does(recipe: Recipe, treatment: Treatment) -> bool:
-    if recipe.search or (treatment.calibrator or recipe.calibrator) != recipe.calibrator:
+    if recipe.search or recipe.name == DATA_FREE:  # whose steps are those of the scheme
+        return False
+    if (treatment.calibrator or recipe.calibrator) != recipe.calibrator:
         return False
     return _in_order(treatment.steps, recipe.step_names)
 

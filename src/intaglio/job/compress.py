@@ -59,6 +59,8 @@ def compress(
     run = _run(recipe, target, options, data=data)
     source = source_of(model, example_input, run.settings.seed)
     run = replace(run, options=named(run.options, source))
+    if data is None and isinstance(model, str | os.PathLike):
+        run = replace(run, options=_prepared_as(run.options, source))
     graph = run.recorder.step("capture", source.capture)
     return noted(produce(graph, run, evaluate).result, source)
 
@@ -92,6 +94,17 @@ def named(options: Options, source: Source) -> Options:
     if where.model != Provenance.model:
         return options
     return replace(options, provenance=replace(where, model=source.name))
+
+
+def _prepared_as(options: Options, source: Source) -> Options:
+    """Return the options with what is done to the images of a network that a text names.
+
+    Where nobody gives images, as the model wants them, that alone says what it takes.
+    """
+    where = options.provenance
+    if where.preprocess is not None:
+        return options
+    return replace(options, provenance=replace(where, preprocess=source.preprocess))
 
 
 def compress_graph(

@@ -30,6 +30,8 @@ REACH, POINTS = 8.0, 513
 are exact to some 1e-4 deviations where a function bends sharply, and far better where it is smooth.
 """
 
+LAST_BITS = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class Implied:
@@ -40,11 +42,14 @@ class Implied:
         points: [POINTS, C] float64: the value where its root is as many deviations off its mean as
             `deviations` says, from -REACH to REACH.
         moments: Mean and deviation of it.
+        before: The same before its activation, where it is taken as normal there, without bounds;
+            else None.
     """
 
     root: str
     points: Tensor
     moments: Normal
+    before: Normal | None = None
 
     def within(self, reach: float) -> tuple[Tensor, Tensor]:
         """Return (low, high), [C] each, for roots at most `reach` <= REACH deviations off."""
@@ -107,7 +112,9 @@ def _rooted(node: Node, before: Normal, bounds: tuple[Tensor, Tensor] | None = N
     if bounds is not None:
         points = points.clamp(*bounds)
     activation = node.attrs.get("activation")
-    return Implied(node.name, activate(points, activation), post_activation(before, activation))
+    behind = post_activation(before, activation)
+    free = before if bounds is None else None
+    return Implied(node.name, activate(points, activation), behind, free)
 
 
 def _followed(graph: Graph, node: Node, known: Mapping[str, Implied]) -> Implied | None:
@@ -145,9 +152,11 @@ def averaged(points: Tensor) -> Normal:
     """Return mean and deviation [C] of a function of a normal value at all `deviations`."""
     shares = (-0.5 * deviations().square()).exp()
     shares /= shares.sum()
-    away = points - points[POINTS // 2]  # so that a constant has no deviation
+    middle = points[POINTS // 2]
+    away = points - middle  # so that a constant has no deviation, but for a function's last bits
+    away = away.where(away.abs().amax(0) > LAST_BITS * middle.abs(), 0.0)
     mean = shares @ away
-    return Normal(points[POINTS // 2] + mean, (shares @ (away - mean).square()).sqrt())
+    return Normal(middle + mean, (shares @ (away - mean).square()).sqrt())
 
 
 def _bounds(node: Node, known: Mapping[str, Implied]) -> tuple[Tensor, Tensor] | None:

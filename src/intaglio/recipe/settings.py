@@ -87,12 +87,13 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     if io not in found.io_forms:
         raise UnknownName(f"unknown io '{io}': known: {', '.join(found.io_forms)}")
     scheme = runnable_scheme(said.pop("scheme", None), found)
+    recipe = spelled(recipe, scheme)
     _refuse_undecided_bits(scheme, recipe)
     if scheme.is_half:
         _refuse_of_half(recipe, {**said, "io": io}, _said(options))
     _refuse_wishes(recipe, _said(options))
     return Settings(
-        spelled(recipe, scheme),
+        recipe,
         found,
         scheme=scheme,
         io=io,

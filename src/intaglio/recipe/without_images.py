@@ -14,11 +14,11 @@ from intaglio.recipe.recipe import DATA_FREE, Recipe
 
 def spelled(recipe: Recipe, scheme: Scheme) -> Recipe:
     """Return the recipe; the one for no images with its steps for a scheme, if it states none."""
-    if recipe.name != DATA_FREE or recipe.steps:
+    if recipe.name != DATA_FREE or recipe.steps or recipe.search:
         return recipe
     names = ["fold-dead-channels"]
     if not scheme.per_channel:
         names.append("equalize")
-    names.append("correct-bias-analytic")
+    names += ["round-second-order-implied", "correct-bias-analytic"]
     steps: list[dict[str, Any]] = [{"name": name} for name in names]
     return recipe.model_copy(update={"steps": steps})

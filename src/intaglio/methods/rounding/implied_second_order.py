@@ -14,8 +14,10 @@ Source: GPTQ (Frantar et al. 2023, arXiv:2210.17323) for the rounding; moments f
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from intaglio.calibrate.noise import noise_images, run_matched
@@ -51,11 +53,11 @@ class RoundSecondOrderImplied:
         refits: How often scales are fitted to the integers found.
     """
 
-    images: int = 32
-    damping: float = 0.3
-    sweeps: int = 2
+    images: Annotated[int, Field(ge=1)] = 32
+    damping: Annotated[float, Field(gt=0.0)] = 0.3
+    sweeps: Annotated[int, Field(ge=0)] = 2
     search_scale: bool = True
-    refits: int = 1
+    refits: Annotated[int, Field(ge=0)] = 1
 
     def __call__(self, state: Quantized, context: Context) -> Quantized:
         """Return the state with rounded weights; biases are as they were."""

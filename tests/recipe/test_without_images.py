@@ -1,0 +1,137 @@
+"""The recipe for no images: its steps follow the scheme, unless it states its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from intaglio.job.outcome import used_recipe
+from intaglio.methods.steps.steps import is_altered, refuse_unmet
+from intaglio.numerics.scheme import parse_scheme
+from intaglio.recipe.options import Options, Provenance
+from intaglio.recipe.recipe import (
+    DATA_FREE,
+    RECIPES,
+    Recipe,
+    find_recipe,
+    refuse_contradictions,
+    to_toml,
+)
+from intaglio.recipe.settings import default_recipe, settle
+from intaglio.recipe.without_images import spelled
+from intaglio.runtimes import TARGETS
+
+AT_THE_END = ["round-second-order-implied", "correct-bias-analytic"]
+PER_CHANNEL = ["w8a8", "w4a8", "w2a8", "w3a3", "mixed"]
+PER_TENSOR = [f"{name}-per-tensor" for name in PER_CHANNEL]
+
+
+def steps_for(scheme: str) -> list[str]:
+    return spelled(RECIPES[DATA_FREE], parse_scheme(scheme)).step_names
+
+
+@pytest.mark.parametrize("scheme", PER_CHANNEL)
+def test_one_scale_for_each_channel_takes_no_equalization(scheme):
+    assert steps_for(scheme) == ["fold-dead-channels", *AT_THE_END]
+
+
+@pytest.mark.parametrize("scheme", PER_TENSOR)
+def test_one_scale_for_a_weight_takes_equalization(scheme):
+    assert steps_for(scheme) == ["fold-dead-channels", "equalize", *AT_THE_END]
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "w8a8-per-tensor"])
+def test_its_steps_need_no_images_and_leave_what_the_float_network_computes(scheme):
+    recipe = spelled(RECIPES[DATA_FREE], parse_scheme(scheme))
+
+    refuse_contradictions(recipe)
+    refuse_unmet(recipe.steps, set())
+    assert not is_altered(recipe.steps)
+
+
+def test_nothing_but_the_steps_is_spelled_and_the_named_recipe_stays_as_it_is():
+    given = Recipe(name=DATA_FREE, calibrator="mse", seed=3, weight_bits={"a": 4}, keep_float=["b"])
+    named = RECIPES[DATA_FREE].model_dump()
+
+    first, second = (spelled(given, parse_scheme("w8a8")) for _ in range(2))
+    first.steps[0]["name"] = "equalize"
+    steps_for("w8a8-per-tensor")
+
+    assert second.step_names == ["fold-dead-channels", *AT_THE_END]
+    assert first.model_dump(exclude={"steps"}) == given.model_dump(exclude={"steps"})
+    assert given.steps == []
+    assert RECIPES[DATA_FREE].model_dump() == named
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "w8a8-per-tensor"])
+@pytest.mark.parametrize("names", [["equalize"], ["round-squant"], ["fold-dead-channels"]])
+def test_a_recipe_of_its_name_with_steps_of_its_own_keeps_them(names, scheme):
+    recipe = Recipe(name=DATA_FREE, steps=[{"name": name} for name in names])
+
+    assert spelled(recipe, parse_scheme(scheme)) is recipe
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "w8a8-per-tensor"])
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != DATA_FREE])
+def test_every_other_recipe_is_left_alone(name, scheme):
+    recipe = RECIPES[name]
+
+    assert spelled(recipe, parse_scheme(scheme)) is recipe
+
+
+def test_a_recipe_of_another_name_without_steps_gets_none():
+    recipe = Recipe(name="mine")
+
+    assert settle(recipe, None, Options(scheme="w8a8-per-tensor")).recipe is recipe
+
+
+@pytest.mark.parametrize(
+    ("by_recipe", "by_caller", "equalizes"),
+    [
+        (None, None, False),
+        (None, "w8a8-per-tensor", True),
+        ("w8a8-per-tensor", None, True),
+        ("w8a8-per-tensor", "w8a8", False),
+        ("w8a8", "w4a8-per-tensor", True),
+    ],
+)
+def test_the_scheme_that_holds_decides_and_not_the_one_that_is_overruled(
+    by_recipe, by_caller, equalizes
+):
+    recipe = RECIPES[DATA_FREE].model_copy(update={"scheme": by_recipe})
+
+    settled = settle(recipe, None, Options(scheme=by_caller))
+
+    assert ("equalize" in settled.recipe.step_names) is equalizes
+
+
+@pytest.mark.parametrize("target", list(TARGETS))
+def test_the_default_scheme_of_every_target_decides(target):
+    settled = settle(RECIPES[DATA_FREE], target, Options())
+
+    assert settled.recipe.step_names
+    assert ("equalize" in settled.recipe.step_names) is not settled.scheme.per_channel
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "w4a8", "w8a8-per-tensor", "w3a3-per-tensor"])
+def test_the_recipe_that_is_written_repeats_the_run(tmp_path, scheme):
+    chosen = find_recipe(default_recipe(scheme, has_images=False))
+    settled = settle(chosen, None, Options(scheme=scheme, seed=5, keep_float=("head",)))
+    path = tmp_path / "used.toml"
+    path.write_text(to_toml(used_recipe(settled, Provenance())), encoding="utf-8")
+
+    again = settle(find_recipe(str(path)), None, Options())
+
+    assert again.recipe.steps == settled.recipe.steps == spelled(chosen, settled.scheme).steps
+    for wish in ("target", "scheme", "calibrator", "io", "seed", "keep_float"):
+        assert getattr(again, wish) == getattr(settled, wish)
+
+
+def test_steps_that_were_written_stay_where_they_are_run_with_another_scheme(tmp_path):
+    settled = settle(RECIPES[DATA_FREE], None, Options(scheme="w8a8"))
+    path = tmp_path / "used.toml"
+    path.write_text(to_toml(used_recipe(settled, Provenance())), encoding="utf-8")
+
+    again = settle(find_recipe(str(path)), None, Options(scheme="w8a8-per-tensor"))
+
+    assert again.scheme.name == "w8a8-per-tensor"
+    assert again.recipe.steps == settled.recipe.steps
