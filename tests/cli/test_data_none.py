@@ -95,3 +95,24 @@ def test_the_report_says_that_there_were_no_images(
     report = printed_json(capsys)
     assert report["data"] == "none"
     assert report["check"]["mismatches"] == 0
+
+
+@pytest.mark.parametrize("command", ["train", "surgery"])
+def test_what_learns_refuses_to_do_without(
+    place: Path, command: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert intaglio(command, *CLASSIFIER, "--data", "none", "--out", "out") == 2
+
+    said = capsys.readouterr().err
+    assert "nothing to learn from" in said
+    assert not Path("out").exists()
+
+
+def test_the_report_says_first_that_no_image_was_opened(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert intaglio("compress", *CLASSIFIER, "--data", "none", "--out", "out") == 0
+
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert "no image was opened" in page[: page.index("Summary")]
+    assert "8 images of noise" in " ".join(capsys.readouterr().out.split())

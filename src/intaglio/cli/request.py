@@ -86,6 +86,20 @@ def calibration_data(
     return None if data == NO_DATA else draw(open_dataset(data), limit, settings.seed)
 
 
+def learning_data(data: str, limit: int | None, seed: int) -> Dataset:
+    """Return the images of --data to learn from.
+
+    Raises:
+        RequestError: If there are to be none, or they cannot be used.
+    """
+    if data == NO_DATA:
+        raise RequestError(
+            f"--data none: there is nothing to learn from: {GIVING['images']}; 'intaglio compress'"
+            " works without images"
+        )
+    return draw(open_dataset(data), limit, seed)
+
+
 def default_place(model: str, scheme: str) -> str:
     """Return ./<model>-<scheme> in letters that every file system takes."""
     name = model.replace("\\", "/").rpartition("/")[2].removesuffix(".pt2")

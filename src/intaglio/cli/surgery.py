@@ -11,11 +11,10 @@ from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
 from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.request import default_place, known_device, read_paths
+from intaglio.cli.request import default_place, known_device, learning_data, read_paths
 from intaglio.cli.screen import print_json, print_line
 from intaglio.cli.source import open_named
 from intaglio.cli.surgery_options import SurgeryRequest
-from intaglio.data.dataset import draw
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
 from intaglio.errors import IntaglioError
@@ -72,7 +71,7 @@ def _operated(request: SurgeryRequest, wish: SurgeryWish, progress: Progress) ->
     seed, skip_bad = wish.settings.seed, request.skip_bad_images
     network = open_named(request, seed)
     shape, preprocess = network.input_shape, network.preprocess
-    dataset = draw(open_dataset(request.data), request.limit, seed)
+    dataset = learning_data(request.data, request.limit, seed)
     images = Images(dataset, preprocess, shape, skip_bad)
     images.try_first()
     evaluation = None

@@ -16,11 +16,10 @@ from intaglio.cli.failures import WRONG_REQUEST, tell_note
 from intaglio.cli.images import Images
 from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
-from intaglio.cli.request import default_place, known_device, read_paths
+from intaglio.cli.request import default_place, known_device, learning_data, read_paths
 from intaglio.cli.screen import print_json, print_line, screen
 from intaglio.cli.source import open_named
 from intaglio.cli.train_options import TrainRequest
-from intaglio.data.dataset import draw
 from intaglio.data.image_samples import ImageSamples
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
@@ -216,7 +215,7 @@ def _opened(
     """
     settings, options = wish.settings, wish.options
     limit = request.limit if request.limit is not None else settings.recipe.limit
-    dataset = draw(open_dataset(request.data), limit, settings.seed)
+    dataset = learning_data(request.data, limit, settings.seed)
     evaluated = open_dataset(request.evaluation) if request.evaluation else None
     network = open_named(request, settings.seed)
     notes = [*dataset.notes, *(evaluated.notes if evaluated else ())]

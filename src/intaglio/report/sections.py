@@ -66,7 +66,8 @@ def sections(
 
 def headline(report: ReportData) -> tuple[str, str]:
     """Return the report's own title: the network, and what it was compressed for."""
-    return report.model, f"{report.scheme} for {report.target} ({report.runtime})"
+    images = ", no image was opened" if report.data == "none" else ""
+    return report.model, f"{report.scheme} for {report.target} ({report.runtime}){images}"
 
 
 def remarks_section(report: ReportData) -> Section | None:

@@ -205,7 +205,7 @@ def _check(report: ReportData) -> tuple[State, str]:
         return "absent", "The file was not compared with its twin."
     if not check.values_compared:
         return "absent", f"No value was compared ({check.runtime})."
-    over = f"{check.values_compared:,} values of {check.images:,} images ({check.runtime})"
+    over = f"{check.values_compared:,} values of {_images(check)} ({check.runtime})"
     if check.mismatches:
         return "bad", f"{check.mismatches:,} mismatches in {over}."
     taken, equal = check.border_values or 0, check.border_equal or 0
@@ -213,11 +213,14 @@ def _check(report: ReportData) -> tuple[State, str]:
     return "good", f"0 mismatches in {over}: file and twin agree in every bit{given}."
 
 
+def _images(check: CheckResult) -> str:
+    return f"{check.images:,} images{' of noise' if check.made_up else ''}"
+
+
 def deviation_sentence(check: CheckResult) -> str:
     """Return how far a file in float is from its twin, as a sentence."""
-    noise = " of noise" if check.made_up else ""
     return (
-        f"Over {check.floats_compared or 0:,} outputs of {check.images:,} images{noise} file and"
+        f"Over {check.floats_compared or 0:,} outputs of {_images(check)} file and"
         f" twin are at most {check.largest_deviation or 0.0:.3g} apart,"
         f" {check.relative_deviation or 0.0:.2g} of the largest output ({check.runtime})."
     )
