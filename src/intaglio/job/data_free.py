@@ -30,8 +30,6 @@ MARGIN = 1.25
 """By how much ranges that were seen on noise are widened: images have tails that noise has not."""
 NAMED = 8
 """Values that a warning names."""
-UNKNOWN = 3.0
-"""To either side: an input of which nothing is known is taken as normalized."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,10 +82,10 @@ def input_of(
             torch.tensor(part or (other,))
             for part, other in ((preprocess.mean, 0.0), (preprocess.std, 1.0))
         )
-        low, high = ((byte - mean) / std for byte in (0.0, 1.0))
-        low, high = (end.float().expand(channels) for end in (low, high))
-        ends = low.min().clamp(max=0.0), high.max().clamp(min=0.0)
-        return Input(low, high, ends)
+        low, high = ((level - mean) / std for level in (0.0, 1.0))
+        if len(low) in (1, channels):  # else it is not what feeds this network
+            ends = low.min().clamp(max=0.0), high.max().clamp(min=0.0)
+            return Input(low.expand(channels), high.expand(channels), ends)
     found = implied_input(graph, prepared.statistics, generator)
     how = "estimated from the batch norm of the first layer"
     if found is None:
