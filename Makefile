@@ -16,6 +16,8 @@ READY := $(VENV)/.ready
  # Compiled modules are kept: a process that a test starts would compile all of them once more.
 TESTS := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
 
+ONLY ?= # of test-lowest: --quick takes the first row of each test
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-lowest test-cpus check bench clean
 
@@ -40,7 +42,7 @@ test-quick: $(READY)
 LOWEST := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
 test-lowest: $(READY)
-	$(LOWEST) INTAGLIO_TEST_CASES=20 $(TESTS) -m "(floats or bits) and not long"
+	$(LOWEST) INTAGLIO_TEST_CASES=20 $(TESTS) $(ONLY) -m "(floats or bits) and not long"
 
 test-cpus: $(READY)
 	@# torch obeys these variables; XNNPACK asks the processor itself, and so is given another one

@@ -7,8 +7,6 @@ import functools
 import importlib.util
 from pathlib import Path
 
-import pytest
-
 SCRIPT = Path(__file__).resolve().parent.parent / "docs" / "make_rooms.py"
 SPEC = importlib.util.spec_from_file_location("make_rooms", SCRIPT)
 assert SPEC is not None
@@ -73,12 +71,7 @@ def test_a_circle_is_found():
     assert not rooms.circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()})
 
 
-@pytest.mark.parametrize("module", rooms.modules())
-def test_nothing_is_imported_inside_a_function_but_optional_packages(module):
-    assert module in LATE or not imported_late(module)
-
-
-def test_exactly_two_files_import_late():
+def test_exactly_two_files_import_inside_a_function_what_is_no_optional_package():
     assert {module for module in rooms.modules() if imported_late(module)} == LATE
 
 
@@ -108,13 +101,13 @@ def packages_of(node: ast.Import | ast.ImportFrom) -> set[str]:
     return {alias.name.split(".")[0] for alias in node.names}
 
 
-@pytest.mark.parametrize("module", rooms.modules())
-def test_imports_are_absolute_and_never_torchvision(module):
-    for node in ast.walk(rooms.trees()[module]):
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, ast.unparse(node)
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            assert "torchvision" not in packages_of(node)
+def test_imports_are_absolute_and_never_torchvision():
+    for module in rooms.modules():
+        for node in ast.walk(rooms.trees()[module]):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, (module, ast.unparse(node))
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                assert "torchvision" not in packages_of(node), module
 
 
 def test_only_the_reader_of_modules_imports_torch_export():

@@ -54,13 +54,7 @@ def watched(arguments: tuple[str, ...], *, peeks: bool = False) -> list[list[obj
     return opened
 
 
-def test_no_image_is_opened(place: Path) -> None:
-    arguments = ("compress", *CLASSIFIER, "--data", "none", "--out", "out", "--json")
-
-    assert watched(arguments) == []
-
-
-def test_eval_opens_images_only_behind_the_written_network(place: Path) -> None:
+def test_no_image_is_opened_but_those_of_eval_behind_the_written_network(place: Path) -> None:
     arguments = ("compress", *CLASSIFIER, "--data", "none", "--eval", "images", "--out", "out")
 
     opened = watched((*arguments, "--json"))

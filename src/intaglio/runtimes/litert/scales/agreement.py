@@ -180,7 +180,10 @@ def mean_agrees(inputs: Sequence[QuantParams], output: QuantParams, count: int, 
     x = inputs[0]
     if count * 255 >= FLOAT32_EXACT:
         return True
-    inverse, offset = mean_constants(x, output, count)
+    with np.errstate(over="ignore", invalid="ignore"):
+        inverse, offset = mean_constants(x, output, count)
+    if not (np.isfinite(inverse) and np.isfinite(offset)):
+        return False  # scales too far apart for float32, as nothing but a trained wish is
     low, high = output.spec.qmin, output.spec.qmax
     shifted = np.float32(count * x.zero)
     offsets = fused_multiply_add(shifted, np.float32(-inverse), np.float32(output.zero))
