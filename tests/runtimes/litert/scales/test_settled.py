@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from architectures.sketch import Sketch
@@ -17,6 +17,7 @@ from calibrate.planned import plan_of
 from intaglio.calibrate.encodings import choose_encodings
 from intaglio.calibrate.loop import observe_ranges
 from intaglio.calibrate.minmax import MinMax
+from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
@@ -60,6 +61,7 @@ def added(sketch: Sketch, name: str, one: str, other: str, choices: random.Rando
 
 
 @settings(max_examples=cases(60), deadline=None)
+@example(495954282)
 @given(st.integers(0, 10**9))
 def test_scales_are_found_for_every_graph_and_the_bits_are_the_same(seed: int) -> None:
     choices = random.Random(seed)
@@ -74,6 +76,12 @@ def test_scales_are_found_for_every_graph_and_the_bits_are_the_same(seed: int) -
     ranges = observe_ranges(lowered, plan, [images], calibrator=MinMax)
     encodings = choose_encodings(lowered, plan, ranges, target)
 
-    counts = assert_same_bits(lowered, encodings, target, images)
+    try:
+        counts = assert_same_bits(lowered, encodings, target, images)
+    except UnsupportedByTarget as refused:
+        # nothing but zeros has no range of its own: factors of 1e-14 alone make the scales then
+        assert not images.any()
+        assert "that the kernel takes" in str(refused)
+        return
 
     assert target is not LITERT or counts.partitions == 1
