@@ -78,10 +78,10 @@ def test_scales_are_found_for_every_graph_and_the_bits_are_the_same(seed: int) -
 
     try:
         counts = assert_same_bits(lowered, encodings, target, images)
-    except UnsupportedByTarget as refused:
+    except UnsupportedByTarget:
         # nothing but zeros has no range of its own: factors of 1e-14 alone make the scales then
-        assert not images.any()
-        assert "that the kernel takes" in str(refused)
+        if images.any():
+            raise
         return
 
     assert target is not LITERT or counts.partitions == 1
