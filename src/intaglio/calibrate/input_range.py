@@ -16,6 +16,7 @@ from intaglio.calibrate.noise import CONTRAST, noise_images
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.normal import Normal
 from intaglio.ops import OPS
+from intaglio.ops.schema import bare
 
 DEVIATIONS = 3.0
 """To either side that an input's range holds: pixels have ends, and no tails."""
@@ -40,9 +41,7 @@ def implied_input(
     for passed in before:
         noise = OPS[passed.op].function(passed, [noise], {})
     params = {"weight": weight, "bias": torch.zeros(len(weight))}
-    bare = {**node.attrs, "activation": None}
-    made = OPS[node.op].function(Node(node.name, node.op, node.inputs, attrs=bare), [noise], params)
-    found = made.double().std((0, 2, 3))
+    found = OPS[node.op].function(bare(node), [noise], params).double().std((0, 2, 3))
     alive = (known.std > 0.0) & (found > 0.0)
     if not bool(alive.any()):
         return None

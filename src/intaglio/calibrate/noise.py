@@ -9,7 +9,6 @@ what comes behind meets values as large as images make them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from torch import Tensor
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.normal import Normal
 from intaglio.ops import OPS
-from intaglio.ops.schema import activate
+from intaglio.ops.schema import activate, bare
 from intaglio.run.float import in_layout
 from intaglio.run.partial import Route
 
@@ -85,8 +84,7 @@ def run_matched(
         if known is None:
             value = OPS[node.op].function(node, inputs, graph.params_of(node))
         else:
-            bare = replace(node, attrs={**node.attrs, "activation": None})
-            value = OPS[node.op].function(bare, inputs, graph.params_of(node))
+            value = OPS[node.op].function(bare(node), inputs, graph.params_of(node))
             value = activate(_brought_to(value, known), node.attrs.get("activation"))
         seen(node, value)
         return value

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from intaglio.calibrate import CALIBRATORS, choose_encodings, unequal_tails
+from intaglio.calibrate import CALIBRATORS
 from intaglio.calibrate.implied_ranges import ImpliedRanges, NoImages, implied_ranges
 from intaglio.calibrate.input_range import implied_input, range_of
 from intaglio.calibrate.noise import noise_images, run_matched
@@ -17,7 +17,7 @@ from intaglio.data.preprocess import Preprocess
 from intaglio.ir.graph import Graph, Node
 from intaglio.job.islands import planned
 from intaglio.job.outcome import Outcome, Seen
-from intaglio.job.quantize import run_steps
+from intaglio.job.quantize import encoded, run_steps
 from intaglio.job.recorder import Recorder
 from intaglio.methods.steps.state import Context, Prepared, Quantized
 from intaglio.numerics.normal import Normal
@@ -113,12 +113,7 @@ def _ranged(
         return implied_ranges(graph, plan, known, calibrator=CALIBRATORS[settings.calibrator])
 
     made = recorder.step("ranges from batch norms", found, changed=lambda made: None)
-    if tails := unequal_tails(graph, plan, made.ranges, settings.target):
-        graph, plan = planned(shaped.graph, settings, tails)
-    encodings = recorder.step(
-        "encode", lambda: choose_encodings(graph, plan, made.ranges, settings.target)
-    )
-    state = Quantized(replace(shaped, reference=graph, graph=graph), plan, encodings)
+    state = encoded(shaped, settings, (graph, plan), made.ranges, recorder)
     return state, made.from_noise
 
 

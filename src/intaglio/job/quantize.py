@@ -24,10 +24,12 @@ from intaglio.job.recorder import Recorder
 from intaglio.methods import make_step
 from intaglio.methods.steps.state import Context, Prepared, Quantized, State
 from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE, StepKind, refuse_unmet
+from intaglio.numerics.plan import Plan
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.folded_norms import folded_norms
 from intaglio.recipe.settings import Settings
 from intaglio.run.twin import build_twin
+from intaglio.targets.runtime import Ranges
 from intaglio.tasks import Judge, Judgement, Task, output_shapes, task_for
 
 BATCH = 16
@@ -252,6 +254,22 @@ def calibrated(
         )
 
     ranges = recorder.step("calibrate", observed, total, changed=lambda made: None)
+    return encoded(prepared, settings, (graph, plan), ranges, recorder)
+
+
+def encoded(
+    prepared: Prepared,
+    settings: Settings,
+    made: tuple[Graph, Plan],
+    ranges: Ranges,
+    recorder: Recorder,
+) -> Quantized:
+    """Return the network with encodings for ranges, planned anew where these part a float tail.
+
+    Args:
+        made: The planned graph and its plan, of which the ranges are.
+    """
+    graph, plan = made
     if tails := unequal_tails(graph, plan, ranges, settings.target):
         graph, plan = planned(prepared.graph, settings, tails)
     encodings = recorder.step(

@@ -7,7 +7,7 @@ held to it: shapes are found by running it on tensors without storage.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -83,6 +83,13 @@ def check_node(node: Node) -> None:
 
 Activation = tuple[float, float]
 """Bounds (low, high) of a clamp that is fused into the op that makes the value; may be infinite."""
+
+
+def bare(node: Node) -> Node:
+    """Return a node without its fused activation."""
+    if node.attrs.get("activation") is None:
+        return node
+    return replace(node, attrs={**node.attrs, "activation": None})
 
 
 def activate(value: Tensor, activation: Activation | None) -> Tensor:

@@ -48,6 +48,8 @@ def moments_before(graph: Graph, node: Node, known: Moments) -> Normal | None:
     """
     if node.op in ("add", "sub"):
         return _sum(graph, node, known)
+    if node.op == "mul":
+        return _product(graph, node, known)
     if not node.inputs or any(name not in known for name in node.inputs):
         return None
     if node.op == "concat":
@@ -66,8 +68,7 @@ def _sum(graph: Graph, node: Node, known: Moments) -> Normal | None:
     return Normal(first.mean + sign * second.mean, variance.sqrt())
 
 
-def product(graph: Graph, node: Node, known: Moments) -> Normal | None:
-    """Return the moments of a product before its activation, its factors taken as independent."""
+def _product(graph: Graph, node: Node, known: Moments) -> Normal | None:
     first, second = (_moments_of(graph, name, known, node) for name in node.inputs)
     if first is None or second is None:
         return None

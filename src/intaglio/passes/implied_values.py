@@ -23,7 +23,7 @@ from intaglio.numerics.normal import Normal
 from intaglio.ops import OPS
 from intaglio.ops.schema import activate
 from intaglio.ops.traits import ELEMENTWISE, TRAITS
-from intaglio.passes.channel_statistics import moments_before, post_activation, product
+from intaglio.passes.channel_statistics import moments_before, post_activation
 
 REACH, POINTS = 8.0, 513
 """Deviations to either side at which a value is followed, and at how many points. Means over them
@@ -124,7 +124,7 @@ def _followed(graph: Graph, node: Node, known: Mapping[str, Implied]) -> Implied
         if made is not None:
             return made
     moments = {name: known[name].moments for name in node.inputs if name in known}
-    before = (product if node.op == "mul" else moments_before)(graph, node, moments)
+    before = moments_before(graph, node, moments)
     return None if before is None else _rooted(node, before, _bounds(node, known))
 
 

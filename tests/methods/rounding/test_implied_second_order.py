@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from architectures.blocks import Classifier, InvertedResidual, conv_norm
-from calibrate.planned import planned
-from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
 from intaglio.calibrate.noise import noise_images, run_matched
 from intaglio.data.guard import forbid_images
 from intaglio.ir.graph import Node
@@ -23,13 +21,12 @@ from intaglio.methods.steps.state import Context, Prepared, Quantized
 from intaglio.methods.steps.steps import NUMBERS
 from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.encodings import Encodings
-from intaglio.passes.canonicalize import canonicalize
-from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.read.module.export import capture
 from intaglio.run.float import run_float
 from intaglio.run.twin import build_twin
 from intaglio.runtimes import LITERT
 from methods.quantized import random_images
+from run.fake.deployed import deployed
 
 NO_IMAGES = Context(None, LITERT)
 SCHEMES = ["w8a8", "w4a8", "w4a8-per-tensor", "w3a3-per-tensor"]
@@ -66,15 +63,10 @@ def copies(seed: int) -> nn.Module:
 def known(module: nn.Module, scheme: str, *, keep_float: tuple[str, ...] = ()) -> Quantized:
     """Return the state of a network whose batch norms are known; images give ranges alone."""
     images = random_images(24)
-    captured = capture(module, images[:1])
-    canonical = captured.copy()
-    canonicalize(canonical)
-    lowered = LITERT.lower(canonical).graph
-    statistics = channel_statistics(captured, canonical, lowered)
-    graph, plan = planned(lowered, LITERT, scheme, keep_float=keep_float)
-    ranges = observe_ranges(graph, plan, [images], calibrator=CALIBRATORS["minmax"])
-    encodings = choose_encodings(graph, plan, ranges, LITERT)
-    return Quantized(Prepared(graph, graph, statistics), plan, encodings)
+    ready = deployed(capture(module, images[:1]), images, scheme, keep_float=keep_float)
+    statistics = {layer: norm.normal() for layer, norm in ready.norms.items()}
+    prepared = Prepared(ready.graph, ready.graph, statistics)
+    return Quantized(prepared, ready.deployment.plan, ready.deployment.encodings)
 
 
 @functools.cache

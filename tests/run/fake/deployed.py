@@ -15,10 +15,13 @@ from calibrate.planned import planned
 from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
 from intaglio.ir.graph import Graph
 from intaglio.numerics.batch_norm import BatchNorm
+from intaglio.numerics.spec import per_tensor
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.folded_norms import folded_norms
 from intaglio.read.module.export import capture
 from intaglio.run.fake import Deployment, FakeNetwork, trainable
+from intaglio.run.fake.fake_quantize import Edges
+from intaglio.run.fake.ranges import edges_of
 from intaglio.run.twin import Twin, build_twin
 from intaglio.runtimes import LITERT
 
@@ -44,6 +47,14 @@ class Ready:
     def trainable(self, method: str = "lsq", **wishes: object) -> FakeNetwork:
         """Return the network in training."""
         return trainable(self.graph, self.norms, self.deployment, method=method, **wishes)
+
+
+def edges_of_kind(step: Tensor, kind: str) -> Edges:
+    """Return a grid whose ends "follow", are its "own", or are those of a "clamp"."""
+    if kind == "follow":
+        return edges_of(per_tensor(float(step.detach()), -60), step)
+    own = Edges(step, step * -30, step * 40)
+    return own if kind == "own" else own.within((0.0, 6.0))
 
 
 def deployed(

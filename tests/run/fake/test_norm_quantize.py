@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from intaglio.numerics.spec import per_tensor
-from intaglio.run.fake.fake_quantize import Edges, Scratch, fake_quantize
+from intaglio.run.fake.fake_quantize import Scratch, fake_quantize
 from intaglio.run.fake.norm_quantize import Running, norm_quantize
-from intaglio.run.fake.ranges import edges_of
+from run.fake.deployed import edges_of_kind
 
 STEP = 2.0**-4
 """A power of two: dividing by it moves no rounding."""
@@ -31,15 +30,6 @@ def running() -> Running:
     return Running(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([1.0, 2.0, 3.0]), 0.3, 1e-5)
 
 
-def edges(step: Tensor, kind: str) -> Edges:
-    """Return a grid whose ends follow, are their own, or are those of a clamp."""
-    used = per_tensor(STEP, -60)
-    if kind == "follow":
-        return edges_of(used, step)
-    own = Edges(step, step * -30, step * 40)
-    return own if kind == "own" else own.within((0.0, 6.0))
-
-
 @pytest.mark.parametrize("kind", ["follow", "own", "clamp"])
 @pytest.mark.parametrize(
     ("shape", "is_last"), [((4, 3, 6, 5), False), ((4, 3, 6, 5), True), ((9, 3), False)]
@@ -50,12 +40,12 @@ def test_values_statistics_and_all_gradients_are_those_of_the_two_in_a_row(shape
     one, other = running(), running()
 
     x, gamma, beta, step = ours
-    made = norm_quantize(x, gamma, beta, one, edges(step, kind), Scratch())
+    made = norm_quantize(x, gamma, beta, one, edges_of_kind(step, kind), Scratch())
     found = torch.autograd.grad((made * weights).sum(), ours)
 
     x, gamma, beta, step = theirs
     normalized = F.batch_norm(x, other.mean, other.var, gamma, beta, True, 0.3, 1e-5)
-    wanted_made = fake_quantize(normalized, edges(step, kind), Scratch())
+    wanted_made = fake_quantize(normalized, edges_of_kind(step, kind), Scratch())
     wanted = torch.autograd.grad((wanted_made * weights).sum(), theirs)
     assert torch.equal(made, wanted_made)
     assert torch.equal(one.mean, other.mean)
@@ -70,7 +60,7 @@ def test_a_grid_that_learns_nothing_gets_no_gradient():
     x, gamma, beta, _ = learned((4, 3, 6, 5), is_last=False)
     step = torch.tensor(STEP)
 
-    made = norm_quantize(x, gamma, beta, running(), edges(step, "follow"), Scratch())
+    made = norm_quantize(x, gamma, beta, running(), edges_of_kind(step, "follow"), Scratch())
     made.sum().backward()
 
     assert step.grad is None

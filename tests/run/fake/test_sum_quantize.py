@@ -8,11 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from intaglio.numerics.spec import per_tensor
-from intaglio.run.fake.fake_quantize import Edges, Scratch, fake_quantize
-from intaglio.run.fake.ranges import edges_of
+from intaglio.run.fake.fake_quantize import Scratch, fake_quantize
 from intaglio.run.fake.sum_quantize import can_be_one, sum_quantize
-from run.fake.deployed import of_module
+from run.fake.deployed import edges_of_kind, of_module
 
 STEP = 0.07
 
@@ -26,15 +24,6 @@ def learned(shape: tuple[int, ...], *, is_last: bool) -> list[Tensor]:
     return [one.requires_grad_() for one in (a, b, torch.tensor(STEP))]
 
 
-def edges(step: Tensor, kind: str) -> Edges:
-    """Return a grid whose ends follow, are their own, or are those of a clamp."""
-    used = per_tensor(STEP, -60)
-    if kind == "follow":
-        return edges_of(used, step)
-    own = Edges(step, step * -30, step * 40)
-    return own if kind == "own" else own.within((0.0, 6.0))
-
-
 @pytest.mark.parametrize("kind", ["follow", "own", "clamp"])
 @pytest.mark.parametrize(
     ("shape", "is_last"), [((4, 3, 6, 5), False), ((4, 3, 6, 5), True), ((9, 3), False)]
@@ -46,11 +35,11 @@ def test_values_and_all_gradients_are_those_of_the_two_in_a_row(shape, is_last, 
     exact = (ours[0] + ours[1]).detach().mul_(4.0).round_().div_(4.0) if is_exact else None
 
     a, b, step = ours
-    made = sum_quantize((a, b), edges(step, kind), Scratch(), exact)
+    made = sum_quantize((a, b), edges_of_kind(step, kind), Scratch(), exact)
     found = torch.autograd.grad((made * weights).sum(), ours)
 
     a, b, step = theirs
-    wanted_made = fake_quantize(a + b, edges(step, kind), Scratch(), exact)
+    wanted_made = fake_quantize(a + b, edges_of_kind(step, kind), Scratch(), exact)
     wanted = torch.autograd.grad((wanted_made * weights).sum(), theirs)
     assert torch.equal(made, wanted_made)
     for ours_, theirs_ in zip(found, wanted, strict=True):

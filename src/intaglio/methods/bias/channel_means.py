@@ -7,13 +7,13 @@ image, whatever its padding, stride or groups.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from intaglio.ir.graph import Node
 from intaglio.ops import OPS
+from intaglio.ops.schema import bare
 
 
 def mean_image(pieces: Iterable[Tensor]) -> Tensor:
@@ -39,9 +39,8 @@ def result_means(node: Node, image: Tensor, weight: Tensor, bias: Tensor) -> Ten
         image: Mean input, [1, ...] float64.
         weight, bias: Real numbers.
     """
-    plain = replace(node, attrs={**node.attrs, "activation": None})
     params = {"weight": weight.double(), "bias": bias.double()}
-    result = OPS[node.op].function(plain, [image], params)
+    result = OPS[node.op].function(bare(node), [image], params)
     if node.op == "linear":
         return result.reshape(-1, result.shape[-1]).mean(0)
     return result.mean(dim=(0, 2, 3))

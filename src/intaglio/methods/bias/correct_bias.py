@@ -25,7 +25,7 @@ with expectations from batch norms.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 from intaglio.numerics.affine import fake_quantize
 from intaglio.ops import OPS
+from intaglio.ops.schema import bare
 
 FOLDS = 8
 PRIOR = 30.0
@@ -156,7 +157,7 @@ def _results(
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Yield each piece's index and the results before the activation, [P, C], of both sides."""
     if layer.node.op == "conv_transpose2d":
-        plain = replace(layer.node, attrs={**layer.node.attrs, "activation": None})
+        plain = bare(layer.node)
         for index, piece in enumerate(layer.floats):
             sides = ((piece, layer.weight), (layer.quantized(index), quantized))
             first, second = (

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from intaglio.ir.graph import Graph, Node
 from intaglio.ops import OPS
+from intaglio.ops.schema import bare
 from intaglio.ops.traits import ELEMENTWISE
 from intaglio.run.partial import Route
 
@@ -148,9 +149,7 @@ def run_window(
 
 def _plain(node: Node) -> Node:
     """Return the node without its activation, which `finish` applies."""
-    if node.attrs.get("activation") is None or node.op == "clamp":
-        return node
-    return replace(node, attrs={**node.attrs, "activation": None})
+    return node if node.op == "clamp" else bare(node)
 
 
 def _placed(

@@ -13,6 +13,7 @@ Source: GPTQ (Frantar et al. 2023, arXiv:2210.17323) for the rounding; moments f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -68,44 +69,40 @@ class RoundSecondOrderImplied:
             search_scale=self.search_scale,
             refits=self.refits,
         )
-        covariances = self._covariances(state, context)
+        layers = _layers(state, context)
+        covariances = self._covariances(state, layers, context.seed)
         graph, weights = state.graph.copy(), dict(state.encodings.weights)
         for name, covariance in covariances.items():
-            layer = _layer(state, name, context)
-            moments = Moments(covariance, torch.zeros_like(covariance))
-            weight, weights[name] = rounding.rounded(layer, InputMoments(moments, None, None))
+            moments = InputMoments(Moments(covariance, torch.zeros_like(covariance)), None, None)
+            weight, weights[name] = rounding.rounded(layers[name], moments)
             graph.set_param(graph[name], "weight", weight)
             context.progress.advance(1)
         return replace(state.with_graph(graph), encodings=replace(state.encodings, weights=weights))
 
-    def _covariances(self, state: Quantized, context: Context) -> dict[str, Tensor]:
+    def _covariances(
+        self, state: Quantized, layers: Mapping[str, Layer], seed: int
+    ) -> dict[str, Tensor]:
         """Return the covariance of each layer's rows, [G, K, K] float64."""
-        graph, generator = state.reference, torch.Generator().manual_seed(context.seed)
-        readers: dict[str, list[Node]] = {}
-        for name in state.encodings.weights:
-            node = graph[name]
-            if node.op != "conv_transpose2d" and node.inputs[0] in state.encodings.activations:
-                readers.setdefault(node.inputs[0], []).append(node)
+        graph, generator = state.reference, torch.Generator().manual_seed(seed)
+        readers: dict[str, list[Layer]] = {}
+        for layer in layers.values():
+            readers.setdefault(layer.node.inputs[0], []).append(layer)
         sums: dict[str, Tensor] = {}
         counts: dict[str, int] = {}
 
         def seen(made: Node, values: Tensor) -> None:
             """Add up the moments of the layers that read a value; each piece about its mean."""
-            for node in readers.get(made.name, ()):
-                weight = graph.param(node, "weight")
-                per_image = -(-rows_wanted(weight) // self.images)
-                layer = _layer(state, node.name, context)
+            for layer in readers.get(made.name, ()):
+                name, per_image = layer.node.name, -(-rows_wanted(layer.weight) // self.images)
                 rows = row_drawer(layer, values, per_image, generator)(values)
                 rows = rows - rows.mean(1, keepdim=True)
-                sums[node.name] = sums.get(node.name, 0.0) + (rows.mT @ rows).double()
-                counts[node.name] = counts.get(node.name, 0) + rows.shape[1]
+                sums[name] = sums.get(name, 0.0) + (rows.mT @ rows).double()
+                counts[name] = counts.get(name, 0) + rows.shape[1]
 
         for piece in torch.split(self._noise(graph, state, generator), PIECE):
             run_matched(graph, piece, state.statistics, seen)
-        return {
-            name: without_noise(total / counts[name], total / counts[name])
-            for name, total in sums.items()
-        }
+        means = {name: total / counts[name] for name, total in sums.items()}
+        return {name: without_noise(mean, mean) for name, mean in means.items()}
 
     def _noise(self, graph: Graph, state: Quantized, generator: torch.Generator) -> Tensor:
         """Return images of noise, within what the input's grid holds."""
@@ -120,8 +117,18 @@ class RoundSecondOrderImplied:
         return noise_images(self.images, low, high, node.shape[2:], generator)
 
 
+def _layers(state: Quantized, context: Context) -> dict[str, Layer]:
+    """Return the layers that are rounded, by name; of their inputs nothing is held."""
+    grids = state.encodings.activations
+    nodes = [state.graph[name] for name in state.encodings.weights]
+    return {
+        node.name: _layer(state, node.name, context)
+        for node in nodes
+        if node.op != "conv_transpose2d" and node.inputs[0] in grids
+    }
+
+
 def _layer(state: Quantized, name: str, context: Context) -> Layer:
-    """Return a layer, of whose input nothing is held."""
     node, reference = state.graph[name], state.reference
     original = reference[name]
     grid = state.encodings.activations[node.inputs[0]]

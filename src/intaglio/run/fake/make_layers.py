@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.batch_norm import BatchNorm
 from intaglio.ops.convolution import copies_values
+from intaglio.ops.schema import bare
 from intaglio.ops.traits import WEIGHTED
 from intaglio.run.fake.layer import Layer, Norm, unfolded
 from intaglio.run.fake.names import Slot, found_at, hang, key_of
@@ -55,13 +56,6 @@ def make_layers(
                 for role, key in node.params.items()
             }
     return made
-
-
-def bare(node: Node) -> Node:
-    """Return a node without its fused activation."""
-    if node.attrs.get("activation") is None:
-        return node
-    return replace(node, attrs={**node.attrs, "activation": None})
 
 
 def _layer(

@@ -28,13 +28,13 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantSpec
 from intaglio.ops import OPS
 from intaglio.ops.convolution import copies_values
-from intaglio.ops.schema import activate_fresh
+from intaglio.ops.schema import activate_fresh, bare
 from intaglio.ops.traits import ON_THE_GRID
 from intaglio.run.fake.exact import Computed, ExactKernels
 from intaglio.run.fake.fake_quantize import Edges, Scratch, fake_quantize
 from intaglio.run.fake.grids import SETTLE_EVERY, Deployment, Grids
 from intaglio.run.fake.layer import Layer
-from intaglio.run.fake.make_layers import bare, make_layers
+from intaglio.run.fake.make_layers import make_layers
 from intaglio.run.fake.names import is_own, key_of
 from intaglio.run.fake.norm_quantize import norm_quantize
 from intaglio.run.fake.on_grid import OnGrid
