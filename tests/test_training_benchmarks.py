@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.rows import Job, Wish, all_rows, part_of, run
 from benchmarks.training.page import page, shown
 from benchmarks.training.resume import digest
-from benchmarks.training.rows import Job, Wish, all_rows, part_of, run
 from benchmarks.training.runs import epochs_for, place_of
 from benchmarks.training.settings import CIFAR_ROWS
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 import torch
 
+from benchmarks.rows import Job, Wish, run, wish_of
 from benchmarks.training import (
     bytes_in,
     cifar,
@@ -32,7 +33,6 @@ from benchmarks.training import (
     trouble,
 )
 from benchmarks.training.page import TRAINING
-from benchmarks.training.rows import Job, Wish, run, wish_of
 
 TABLES: dict[str, Callable[[Wish], list[Job]]] = {
     "exact": exact.jobs,

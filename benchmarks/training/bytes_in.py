@@ -8,8 +8,8 @@ every tensor of it, on all test images.
 
 from __future__ import annotations
 
+from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.friendly import from_scratch
-from benchmarks.training.rows import Job, Row, Wish
 from benchmarks.training.runs import (
     Run,
     batches_of,

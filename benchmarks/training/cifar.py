@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable
 
 from benchmarks.networks import RESNET20
-from benchmarks.training.rows import Job, Row, Wish
+from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.runs import (
     FLOAT,
     Ended,

@@ -22,6 +22,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from benchmarks.paired import interleaved, ratio
+from benchmarks.rows import LETTERS, Job, Row, Wish
 from benchmarks.training.learners import (
     COMPILED,
     FLOAT,
@@ -31,7 +32,6 @@ from benchmarks.training.learners import (
     given_for,
     stepping,
 )
-from benchmarks.training.rows import LETTERS, Job, Row, Wish
 from benchmarks.training.settings import COST_CASES, COST_ROUNDS, CostCase
 
 WARM = 2

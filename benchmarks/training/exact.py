@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.networks import RESNET20, V1_025, V2, V3_SMALL, Subject
 from benchmarks.places import IMAGENET
-from benchmarks.training.rows import Job, Row, Wish
+from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.runs import Start, at, network_of, samples_of, start_of, twin_of
 from benchmarks.training.settings import (
     EXACT,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.networks import RESNET20
-from benchmarks.training.rows import Job, Row, Wish
+from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.runs import (
     Ended,
     Run,

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.places import REPOSITORY
+from benchmarks.rows import LETTERS, Job, Row, Wish
 from benchmarks.training.learners import COMPILED, FLOAT, LEARNERS, given_for, stepping
-from benchmarks.training.rows import LETTERS, Job, Row, Wish
 from benchmarks.training.settings import COST_CASES, MEMORY_STEPS, CostCase
 
 MB = 1e6

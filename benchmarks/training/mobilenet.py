@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.measured import Place, judged, judged_at, written
 from benchmarks.networks import V2, Subject
-from benchmarks.training.rows import Job, Row, Wish
+from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.runs import (
     Run,
     Start,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.networks import V2
-from benchmarks.training.rows import Job, Row, Wish
+from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.runs import at, batches_of, samples_of
 from benchmarks.training.settings import SURGERY, SURGERY_IMAGES
 from intaglio.job.surgery import surgery

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.markdown import table
 from benchmarks.places import RESULTS
-from benchmarks.training.rows import Row, all_rows, files_of
+from benchmarks.rows import Row, all_rows, files_of
 
 TRAINING = RESULTS / "training"
 ABOUT = {

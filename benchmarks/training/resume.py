@@ -26,8 +26,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmarks.places import REPOSITORY
+from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.child import STEP, ChildWish, written
-from benchmarks.training.rows import Job, Row, Wish
 from benchmarks.training.settings import (
     RESUME,
     RESUME_IMAGES,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 
 from benchmarks.networks import RESNET20
-from benchmarks.training.rows import Job, Row, Wish
+from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.runs import (
     Run,
     at,

@@ -50,10 +50,11 @@ def found(
     *,
     calibrator=MinMax,
     noise=silence,
+    scores=silence,
     scheme: str = "w8a8",
 ) -> ImpliedRanges:
     graph, plan = planned(graph, LITERT, scheme)
-    known = NoImages(implied_values(graph, statistics), IMAGES, noise)
+    known = NoImages(implied_values(graph, statistics), IMAGES, noise, scores)
     return implied_ranges(graph, plan, known, calibrator=calibrator)
 
 
@@ -77,14 +78,14 @@ END = {"out": normal((0.0, 1.0), (0.0, 1.0))}
 @pytest.mark.parametrize(
     ("activation", "expected"),
     [
-        (None, (-11.0, 13.0)),
-        (RELU, (0.0, 13.0)),
+        (None, (-10.0, 11.0)),
+        (RELU, (0.0, 11.0)),
         (RELU6, (0.0, 6.0)),
-        ((-1.0, 20.0), (-1.0, 13.0)),
+        ((-1.0, 20.0), (-1.0, 11.0)),
         ((-4.0, -1.0), (-4.0, 0.0)),
     ],
 )
-def test_a_range_is_six_deviations_to_either_side_through_the_activation(activation, expected):
+def test_a_range_is_five_deviations_to_either_side_through_the_activation(activation, expected):
     result = found(inner(activation), {"inner": normal((1.0, 2.0), (-5.0, 1.0)), **END})
 
     assert numbers(result)["inner"] == expected
@@ -94,13 +95,13 @@ def test_a_range_is_six_deviations_to_either_side_through_the_activation(activat
 def test_a_relu6_that_is_never_reached_leaves_the_range_below_it():
     result = found(inner(RELU6), {"inner": normal((0.5, 0.25), (-3.0, 0.5)), **END})
 
-    assert numbers(result)["inner"] == (0.0, 2.0)
+    assert numbers(result)["inner"] == (0.0, 1.75)
 
 
 def test_the_widest_channels_make_the_range_and_not_their_average():
     result = found(inner(None, 3), {"inner": normal((0.0, 1.0), (-10.0, 0.0), (5.0, 3.0)), **END})
 
-    assert numbers(result)["inner"] == (-13.0, 23.0)
+    assert numbers(result)["inner"] == (-10.0, 20.0)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +129,51 @@ def test_what_a_softmax_at_the_end_reads_has_them_too_and_what_is_before_has_not
     ranges = numbers(found(sketch.done(), {"inner": stated, "scores": stated}))
 
     assert ranges["scores"] == pytest.approx((-12.0, 12.0), abs=1e-5)
-    assert ranges["inner"] == (-6.0, 6.0)
+    assert ranges["inner"] == (-5.0, 5.0)
     assert "probabilities" not in ranges
+
+
+def classifier(classes: int) -> Graph:
+    """Return a network whose scores batch norms tell nothing of but through a pool."""
+    sketch = Sketch(*SHAPE)
+    sketch.conv("inner", "x", 4)
+    sketch.add("pool", "mean", "inner", axes=(2, 3), keepdim=False)
+    weights = {"weight": sketch.random(classes, 4), "bias": sketch.random(classes)}
+    sketch.weighted("scores", "linear", "pool", weights)
+    return sketch.done()
+
+
+@pytest.mark.parametrize("name", ["minmax", "mse"])
+def test_scores_of_classes_have_the_range_that_is_found_for_scores(name):
+    asked = []
+
+    def scores(names: set[str]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        asked.append(names)
+        return {name: (torch.tensor(-3.0), torch.tensor(7.0)) for name in names}
+
+    stated = {"inner": normal(*[(0.0, 1.0)] * 4)}
+    result = found(classifier(3), stated, calibrator=CALIBRATORS[name], scores=scores)
+
+    assert asked == [{"scores"}]
+    assert numbers(result)["scores"] == (-3.0, 7.0)
+    assert result.from_noise == ()
+
+
+def test_two_numbers_are_no_scores():
+    ranges = numbers(found(classifier(2), {"inner": normal(*[(0.0, 1.0)] * 4)}))
+
+    assert "scores" in ranges
+
+
+def test_scores_of_which_nothing_is_implied_are_told():
+    ends = torch.tensor(-1.0), torch.tensor(1.0)
+
+    def noise(names: set[str]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        return dict.fromkeys(names, ends)
+
+    result = found(classifier(3), {}, noise=noise, scores=noise)
+
+    assert result.from_noise[-1] == "scores"
 
 
 @pytest.mark.parametrize("calibrator", ["minmax", "mse"])
@@ -151,14 +195,14 @@ def test_a_function_of_a_value_has_the_range_of_the_function():
 
     ranges = numbers(found(sketch.done(), {"conv": normal((0.0, 1.0)), **END}))
 
-    # x relu6(x + 3) has its least at -1.5; taken as normal it would go down to -10
-    assert ranges["product"] == pytest.approx((-2.25, 36.0))
+    # x relu6(x + 3) has its least at -1.5; taken as normal it would go down to -8
+    assert ranges["product"] == pytest.approx((-2.25, 30.0))
     assert ranges["gate"] == (0.0, 6.0)
 
 
 @pytest.mark.parametrize("name", CLIPPING)
 @pytest.mark.parametrize("activation", [None, RELU, RELU6])
-def test_at_4_bits_other_calibrators_give_a_range_within_that_of_six_deviations(name, activation):
+def test_at_4_bits_other_calibrators_give_a_range_within_that_of_five_deviations(name, activation):
     graph = inner(activation)
     stated = {"inner": normal((0.5, 1.0), (-0.5, 0.75)), **END}
 
@@ -244,7 +288,7 @@ def test_zero_is_within_where_all_channels_are_far_above_it():
 
     ranges = numbers(found(sketch.done(), {"inner": stated, "out": stated}))
 
-    assert ranges["inner"] == (0.0, 106.0)
+    assert ranges["inner"] == (0.0, 105.0)
     assert ranges["out"] == pytest.approx((0.0, 112.0), rel=1e-6)
 
 
@@ -275,7 +319,7 @@ def test_noise_is_asked_for_what_nothing_is_implied_of_and_for_nothing_else():
     ranges = numbers(result)
     assert ranges["zeta"] == (-1.0, 4.0)
     assert ranges["middle"] == (-1.0, 6.0)
-    assert ranges["known"] == (-6.0, 6.0)
+    assert ranges["known"] == (-5.0, 5.0)
     assert "moved" not in ranges  # it has its input's grid
 
 
@@ -299,7 +343,7 @@ def test_constants_have_the_range_that_is_stored():
     ranges = numbers(found(sketch.done(), {"conv": normal((0.0, 1.0), (0.0, 1.0)), **END}))
 
     assert ranges["offset"] == (-0.25, 7.0)
-    assert ranges["sum"] == (-6.25, 13.0)
+    assert ranges["sum"] == (-5.25, 12.0)
 
 
 def test_grids_that_are_prescribed_need_no_range():

@@ -28,8 +28,9 @@ OF_OTHERS = {
     "state.safetensors",
     "surgery.json",
     "network.pt2",
+    "synthetic.safetensors",
 }
-"""Files that training and surgery alone leave."""
+"""Files that training, surgery and runs without images alone leave."""
 FILES = set(RESULT_FILES) - OF_OTHERS
 """Of a network that was not trained."""
 

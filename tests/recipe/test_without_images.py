@@ -21,31 +21,41 @@ from intaglio.recipe.without_images import spelled
 from intaglio.runtimes import TARGETS
 
 AT_THE_END = ["round-second-order-implied", "correct-bias-analytic"]
-PER_CHANNEL = ["w8a8", "w4a8", "w2a8", "w3a3", "mixed"]
-PER_TENSOR = [f"{name}-per-tensor" for name in PER_CHANNEL]
+PLAIN = ["w8a8", "mixed", "w2a8"]
+EQUALIZED = ["w4a8", "w8a8-per-tensor", "w4a8-per-tensor", "mixed-per-tensor"]
 
 
 def steps_for(scheme: str) -> list[str]:
     return spelled(RECIPES[DATA_FREE], parse_scheme(scheme)).step_names
 
 
-@pytest.mark.parametrize("scheme", PER_CHANNEL)
-def test_one_scale_for_each_channel_takes_no_equalization(scheme):
+@pytest.mark.parametrize("scheme", PLAIN)
+def test_eight_bits_or_two_with_one_scale_for_each_channel_take_no_equalization(scheme):
     assert steps_for(scheme) == ["fold-dead-channels", *AT_THE_END]
 
 
-@pytest.mark.parametrize("scheme", PER_TENSOR)
-def test_one_scale_for_a_weight_takes_equalization(scheme):
-    assert steps_for(scheme) == ["fold-dead-channels", "equalize", *AT_THE_END]
+@pytest.mark.parametrize("scheme", EQUALIZED)
+def test_fewer_bits_or_one_scale_for_a_weight_take_equalization_for_the_scheme(scheme):
+    steps = spelled(RECIPES[DATA_FREE], parse_scheme(scheme)).steps
+
+    assert steps[1] == {"name": "equalize-implied", "scheme": scheme}
+    assert steps_for(scheme) == ["fold-dead-channels", "equalize-implied", *AT_THE_END]
+
+
+@pytest.mark.parametrize(("scheme", "images"), [("w8a8", None), ("w4a8", 64), ("w2a8", 64)])
+def test_fewer_bits_take_more_noise(scheme, images):
+    rounding = spelled(RECIPES[DATA_FREE], parse_scheme(scheme)).steps[-2]
+
+    assert rounding.get("images") == images
 
 
 @pytest.mark.parametrize("scheme", ["w8a8", "w8a8-per-tensor"])
-def test_its_steps_need_no_images_and_leave_what_the_float_network_computes(scheme):
+def test_its_steps_need_no_images_and_it_is_known_whether_they_move_clamps(scheme):
     recipe = spelled(RECIPES[DATA_FREE], parse_scheme(scheme))
 
     refuse_contradictions(recipe)
     refuse_unmet(recipe.steps, set())
-    assert not is_altered(recipe.steps)
+    assert is_altered(recipe.steps) is ("equalize-implied" in recipe.step_names)
 
 
 def test_nothing_but_the_steps_is_spelled_and_the_named_recipe_stays_as_it_is():
@@ -101,7 +111,7 @@ def test_the_scheme_that_holds_decides_and_not_the_one_that_is_overruled(
 
     settled = settle(recipe, None, Options(scheme=by_caller))
 
-    assert ("equalize" in settled.recipe.step_names) is equalizes
+    assert ("equalize-implied" in settled.recipe.step_names) is equalizes
 
 
 @pytest.mark.parametrize("target", list(TARGETS))
@@ -109,7 +119,8 @@ def test_the_default_scheme_of_every_target_decides(target):
     settled = settle(RECIPES[DATA_FREE], target, Options())
 
     assert settled.recipe.step_names
-    assert ("equalize" in settled.recipe.step_names) is not settled.scheme.per_channel
+    equalizes = not settled.scheme.per_channel or settled.scheme.weight_bits == 4
+    assert ("equalize-implied" in settled.recipe.step_names) is equalizes
 
 
 @pytest.mark.parametrize("scheme", ["w8a8", "w4a8", "w8a8-per-tensor", "w3a3-per-tensor"])

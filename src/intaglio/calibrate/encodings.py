@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -55,12 +57,17 @@ def choose_encodings(
     plan, grids = target.settle_scales(graph, plan, grids, ranges, trial=trial)
     weights = {
         name: weight_params(
-            graph, graph[name], spec, grids[graph[name].inputs[0]].scale, target=target
+            graph, graph[name], spec, _scale_of(grids, graph[name].inputs[0]), target=target
         )
         for name, spec in plan.weights.items()
     }
     ordered = {node.name: grids[node.name] for node in graph if node.name in grids}
     return Encodings(ordered, weights)
+
+
+def _scale_of(grids: Mapping[str, QuantParams], name: str) -> Tensor | None:
+    grid = grids.get(name)
+    return None if grid is None else grid.scale
 
 
 def trial_encodings(graph: Graph, plan: Plan, target: Target) -> Encodings:
@@ -70,13 +77,16 @@ def trial_encodings(graph: Graph, plan: Plan, target: Target) -> Encodings:
 
 
 def weight_params(
-    graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor, *, target: Target
+    graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor | None, *, target: Target
 ) -> QuantParams:
     """Return the scales of a weight: its largest magnitudes, raised where the bias needs it.
 
     A bias is int32 with step s_x * s_w. Where weights are tiny beside their bias (a dead channel
     behind a folded batch norm) that integer would overflow; the scale is raised until it stays
     below the target's limit.
+
+    Args:
+        input_scale: Of what the layer reads, []; None: it reads floats, and its bias is one.
     """
     weight = graph.param(node, "weight")
     axis = WEIGHTED[node.op]
@@ -84,6 +94,8 @@ def weight_params(
     largest = rows.abs().amax(1) if spec.axis is not None else rows.abs().max()
     require_finite(node, FOLDED_WEIGHTS, largest)
     found = params_from_range(-largest, largest, spec)
+    if input_scale is None:
+        return found
     bias = graph.param(node, "bias", torch.zeros(rows.shape[0])).abs().double()
     if spec.axis is None:
         bias = bias.max()

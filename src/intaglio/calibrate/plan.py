@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from intaglio.calibrate.coverage import covering_plan
 from intaglio.calibrate.float_islands import float_islands
 from intaglio.calibrate.half_weights import half_plan
 from intaglio.calibrate.weight_bits import weight_specs
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan
-from intaglio.numerics.scheme import Scheme
+from intaglio.numerics.scheme import DEPLOYABLE, Scheme
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.traits import SHARING, WEIGHTED
 from intaglio.targets.target import Target
@@ -43,6 +44,8 @@ def make_plan(
     """
     if scheme.is_half:
         return graph.copy(), half_plan(graph, keep_float)
+    if scheme.coverage != DEPLOYABLE:
+        return covering_plan(graph, scheme, weight_bits or {})
     graph = graph.copy()
     kept_float = float_islands(graph, keep_float, float_tails)
     _refuse_bits_of_floats(kept_float, weight_bits or {})

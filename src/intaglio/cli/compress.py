@@ -27,8 +27,11 @@ from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
 from intaglio.errors import IntaglioError, one_line
 from intaglio.host.folder import claim_place, whole_folder
+from intaglio.host.place import Place
 from intaglio.host.progress import Progress
+from intaglio.host.training import drop_training, has_stages
 from intaglio.job.compress import compress_graph
+from intaglio.job.kept import is_kept, refuse_nothing, refuse_resume
 from intaglio.job.quantize import most_used
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
@@ -54,13 +57,33 @@ def run(request: CompressRequest) -> None:
         has_images=request.data != NO_DATA,
     )
     shown = Path(request.out or default_place(request.model, settled.scheme.name))
+    wishes = replace(wishes, out=shown, resume=request.resume)
+    refuse_resume(wishes, settled.recipe, has_images=request.data != NO_DATA)
     place = claim_place(shown, replace=request.replace_older, apart=_read_paths(request))
-    if place.older is not None:
-        tell_note(f"{shown} will be replaced at the end: {place.older}")
+    _tell_of(place, shown, wishes, settled)
     with whole_folder(place) as folder:
         result = _made(_opened(request, wishes, settled, limit=limit))
         result.write_into(folder)
+    if result.kept is not None:
+        drop_training(result.kept)
     _show(result, shown, as_json=request.as_json)
+
+
+def _tell_of(place: Place, shown: Path, wishes: Options, settled: Settings) -> None:
+    """Tell what becomes of what is at a place and beside it.
+
+    Raises:
+        RequestError: If the run is to go on, and nothing is there to go on with.
+    """
+    if place.older is not None:
+        tell_note(f"{shown} will be replaced at the end: {place.older}")
+    if wishes.resume:
+        refuse_nothing(place)
+    elif has_stages(place) and is_kept(settled.recipe):
+        tell_note(
+            f"a run for {shown} that was not finished is dropped when this one begins; --resume"
+            " would have gone on with it"
+        )
 
 
 def _read_paths(request: CompressRequest) -> dict[str, str]:

@@ -179,6 +179,12 @@ Device = Annotated[
     str,
     typer.Option("--device", metavar="NAME", help="Where the float network calibrates."),
 ]
+GoOn = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on with a killed run of the same --out, of those with --data none."
+    ),
+]
 Apply = Annotated[
     bool,
     typer.Option("--apply", help="Try each remedy, and report the points that it regains."),
@@ -248,6 +254,7 @@ class CompressRequest:
     skip_bad_images: SkipBadImages = False
     seed: Seed = None
     device: Device = "cpu"
+    resume: GoOn = False
     as_json: AsJson = False
 
 

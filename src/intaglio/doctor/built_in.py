@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from intaglio.doctor.finding import Treatment
-from intaglio.recipe.recipe import DATA_FREE, RECIPES, Recipe
+from intaglio.recipe.built_in import WITHOUT_IMAGES
+from intaglio.recipe.recipe import RECIPES, Recipe
 
 EQUALIZES = "equalize"
 
@@ -38,7 +39,7 @@ def built_in_recipe(treatment: Treatment, *, per_channel: bool) -> str | None:
 
 
 def _does(recipe: Recipe, treatment: Treatment) -> bool:
-    if recipe.search or recipe.name == DATA_FREE:  # whose steps are those of the scheme
+    if recipe.search or recipe.name in WITHOUT_IMAGES:
         return False
     if (treatment.calibrator or recipe.calibrator) != recipe.calibrator:
         return False

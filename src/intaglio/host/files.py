@@ -33,6 +33,7 @@ for _name, _content in {
     "state.safetensors": "the state that training ended in",
     "surgery.json": "what surgery did, and the price of each change",
     "network.pt2": "the float network after surgery, as an exported program",
+    "synthetic.safetensors": "images that were made of batch norms",
     SUMS: "SHA-256 of all the others",
 }.items():
     RESULT_FILES.register(_name)(_content)

@@ -1,15 +1,17 @@
 """The hidden folder in which a training is kept until it is done: kill -9 leaves it usable.
 
 What clears up after other runs leaves it alone (hidden.py). It is removed when the result that
-holds the same is in its place.
+holds the same is in its place. A run of several stages has a folder for each of them in it, and a
+file that says what the run is.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from intaglio.errors import OutputError
@@ -21,10 +23,48 @@ STATE = "state.safetensors"
 UNFINISHED = f".{STATE}.unfinished"
 """What a run that was killed while it wrote may leave beside it."""
 
+ABOUT = "run.json"
+"""What a run of several stages is, in words."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where a run, or a stage of it, is kept.
+
+    Attributes:
+        folder: Its own; None: nothing is written.
+        resume: Whether to go on with what is there.
+    """
+
+    folder: Path | None = None
+    resume: bool = False
+
+    def stage(self, name: str) -> Kept:
+        """Return where a stage of the run is kept; it goes on only where it was saved."""
+        if self.folder is None:
+            return self
+        folder = self.folder / name
+        return Kept(folder, self.resume and (folder / STATE).is_file())
+
+    def attempt(self, number: int) -> Kept:
+        """Return where the run is kept when it is made for the n-th time, counted from 1."""
+        if self.folder is None or number == 1:
+            return self
+        return Kept(self.folder / f"attempt-{number}", self.resume)
+
+
+NOT_KEPT = Kept()
+
 
 def has_training(place: Place) -> bool:
     """Whether a training that is not done is kept beside a place."""
     return (training_name(place.spot) / STATE).is_file()
+
+
+def has_stages(place: Place) -> bool:
+    """Whether a run of several stages that is not done is kept beside a place."""
+    folder = training_name(place.spot)
+    return (folder / ABOUT).is_file() and any(folder.glob(f"*/**/{STATE}"))
 
 
 @contextmanager
@@ -51,13 +91,27 @@ def training_folder(place: Place) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            if not (folder / STATE).is_file():
+            if not any(folder.glob(f"**/{STATE}")):
                 drop_training(folder)
 
 
 def drop_training(folder: Path) -> None:
-    """Remove a kept training, and its folder where nothing else is in it."""
-    for name in (STATE, UNFINISHED):
+    """Remove a kept training with all its stages, and its folder where nothing else is in it."""
+    drop_stages(folder)
+    _remove(folder, (STATE, UNFINISHED))
+
+
+def drop_stages(folder: Path) -> None:
+    """Remove what a run of several stages left, and leave the folder."""
+    with suppress(OSError):
+        (folder / ABOUT).unlink()
+    for inner, _, _ in os.walk(folder, topdown=False):
+        if Path(inner) != folder:
+            _remove(Path(inner), (STATE, UNFINISHED))
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
         with suppress(OSError):
             (folder / name).unlink()
     with suppress(OSError):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from intaglio.data.batches import Data
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
+from intaglio.job.kept import kept_run, refuse_resume
 from intaglio.job.produce import Run, produce
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
@@ -62,7 +63,7 @@ def compress(
     if data is None and isinstance(model, str | os.PathLike):
         run = replace(run, options=_prepared_as(run.options, source))
     graph = run.recorder.step("capture", source.capture)
-    return noted(produce(graph, run, evaluate).result, source)
+    return noted(_produced(graph, run, evaluate), source)
 
 
 def source_of(
@@ -123,7 +124,15 @@ def compress_graph(
         steps: What was done before, to stand first in the report's steps.
     """
     run = _run(recipe, target, options, data=data, steps=steps)
-    return produce(captured, run, evaluate).result
+    return _produced(captured, run, evaluate)
+
+
+def _produced(captured: Graph, run: Run, evaluate: Any) -> Result:
+    """Return what comes of a captured network, long stages kept where that was asked."""
+    options = run.options if run.data is None else replace(run.options, out=None)
+    with kept_run(captured, run.settings, options) as kept:
+        result = produce(captured, replace(run, kept=kept), evaluate).result
+    return replace(result, kept=kept.folder)
 
 
 def _run(
@@ -142,6 +151,7 @@ def _run(
     settings = settle(chosen, target, wishes)
     if not settings.scheme.is_half:
         refuse_unmet_needs(chosen, _may_hold(data))
+    refuse_resume(wishes, settings.recipe, has_images=data is not None)
     return Run(settings, wishes, data, Recorder(wishes.progress, list(steps)))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,14 +10,19 @@ from torch import Tensor
 from intaglio.calibrate import CALIBRATORS
 from intaglio.calibrate.implied_ranges import ImpliedRanges, NoImages, implied_ranges
 from intaglio.calibrate.input_range import implied_input, range_of
-from intaglio.calibrate.noise import noise_images, run_matched
+from intaglio.calibrate.noise import noise_images
+from intaglio.calibrate.noise_ranges import noise_ranges, score_ranges
 from intaglio.data.guard import forbid_images
 from intaglio.data.preprocess import Preprocess
-from intaglio.ir.graph import Graph, Node
+from intaglio.host.training import NOT_KEPT, Kept
+from intaglio.ir.graph import Graph
 from intaglio.job.islands import planned
+from intaglio.job.kept import about_of
 from intaglio.job.outcome import Outcome, Seen
-from intaglio.job.quantize import encoded, run_steps
+from intaglio.job.quantize import chosen_task, encoded, numbered, run_steps
 from intaglio.job.recorder import Recorder
+from intaglio.job.synthetic import made_images, seen_ranges
+from intaglio.methods.datafree.distill import Distilled
 from intaglio.methods.steps.state import Context, Prepared, Quantized
 from intaglio.numerics.normal import Normal
 from intaglio.passes.implied_values import implied_values
@@ -26,8 +30,6 @@ from intaglio.recipe.settings import Settings
 from intaglio.targets.runtime import Ranges
 
 NOISE_IMAGES = 8
-MARGIN = 1.25
-"""By how much ranges that were seen on noise are widened: images have tails that noise has not."""
 NAMED = 8
 """Values that a warning names."""
 
@@ -49,26 +51,66 @@ class Input:
 
 
 def run_without_images(
-    prepared: Prepared, settings: Settings, recorder: Recorder, *, preprocess: Preprocess | None
+    prepared: Prepared,
+    settings: Settings,
+    recorder: Recorder,
+    *,
+    preprocess: Preprocess | None,
+    device: str = "cpu",
+    images: Distilled | None = None,
+    kept: Kept = NOT_KEPT,
 ) -> Outcome:
-    """Return the network of a recipe whose steps need no images.
+    """Return the network of a recipe whose steps need no images, or those that it makes itself.
 
     Opening an image or a data set meanwhile is refused (`forbid_images`).
 
     Args:
         preprocess: What is done to an image before the network; None where nothing is known.
+        device: Where networks that learn, or that images are made for, compute.
+        images: Those that the recipe makes, where they were made before.
+        kept: Where the run is kept; each stage has a folder of its own there.
     """
     generator = torch.Generator().manual_seed(settings.seed)
-    context = Context(None, settings.target, settings.seed, progress=recorder.progress)
+    context = _context(prepared, settings, recorder, kept, device=device)
     with forbid_images():
         shaped = run_steps(prepared, context, settings, recorder)
         taken = input_of(shaped, preprocess, generator)
-        size = shaped.graph[shaped.graph.inputs[0]].shape[2:]
-        noise = noise_images(NOISE_IMAGES, taken.low, taken.high, size, generator)
-        state, from_noise = _ranged(shaped, settings, taken, noise, recorder)
-        state = run_steps(state, context, settings, recorder)
-    seen = Seen(torch.empty(0, *noise.shape[1:]), 0, made_up=noise)
-    return Outcome(state, settings, seen, warnings=_warnings(state.graph, taken, from_noise))
+        noise = _noise(shaped, taken, generator)
+        made = images
+        if made is None and settings.recipe.synthetic is not None:
+            ends = taken.low, taken.high
+            about = about_of(prepared.reference, settings)
+            made = made_images(shaped, settings, ends, recorder, context=context, about=about)
+        if made is not None:
+            context = replace(context, images=made.images, labels=made.labels)
+        state, from_noise = _ranged(shaped, settings, taken, noise, recorder, made)
+        quantized = numbered(state, prepared, context, settings, recorder)
+    empty = torch.empty(0, *noise.shape[1:])
+    seen = Seen(empty, 0, made_up=noise, synthetic=made)
+    noticed = () if made is None else made.events
+    told = [*_warnings(state.graph, taken, from_noise), *quantized.undone, *noticed]
+    return Outcome(quantized.state, settings, seen, warnings=told)
+
+
+def _context(
+    prepared: Prepared, settings: Settings, recorder: Recorder, kept: Kept, *, device: str
+) -> Context:
+    """Return what steps may look at: no images yet."""
+    return Context(
+        None,
+        settings.target,
+        settings.seed,
+        task=chosen_task(prepared.graph, settings),
+        device=device,
+        progress=recorder.progress,
+        place=kept.folder,
+        resume=kept.resume,
+    )
+
+
+def _noise(shaped: Prepared, taken: Input, generator: torch.Generator) -> Tensor:
+    size = shaped.graph[shaped.graph.inputs[0]].shape[2:]
+    return noise_images(NOISE_IMAGES, taken.low, taken.high, size, generator)
 
 
 def input_of(
@@ -96,9 +138,19 @@ def input_of(
 
 
 def _ranged(
-    shaped: Prepared, settings: Settings, taken: Input, noise: Tensor, recorder: Recorder
+    shaped: Prepared,
+    settings: Settings,
+    taken: Input,
+    noise: Tensor,
+    recorder: Recorder,
+    images: Distilled | None = None,
 ) -> tuple[Quantized, tuple[str, ...]]:
-    """Return the network with a plan and encodings, and the values whose ranges noise gave."""
+    """Return the network with a plan and encodings, and the values whose ranges noise gave.
+
+    Args:
+        images: Whose ranges count, where there are some; those of outputs are at least what batch
+            norms imply: images that were made reach half of what photographs do.
+    """
     graph, plan = planned(shaped.graph, settings)
 
     def found() -> ImpliedRanges:
@@ -109,28 +161,24 @@ def _ranged(
             """Return ranges on the images of noise."""
             return noise_ranges(graph, noise, shaped.statistics, names)
 
-        known = NoImages(values, taken.range, on_noise)
+        def of_scores(names: set[str]) -> Ranges:
+            """Return ranges of scores of classes."""
+            return score_ranges(graph, noise, shaped.statistics, names)
+
+        known = NoImages(values, taken.range, on_noise, of_scores)
         return implied_ranges(graph, plan, known, calibrator=CALIBRATORS[settings.calibrator])
 
     made = recorder.step("ranges from batch norms", found, changed=lambda made: None)
-    state = encoded(shaped, settings, (graph, plan), made.ranges, recorder)
-    return state, made.from_noise
-
-
-def noise_ranges(
-    graph: Graph, noise: Tensor, statistics: Mapping[str, Normal], names: set[str]
-) -> Ranges:
-    """Return the range of each value on noise with the statistics of batch norms, widened."""
-    found: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def seen(node: Node, value: Tensor) -> None:
-        """Note the ends of a value."""
-        if node.name in names:
-            low, high = value.aminmax()
-            found[node.name] = low.clamp(max=0.0) * MARGIN, high.clamp(min=0.0) * MARGIN
-
-    run_matched(graph, noise, statistics, seen)
-    return found
+    ranges, from_noise = made.ranges, made.from_noise
+    if images is not None:
+        ranges = recorder.step(
+            "calibrate",
+            lambda: seen_ranges(graph, plan, images.images, made.ranges, settings.calibrator),
+            changed=lambda made: None,
+        )
+        from_noise = ()
+    state = encoded(shaped, settings, (graph, plan), ranges, recorder)
+    return state, from_noise
 
 
 def _warnings(graph: Graph, taken: Input, from_noise: tuple[str, ...]) -> list[str]:

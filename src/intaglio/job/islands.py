@@ -58,7 +58,7 @@ def held_settings(graph: Graph, settings: Settings) -> Settings:
 
 def _held(settings: Settings) -> Settings:
     """Return the settings with bits that the target holds: no other reason to refuse is theirs."""
-    if not settings.is_simulated:
+    if not settings.is_simulated or settings.target.computes_reals:
         return settings
     return replace(settings, scheme=settings.target.widest_scheme, weight_bits={})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -16,6 +17,7 @@ from intaglio.ir.graph import Graph
 from intaglio.job.byte_input import byte_input
 from intaglio.job.islands import macs_in_float
 from intaglio.job.recorder import Recorder
+from intaglio.methods.datafree.distill import Distilled
 from intaglio.methods.steps.state import Quantized
 from intaglio.methods.train.qat import Trained
 from intaglio.numerics.scheme import Scheme
@@ -31,6 +33,7 @@ from intaglio.report.record import (
     IntegerSide,
     Report,
 )
+from intaglio.report.synthetic import Synthetic
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin, build_twin
 from intaglio.targets.runtime import CheckCounts
@@ -60,12 +63,14 @@ class Seen:
         count: All of them, those that judged among them.
         judged: Those that nothing was tuned on.
         made_up: Noise to compare file and twin on where there are no images, [N, ...]; else None.
+        synthetic: Images that were made of batch norms and tuned on; None without any.
     """
 
     images: Tensor
     count: int
     judged: int = 0
     made_up: Tensor | None = None
+    synthetic: Distilled | None = None
 
     @property
     def measured(self) -> Sequence[Tensor]:
@@ -125,6 +130,7 @@ def first_report(
         integer=IntegerSide(),
         input=byte_input(outcome.state, settings, where.preprocess),
         check=None if counts is None else _checked(counts, outcome),
+        synthetic=_synthetic(outcome),
         attempts=outcome.attempts,
         warnings=[*outcome.warnings, *([] if counts is None else counts.remarks), *_skipped(where)],
     )
@@ -150,6 +156,20 @@ def _source(where: Provenance, outcome: Outcome) -> Literal["none"] | DataSource
         len(where.skipped),
         judged=seen.judged or None,
         left_out=left_out or None,
+    )
+
+
+def _synthetic(outcome: Outcome) -> Synthetic | None:
+    """Return what is told of images that were made; None where none were."""
+    made, wish = outcome.seen.synthetic, outcome.settings.recipe.synthetic
+    if made is None or wish is None:
+        return None
+    apart = {"images", "steps", "save", "save_seconds"}
+    said = wish.model_dump(include={"batch", "lr"})
+    said |= wish.model_dump(exclude_defaults=True, exclude=apart)
+    first, last = (loss if math.isfinite(loss) else None for loss in (made.first, made.last))
+    return Synthetic(
+        len(made.images), wish.steps, made.seconds, first, last, len(made.events), said
     )
 
 

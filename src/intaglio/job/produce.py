@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from intaglio.calibrate.float_islands import ASKED, is_float_tail, layers_called
 from intaglio.data.batches import Data
 from intaglio.data.held import hold_images
 from intaglio.doctor import findings_for_report
+from intaglio.host.training import NOT_KEPT, Kept
 from intaglio.ir.graph import Graph
 from intaglio.job.data_free import run_without_images
 from intaglio.job.fixed import run_held, run_stream
@@ -42,6 +44,7 @@ from intaglio.report.layers import measure_layers, output_sqnr_db
 from intaglio.report.parts import LayerRow
 from intaglio.report.record import IntegerSide, KeptFloat, Report
 from intaglio.run.twin import Twin, build_twin
+from intaglio.store.synthetic import SyntheticImages
 from intaglio.targets.runtime import About, CheckCounts, require_match
 from intaglio.tasks import Judgement
 
@@ -54,6 +57,7 @@ class Run:
         data: Images; None where neither scheme nor recipe needs any and there are none.
         teach: What trains a network that the recipe has made, with the captured one as its
             teacher; None: it is not trained.
+        kept: Where long stages are kept.
     """
 
     settings: Settings
@@ -61,6 +65,7 @@ class Run:
     data: Data | None
     recorder: Recorder
     teach: Callable[[Outcome, Run], Outcome] | None = None
+    kept: Kept = NOT_KEPT
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +114,13 @@ def produce(captured: Graph, run: Run, evaluate: Any) -> Product:
     recipe = used_recipe(settings, run.options.provenance)
     graph, target = outcome.state.graph, settings.target
     result = Result(graph, twin.encodings, target, report, files, recipe, settings.io)
-    return Product(result, outcome, start)
+    return Product(replace(result, synthetic=_images(outcome)), outcome, start)
+
+
+def _images(outcome: Outcome) -> SyntheticImages | None:
+    """Return the images that a run made; None where it made none."""
+    made = outcome.seen.synthetic
+    return None if made is None else SyntheticImages(made.images, made.labels)
 
 
 def _checked(made: Made, recorder: Recorder) -> CheckCounts | None:
@@ -261,10 +272,7 @@ def _quantized(
     if settings.scheme.is_half:
         return (lambda wished: run_half(prepared, wished, data, recorder)), True
     if data is None:
-        known = run.options.provenance.preprocess
-        return (
-            lambda wished: run_without_images(prepared, wished, recorder, preprocess=known)
-        ), True
+        return _without_images(prepared, run), True
     if is_streamed(settings):
         total = run.options.provenance.images
         again = isinstance(data, Tensor) or not isinstance(data, Iterator)
@@ -283,6 +291,20 @@ def _quantized(
             lambda wished: search(captured, prepared, wished, held, recorder, device=device)
         ), True
     return (lambda wished: run_held(prepared, wished, held, recorder, device=device)), True
+
+
+def _without_images(prepared: Prepared, run: Run) -> Callable[[Settings], Outcome]:
+    """Return what makes the network in integers without images; each time is kept by itself."""
+    known, device = run.options.provenance.preprocess, run.options.device
+    attempts = itertools.count(1)
+    return lambda wished: run_without_images(
+        prepared,
+        wished,
+        run.recorder,
+        preprocess=known,
+        device=device,
+        kept=run.kept.attempt(next(attempts)),
+    )
 
 
 def _made(outcome: Outcome, run: Run) -> Made:

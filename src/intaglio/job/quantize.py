@@ -18,6 +18,7 @@ from intaglio.calibrate import (
 )
 from intaglio.data.held import JUDGED_BYTES, Share, judged_within
 from intaglio.host.progress import told
+from intaglio.host.training import Kept
 from intaglio.ir.graph import Graph
 from intaglio.job.islands import held_settings, planned
 from intaglio.job.recorder import Recorder
@@ -121,7 +122,7 @@ def quantize_network(
     shaped = run_steps(prepared, context, settings, recorder)
     batches = torch.split(images, BATCH)
     state = calibrated(shaped, settings, batches, recorder, total=len(images), device=device)
-    return _numbered(state, prepared, context, settings, recorder)
+    return numbered(state, prepared, context, settings, recorder)
 
 
 def context_of(
@@ -145,16 +146,24 @@ def context_of(
     )
 
 
-def _numbered(
+def numbered(
     state: Quantized,
     prepared: Prepared,
     context: Context,
     settings: Settings,
     recorder: Recorder,
 ) -> Quantization:
-    """Return the state after the steps on numbers, judged on images that these did not see."""
+    """Return the state after the steps on numbers, judged on images that these did not see.
+
+    Args:
+        state: Before them.
+        prepared: The network as it was given.
+        context: What they may look at; its images are those that judge as well.
+    """
     if not any(_kind(wish).phase == NUMBERS for wish in settings.recipe.steps):
         return Quantization(state)
+    if context.images is None:
+        return Quantization(run_steps(state, context, settings, recorder))
     tuning, apart = set_apart(context)
     if not len(apart):
         return Quantization(run_steps(state, context, settings, recorder))
@@ -281,9 +290,9 @@ def encoded(
 def run_steps(state: S, context: Context, settings: Settings, recorder: Recorder) -> S:
     """Return the state after those steps of the recipe that belong to its phase, in their order."""
     phase = STRUCTURE if isinstance(state, Prepared) else NUMBERS
-    for wish in settings.recipe.steps:
+    for number, wish in enumerate(settings.recipe.steps):
         if _kind(wish).phase == phase:
-            state = _stepped(state, wish, context, recorder)
+            state = _stepped(state, wish, _at_step(context, settings, number), recorder)
     return state
 
 
@@ -296,10 +305,10 @@ def _judged_steps(
     """
     judgement = judged_by(judge, state, settings)
     undone = []
-    for wish in settings.recipe.steps:
+    for number, wish in enumerate(settings.recipe.steps):
         if _kind(wish).phase != NUMBERS:
             continue
-        made = _stepped(state, wish, context, recorder)
+        made = _stepped(state, wish, _at_step(context, settings, number), recorder)
         found = judged_by(judge, made, settings)
         if "weight_bits" not in changes(state, made) and judgement.is_better_than(found):
             undone.append(_undone(str(wish["name"]), found, judgement))
@@ -319,6 +328,15 @@ def _undone(name: str, found: Judgement, before: Judgement) -> str:
 
 def _kind(wish: dict[str, Any]) -> StepKind:
     return STEPS[str(wish["name"])]
+
+
+def _at_step(context: Context, settings: Settings, number: int) -> Context:
+    """Return what a step may look at: of a run that is kept, a folder of its own."""
+    names = settings.recipe.step_names
+    before = names[:number].count(names[number])
+    name = f"{names[number]}-{before + 1}" if before else names[number]
+    kept = Kept(context.place, context.resume).stage(name)
+    return replace(context, place=kept.folder, resume=kept.resume)
 
 
 def _stepped(state: S, wish: dict[str, Any], context: Context, recorder: Recorder) -> S:

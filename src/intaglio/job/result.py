@@ -16,6 +16,7 @@ from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.hidden import is_unfinished
 from intaglio.host.strict_json import read_json
 from intaglio.host.sums import verify_sums
+from intaglio.host.training import drop_training
 from intaglio.ir.graph import Graph
 from intaglio.numerics.encodings import Encodings
 from intaglio.recipe.recipe import Recipe, find_recipe, to_toml
@@ -28,6 +29,8 @@ from intaglio.runtimes import TARGETS
 from intaglio.store.encodings import encodings_from_dict, encodings_to_dict
 from intaglio.store.encodings_fit import refuse_grids, refuse_halves
 from intaglio.store.graph import load_graph, save_graph
+from intaglio.store.synthetic import NAME as SYNTHETIC_NAME
+from intaglio.store.synthetic import SyntheticImages, load_synthetic
 from intaglio.targets.target import Target
 from intaglio.tasks.task import wording_of
 
@@ -47,6 +50,9 @@ class Result:
         files: What the runtime takes, by name; none where the scheme is simulated.
         recipe: What was really run.
         io: What the file takes and gives, one of the target's `io_forms`.
+        synthetic: Images that the run made of batch norms; None where it made none, or the folder
+            that was loaded holds none.
+        kept: Folder in which the run is kept until the result is saved; None where nothing was.
     """
 
     graph: Graph
@@ -56,6 +62,8 @@ class Result:
     files: Mapping[str, bytes]
     recipe: Recipe
     io: str = "float"
+    synthetic: SyntheticImages | None = None
+    kept: Path | None = None
 
     @property
     def content(self) -> bytes:
@@ -89,17 +97,24 @@ class Result:
         """
         with whole_folder(claim_place(place, replace=replace)) as folder:
             self.write_into(folder)
+        if self.kept is not None:
+            drop_training(self.kept)
 
     def write_into(self, folder: Path) -> None:
         """Write the result's files into a folder that exists."""
         for name, content in self.files.items():
             write_file(folder / name, content)
         write_file(folder / MARK, self.report.to_json())
-        write_file(folder / "report.html", render_html(self.report, weight_ranges(self.graph)))
+        images = None if self.synthetic is None else self.synthetic.images
+        page = render_html(self.report, weight_ranges(self.graph), images=images)
+        write_file(folder / "report.html", page)
         encodings = encodings_to_dict(self.encodings)
         write_file(folder / "encodings.json", json.dumps(encodings, indent=1) + "\n")
         write_file(folder / "recipe.toml", to_toml(self.recipe))
         save_graph(self.graph, folder / GRAPH_NAME)
+        wish = self.recipe.synthetic
+        if self.synthetic is not None and wish is not None and wish.save:
+            write_file(folder / SYNTHETIC_NAME, self.synthetic.to_bytes())
 
 
 def load(place: str | Path) -> Result:
@@ -134,7 +149,12 @@ def load(place: str | Path) -> Result:
         )
     is_simulated = report.verdict is not None and report.verdict.bits == "no file"
     files = {} if is_simulated else {target.file_name: _read_bytes(folder / target.file_name)}
-    return Result(graph, encodings, target, report, files, recipe, recipe.io or target.io_forms[0])
+    io, images = recipe.io or target.io_forms[0], _read_images(folder / SYNTHETIC_NAME)
+    return Result(graph, encodings, target, report, files, recipe, io, images)
+
+
+def _read_images(path: Path) -> SyntheticImages | None:
+    return load_synthetic(path) if path.is_file() else None
 
 
 def _read_bytes(path: Path) -> bytes:

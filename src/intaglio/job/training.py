@@ -111,6 +111,8 @@ def wished(
         RequestError: If two wishes contradict.
     """
     said, recipe = run.choices or Options(), run.recipe
+    if said.out is not None or said.resume:
+        raise RequestError("out and resume of a training are words of TrainRun, not of its choices")
     chosen = _start(scheme or said.scheme) if recipe is None else _recipe(recipe)
     table = chosen.train or TrainTable()
     scheme = scheme or said.scheme or chosen.scheme

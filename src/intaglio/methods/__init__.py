@@ -3,6 +3,7 @@
 from intaglio.methods.bias import correct_bias, correct_bias_analytic
 from intaglio.methods.bits import search_bits
 from intaglio.methods.blocks import brecq, qdrop
+from intaglio.methods.datafree import gdfq, zaq
 from intaglio.methods.rounding import adaround, implied_second_order, second_order, squant
 from intaglio.methods.steps.state import (
     Context,
@@ -30,6 +31,7 @@ __all__ = [
     "brecq",
     "correct_bias",
     "correct_bias_analytic",
+    "gdfq",
     "implied_second_order",
     "make_step",
     "qdrop",
@@ -39,4 +41,5 @@ __all__ = [
     "squant",
     "structure",
     "train",
+    "zaq",
 ]

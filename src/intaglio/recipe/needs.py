@@ -18,6 +18,13 @@ def refuse_unmet_needs(recipe: Recipe, has: Set[str]) -> None:
     Raises:
         RequestError: If a need is not met.
     """
+    if recipe.synthetic is not None:
+        if "images" in has:
+            raise RequestError(
+                f"recipe '{recipe.name}' makes images of its own ([synthetic]), and some were"
+                " given: leave them out (--data none), or take another recipe"
+            )
+        has = has | {"images"}
     if recipe.search and "images" not in has:
         raise RequestError(
             f"recipe '{recipe.name}' judges what it tries on images and there are none:"

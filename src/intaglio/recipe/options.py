@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from intaglio.data.preprocess import Preprocess
 from intaglio.host.progress import Progress, Silent
@@ -52,6 +53,10 @@ class Options:
         minutes: What a search may take; default 10.
         allow_float: Whether layers without an integer form, and the worst ones in a search, may
             stay float32; default False. False overrides a recipe, None leaves it to the recipe.
+        out: Where the result is going to be saved, of a run without images (`data=None`): beside it
+            is kept what `resume` goes on from, where images are made or a network learns from them.
+            Saving the result there is left to the caller, and ends the keeping.
+        resume: Whether to go on with such a run that was killed.
         device: Where the float network runs while calibrating ("cpu", "cuda").
         provenance: Where things came from.
         progress: Told how far the work is.
@@ -67,6 +72,8 @@ class Options:
     min_sqnr: float | None = None
     minutes: float | None = None
     allow_float: bool | None = None
+    out: str | Path | None = None
+    resume: bool = False
     device: str = "cpu"
     provenance: Provenance = field(default_factory=Provenance)
     progress: Progress = field(default_factory=Silent)

@@ -17,6 +17,7 @@ from intaglio.errors import RequestError, UnknownName
 from intaglio.host.complaint import first_complaint
 from intaglio.host.files import require_plain_file
 from intaglio.methods import STEPS, make_step
+from intaglio.methods.datafree.synthesis import Synthesis
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.steps.steps import NUMBERS, STRUCTURE
 from intaglio.registry import Registry
@@ -67,6 +68,8 @@ class Recipe(BaseModel):
         weight_bits: Layer to bits of its weight, where it is not to have the scheme's.
         target, scheme, io, seed, limit, keep_float, allow_float: As on the command line; None: not
             said by the recipe.
+        synthetic: Images that are made of batch norms where there are none, for the steps to look
+            at; None: none are made.
         train: How the network is trained; for `intaglio train` alone.
         ran: What a run used beside that: model, weights, data. For the reader; not read back.
     """
@@ -93,6 +96,7 @@ class Recipe(BaseModel):
     allow_float: bool | None = None
     weight_bits: dict[str, int] = {}
     steps: list[dict[str, Any]] = []
+    synthetic: Synthesis | None = None
     train: TrainTable | None = None
     ran: dict[str, str | Int64 | float | bool | None] = {}
 
@@ -103,76 +107,7 @@ class Recipe(BaseModel):
 
 
 RECIPES: Registry[Recipe] = Registry("recipe")
-
-
-def _register(recipe: Recipe) -> None:
-    RECIPES.register(recipe.name)(recipe)
-
-
-_register(Recipe(name="plain", description="fold batch norms, min-max ranges, nothing else"))
-_register(
-    Recipe(
-        name="plain-moving-average",
-        description="as plain, with moving-average ranges: rare outliers are clipped",
-        calibrator="moving-average",
-    )
-)
-_register(
-    Recipe(
-        name="corrected",
-        description="dead channels folded, every channel's mean corrected: seconds, most of it",
-        steps=[{"name": "fold-dead-channels"}, {"name": "correct-bias"}],
-    )
-)
-_register(
-    Recipe(
-        name="accurate",
-        description="least-error ranges, second-order rounding: for one scale a channel",
-        calibrator="mse",
-        steps=[
-            {"name": "fold-dead-channels"},
-            {"name": "equalize-activations"},
-            {"name": "round-second-order"},
-        ],
-    )
-)
-_register(
-    Recipe(
-        name="accurate-per-tensor",
-        description="the same with weights equalized: for one scale a weight tensor",
-        calibrator="mse",
-        steps=[
-            {"name": "fold-dead-channels"},
-            {"name": "equalize"},
-            {"name": "round-second-order"},
-        ],
-    )
-)
-_register(
-    Recipe(
-        name=DATA_FREE,
-        description="no image is opened: batch norms give ranges and what rounding shifts",
-    )
-)
-_register(
-    Recipe(
-        name="auto",
-        description="a ladder of methods, judged on a fifth of the images, until the wish is met",
-        search=True,
-        judged_share=0.2,
-    )
-)
-_register(
-    Recipe(
-        name="workflow",
-        description="the published one: calibrators, then layers in float, then training",
-        search=True,
-        ladder="workflow",
-        judged_share=0.2,
-        tuning_images=1024,  # as published
-        minutes=30.0,
-    )
-)
+"""By name; recipe/built_in.py fills it."""
 
 
 def find_recipe(text: str) -> Recipe:
@@ -196,7 +131,7 @@ def refuse_contradictions(recipe: Recipe) -> None:
         UnknownName: If a step or one of its settings does not exist.
     """
     where = f"recipe '{recipe.name}'"
-    for key in ("steps", "weight_bits"):
+    for key in ("steps", "weight_bits", "synthetic"):
         if recipe.search and getattr(recipe, key):
             raise RequestError(
                 f"{where}: 'search' and '{key}' contradict: a search finds them; take one out"
@@ -247,7 +182,7 @@ def _refuse_idle_words(recipe: Recipe) -> None:
 
 def to_toml(recipe: Recipe) -> str:
     """Return a recipe as TOML; `find_recipe` reads it back."""
-    apart = {"ran", "steps", "train", "weight_bits"}
+    apart = {"ran", "steps", "synthetic", "train", "weight_bits"}
     values = recipe.model_dump(exclude=apart, exclude_none=True)
     said = recipe.model_dump(exclude_defaults=True).keys() | ALWAYS_WRITTEN
     lines = [f"{key} = {_toml(value)}" for key, value in values.items() if key in said]
@@ -259,6 +194,8 @@ def to_toml(recipe: Recipe) -> str:
         for key, value in tables.items():
             lines += ["", f"[steps.{_key(key)}]"]
             lines += [f"{_key(k)} = {_toml(v)}" for k, v in value.items() if v is not None]
+    if recipe.synthetic is not None:
+        lines += _table("synthetic", recipe.synthetic.model_dump())
     if recipe.train is not None:
         lines += _table("train", recipe.train.model_dump(exclude_unset=True))
     lines += _table("ran", recipe.ran)
@@ -326,8 +263,10 @@ def _from_file(path: Path) -> Recipe:
         first = first_complaint(error)
         known = ", ".join(Recipe.model_fields)
         if first.kind == "extra_forbidden":
-            if first.key.startswith("train."):
-                known = f"in [train] {', '.join(TrainTable.model_fields)}"
+            tables: dict[str, type[BaseModel]] = {"train": TrainTable, "synthetic": Synthesis}
+            table = first.key.partition(".")[0]
+            if table in tables and table != first.key:
+                known = f"in [{table}] {', '.join(tables[table].model_fields)}"
             raise UnknownName(
                 f"{path}: unknown key '{first.key}' in a recipe: known are {known}"
             ) from error

@@ -12,11 +12,11 @@ from typing import Any
 
 from intaglio.calibrate.calibrator import CALIBRATORS
 from intaglio.errors import RequestError, UnknownName
-from intaglio.numerics.scheme import HALF, Scheme
+from intaglio.numerics.scheme import DEPLOYABLE, HALF, Scheme, parse_scheme
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import AUTO, DATA_FREE, WORKFLOW, Recipe, refuse_contradictions
 from intaglio.recipe.without_images import spelled
-from intaglio.runtimes import DEFAULT_TARGET, TARGETS
+from intaglio.runtimes import DEFAULT_TARGET, SIMULATION, TARGETS
 from intaglio.targets.target import Target, runnable_scheme
 from intaglio.tasks import TASKS
 
@@ -78,16 +78,17 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
         RequestError: If two wishes contradict, or a number is out of range.
     """
     refuse_contradictions(recipe)
-    found = TARGETS[target or recipe.target or DEFAULT_TARGET]
+    found = TARGETS[target or recipe.target or _usual_target(recipe, options)]
+    scheme = runnable_scheme(options.scheme or recipe.scheme, found)
+    recipe = spelled(recipe, scheme)
     said = _said(recipe) | _said(options)
+    said.pop("scheme", None)
     CALIBRATORS[said.setdefault("calibrator", recipe.calibrator)]  # raises UnknownName
     if "task" in said:
         TASKS[said["task"]]  # as above
     io = said.pop("io", found.io_forms[0])
     if io not in found.io_forms:
         raise UnknownName(f"unknown io '{io}': known: {', '.join(found.io_forms)}")
-    scheme = runnable_scheme(said.pop("scheme", None), found)
-    recipe = spelled(recipe, scheme)
     _refuse_undecided_bits(scheme, recipe)
     if scheme.is_half:
         _refuse_of_half(recipe, {**said, "io": io}, _said(options))
@@ -101,6 +102,13 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
         tuning_images=recipe.tuning_images or _images_for(scheme),
         **said,
     )
+
+
+def _usual_target(recipe: Recipe, options: Options) -> str:
+    """Return the target where nobody says one: schemes of papers have no device."""
+    text = options.scheme or recipe.scheme
+    is_published = text is not None and parse_scheme(text).coverage != DEPLOYABLE
+    return SIMULATION.name if is_published else DEFAULT_TARGET
 
 
 def _said(source: Recipe | Options) -> dict[str, Any]:

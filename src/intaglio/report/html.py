@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from pydantic import JsonValue
+from torch import Tensor
 
 from intaglio.report.layer_sections import WeightRanges
 from intaglio.report.parts import ReportData
@@ -49,6 +50,7 @@ def render_html(
     labels: Sequence[str] | None = None,
     *,
     extra: Sequence[Section] = (),
+    images: Tensor | None = None,
 ) -> str:
     """Return the page, to be written as UTF-8; about 5 MB, nearly all of it plotly.js.
 
@@ -60,9 +62,11 @@ def render_html(
         weight_ranges: As `intaglio.report.layers.weight_ranges` returns them.
         labels: Names of the classes, in order, where they are known.
         extra: Sections that a task adds.
+        images: Those that were made of batch norms, [N, C, H, W]; None where there are none.
     """
     name, purpose = headline(report)
-    return render_sections(name, purpose, sections(report, weight_ranges, labels, extra=extra))
+    shown = sections(report, weight_ranges, labels, extra=extra, images=images)
+    return render_sections(name, purpose, shown)
 
 
 def render_sections(name: str, purpose: str, shown: Sequence[Section]) -> str:

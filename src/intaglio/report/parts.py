@@ -19,6 +19,7 @@ from intaglio.errors import IntaglioError
 from intaglio.report.byte_input import ByteInput
 from intaglio.report.figures import PLAIN, Wording
 from intaglio.report.half_row import HalfRow
+from intaglio.report.synthetic import Synthetic
 
 Percent = Annotated[float, Field(ge=0.0, le=100.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -352,6 +353,7 @@ class ReportData:
         kept_float: What stayed in float and why; of a network in float16, in float32.
         halves: What float16 does to each layer's numbers; None of a network of integers.
         in_float: What that costs; None where nothing stayed.
+        synthetic: Images that were made because there were none; None where none were.
         attempts: What a search tried, in order.
         doctor: What still ails the network, the worst first; None where it was not asked.
         doctor_images: On how many of the calibration images that was measured.
@@ -378,6 +380,7 @@ class ReportData:
     kept_float: Many[KeptFloat] = field(default_factory=list)
     halves: Many[HalfRow] | None = field(default=None, metadata=ABSENT)
     in_float: FloatShare | None = field(default=None, metadata=ABSENT)
+    synthetic: Synthetic | None = field(default=None, metadata=ABSENT)
     attempts: Many[Attempt] = field(default_factory=list)
     doctor: Many[Ailment] | None = field(default=None, metadata=ABSENT)
     doctor_images: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)

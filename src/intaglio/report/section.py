@@ -5,6 +5,7 @@ Every text in it may come from the user's network or files: whoever shows it esc
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -201,7 +202,30 @@ class Plot:
     choices: tuple[tuple[str, str], ...] = ()
 
 
-Body = Facts | Claims | Remarks | Table | Plot
+@dataclass(frozen=True)
+class Picture:
+    """A picture of pixels; of it a terminal shows what its section tells, and no more.
+
+    Attributes:
+        png: The file's content; empty where there is none to show: the page too then only tells.
+        width, height: In which it is shown where there is room, in CSS pixels.
+        text: What is on it, for those who do not see it.
+        pixelated: Whether it is shown larger than it is, each pixel as a square.
+    """
+
+    png: bytes
+    width: int
+    height: int
+    text: str
+    pixelated: bool = False
+
+    @property
+    def address(self) -> str:
+        """The picture as the address of an image, which loads nothing."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
+
+Body = Facts | Claims | Remarks | Table | Plot | Picture
 
 
 @dataclass(frozen=True)

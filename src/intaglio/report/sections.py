@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from intaglio.report.figures import FLOAT
 from intaglio.report.half_section import half_section
 from intaglio.report.layer_sections import (
@@ -17,6 +19,7 @@ from intaglio.report.layer_sections import (
 )
 from intaglio.report.parts import ReportData
 from intaglio.report.section import Cell, Column, Remark, Remarks, Section, Table, TableRow
+from intaglio.report.sheet import synthetic_section
 from intaglio.report.summary import comparison_section, identity_section, verdict_section
 from intaglio.report.words import (
     MISSING,
@@ -34,6 +37,7 @@ def sections(
     labels: Sequence[str] | None = None,
     *,
     extra: Sequence[Section] = (),
+    images: Tensor | None = None,
 ) -> list[Section]:
     """Return all there is to show of a report, in order.
 
@@ -44,6 +48,7 @@ def sections(
         labels: Names of the classes, in order, where they are known.
         extra: Sections beside those of the report and its task. Like the task's they follow what
             the user should know, ahead of everything that goes into the network.
+        images: Those that were made of batch norms, [N, C, H, W]; None where there are none.
     """
     ranges = weight_ranges or {}
     found = [
@@ -53,6 +58,7 @@ def sections(
         remarks_section(report),
         *report.wording.sections(report),
         *extra,
+        synthetic_section(report, images),
         doctor_section(report),
         half_section(report),
         sqnr_section(report),

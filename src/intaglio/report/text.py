@@ -20,6 +20,7 @@ from intaglio.report.section import (
     Claims,
     Column,
     Facts,
+    Picture,
     Plot,
     Remarks,
     Section,
@@ -111,6 +112,8 @@ def _renderables(section: Section, title: str) -> list[RenderableType]:
             return [_text(remark.sentence, "yellow") for remark in body.remarks]
         case Table() as body:
             return _table(body, title)
+        case Picture():
+            return [_text(title)] if title else []
         case Plot():
             return []
 
@@ -126,6 +129,8 @@ def _lines(section: Section) -> list[str]:
         case Table() as body:
             told = [section.told] if section.told else []
             return told + [row.line or _line(section.title, body, row) for row in body.rows]
+        case Picture():
+            return [section.told] if section.told else []
         case Plot():
             return []
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from intaglio.errors import NonFiniteError, UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.accumulate import exact_float32
+from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops import OPS
@@ -160,8 +161,10 @@ def build_twin(graph: Graph, encodings: Encodings, target: Target) -> Twin:
 def prepare(graph: Graph, node: Node, encodings: Encodings, target: Target) -> Kernel:
     """Return the kernel of one node."""
     output = encodings.activations.get(node.name)
+    if target.computes_reals:
+        return _simulated_kernel(graph, node, encodings, target)
     if output is None:
-        return _float_kernel(graph, node, encodings, target)
+        return _float_kernel(graph, node, encodings, graph.params_of(node))
     if node.op == "quantize":
         what = f"'{node.inputs[0]}'"
         return lambda inputs: quantize_input(inputs[0], output, target, what=what)
@@ -197,9 +200,24 @@ def site_of(graph: Graph, node: Node, encodings: Encodings, target: Target) -> S
     return Site(node, inputs, shapes, output, target.name, weight, bias, scale, bits)
 
 
-def _float_kernel(graph: Graph, node: Node, encodings: Encodings, target: Target) -> Kernel:
+def _simulated_kernel(graph: Graph, node: Node, encodings: Encodings, target: Target) -> Kernel:
+    """A node as papers simulate it: float32, the weight on its grid, the result on its own."""
+    params, weight = graph.params_of(node), encodings.weights.get(node.name)
+    if weight is not None:
+        params |= {"weight": fake_quantize(params["weight"], weight)}
+    kernel, grid = (
+        _float_kernel(graph, node, encodings, params),
+        encodings.activations.get(node.name),
+    )
+    if grid is None:
+        return kernel
+    return lambda inputs: target.quantize_input(kernel(inputs), grid)
+
+
+def _float_kernel(
+    graph: Graph, node: Node, encodings: Encodings, params: dict[str, Tensor]
+) -> Kernel:
     """A node outside the integer region: dequantize its inputs, run it in float32."""
-    params = graph.params_of(node)
     grids = [encodings.activations.get(name) for name in node.inputs]
 
     def kernel(inputs: Sequence[Tensor]) -> Tensor:

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 
 from intaglio.errors import RequestError, UnknownName
-from intaglio.numerics.scheme import PER_TENSOR, Scheme, parse_scheme
+from intaglio.numerics.scheme import DEPLOYABLE, PER_TENSOR, Scheme, parse_scheme
 from intaglio.registry import Registry
 from intaglio.targets.runtime import Runtime
 
@@ -25,6 +25,8 @@ class Target(Runtime):
         schemes: Quantization schemes that it can hold.
         io_forms: What its files can take and give, the usual form first.
         low_bit_layers: Which layers can have weights of fewer bits than the widest, in words.
+        computes_reals: Whether there is no device: values are rounded to grids and are computed
+            with in float32.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Target(Runtime):
     schemes: tuple[str, ...] = INT8_SCHEMES
     io_forms: tuple[str, ...] = ("float", "int8")
     low_bit_layers: str = "no layers"
+    computes_reals: bool = False
 
     @property
     def weight_bits(self) -> set[int]:
@@ -72,6 +75,11 @@ def runnable_scheme(scheme: str | None, target: Target) -> Scheme:
         UnknownName: If it is none, or has more bits than the target computes with.
     """
     parsed = parse_scheme(target.schemes[0] if scheme is None else scheme)
+    if parsed.coverage != DEPLOYABLE and not target.computes_reals:
+        raise UnknownName(
+            f"scheme '{parsed.name}' leaves values in float between integers, as papers simulate"
+            f" it, and target {target.name} runs no such network: leave --target out"
+        )
     if max(parsed.weight_bits, parsed.activation_bits) > target.widest_bits or parsed.mixed:
         return known_scheme(scheme, target)
     return parsed

@@ -194,7 +194,8 @@ def hardened(state: Quantized, layers: Mapping[str, SoftLayer], target: Target) 
     for name, layer in layers.items():
         node = graph[name]
         limit = target.bias_limit(layer.params.spec.bits)
-        scale = encodings.activations[node.inputs[0]].scale
+        grid = encodings.activations.get(node.inputs[0])
+        scale = torch.ones(()) if grid is None else grid.scale
         found, weights[name] = layer.hard(scale, limit)
         for role, value in found.items():
             graph.set_param(node, role, value)

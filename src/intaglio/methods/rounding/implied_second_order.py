@@ -31,7 +31,7 @@ from intaglio.methods.rounding.input_moments import (
 )
 from intaglio.methods.rounding.second_order import RoundSecondOrder
 from intaglio.methods.steps.layer_rows import row_drawer
-from intaglio.methods.steps.paired_walk import Layer
+from intaglio.methods.steps.paired_walk import Layer, paired_layer
 from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 
@@ -119,27 +119,9 @@ class RoundSecondOrderImplied:
 
 def _layers(state: Quantized, context: Context) -> dict[str, Layer]:
     """Return the layers that are rounded, by name; of their inputs nothing is held."""
-    grids = state.encodings.activations
     nodes = [state.graph[name] for name in state.encodings.weights]
     return {
-        node.name: _layer(state, node.name, context)
+        node.name: paired_layer(state.reference, node, state.encodings, context.target, ([], []))
         for node in nodes
-        if node.op != "conv_transpose2d" and node.inputs[0] in grids
+        if node.op != "conv_transpose2d"
     }
-
-
-def _layer(state: Quantized, name: str, context: Context) -> Layer:
-    node, reference = state.graph[name], state.reference
-    original = reference[name]
-    grid = state.encodings.activations[node.inputs[0]]
-    return Layer(
-        node,
-        reference.param(original, "weight"),
-        reference.param(original, "bias", torch.zeros(node.channels)),
-        [],
-        [],
-        grid.zero,
-        grid.scale,
-        state.encodings.weights[name],
-        context.target,
-    )

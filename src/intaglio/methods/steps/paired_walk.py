@@ -45,7 +45,7 @@ class Layer:
         floats: Pieces [n, ...] of its input in the float network.
         integers: The same pieces in the twin, raw integers (held_values.py).
         zero: Their zero point.
-        input_scale: Real units per integer step of that input.
+        input_scale: Real units per integer step of that input; 1 where it has no grid.
         params: Grid of the weight.
         target: Whose kernels will run it.
     """
@@ -66,7 +66,7 @@ class Layer:
 
     def quantized(self, index: int) -> Tensor:
         """Return one piece of the twin's input as real values."""
-        return self.integers[index].float().sub_(self.zero).mul_(self.input_scale)
+        return (self.integers[index].float() - self.zero).mul_(self.input_scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +76,32 @@ class Tuned:
     weight: Tensor
     bias: Tensor
     params: QuantParams
+
+
+def paired_layer(
+    reference: Graph,
+    node: Node,
+    encodings: Encodings,
+    target: Target,
+    pieces: tuple[list[Tensor], list[Tensor]],
+) -> Layer:
+    """Return a layer with the float network's weights.
+
+    Args:
+        pieces: What comes in on both sides, `Layer.floats` and `Layer.integers`.
+    """
+    original, grid = reference[node.name], encodings.activations.get(node.inputs[0])
+    zero, scale = (0, torch.ones(())) if grid is None else (grid.zero, grid.scale)
+    return Layer(
+        node,
+        reference.param(original, "weight"),
+        reference.param(original, "bias", torch.zeros(node.channels)),
+        *pieces,
+        zero,
+        scale,
+        encodings.weights[node.name],
+        target,
+    )
 
 
 Tuner = Callable[[Layer], Tuned | None]
@@ -92,7 +118,7 @@ def tune_layers(state: Quantized, context: Context, tuner: Tuner) -> Quantized:
             walk.begin(node, encodings)
             continue
         walk.admit(node, encodings)
-        if node.name in weights and node.inputs[0] in encodings.activations:
+        if node.name in weights:
             tuned = tuner(walk.layer(node, encodings))
             if tuned is not None:
                 graph.set_param(node, "weight", tuned.weight)
@@ -160,21 +186,12 @@ class _Walk:
     def layer(self, node: Node, encodings: Encodings) -> Layer:
         """Return the layer with its float weights, and what comes in on both sides."""
         source = node.inputs[0]
-        grid = encodings.activations[source]
-        original = self.reference[node.name]
-        weight = self.reference.param(original, "weight")
-        params = encodings.weights[node.name]
-        bias = self.reference.param(original, "bias", torch.zeros(node.channels))
-        return Layer(
+        return paired_layer(
+            self.reference,
             node,
-            weight,
-            bias,
-            self.floats[source],
-            self.integers[source],
-            grid.zero,
-            grid.scale,
-            params,
+            encodings,
             self.target,
+            (self.floats[source], self.integers[source]),
         )
 
     def advance(self, node: Node, encodings: Encodings) -> None:

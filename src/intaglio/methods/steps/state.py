@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
@@ -103,6 +104,8 @@ class Context:
         device: Where a step that trains computes, as PyTorch names it.
         memory_mb: What a step may hold beside the images; it takes fewer images rather than more.
         progress: Told how far the work is.
+        place: A folder for what a killed run of training needs; None: nothing is written.
+        resume: Whether a step that trains goes on with the run that was saved there.
     """
 
     images: Tensor | None
@@ -114,6 +117,8 @@ class Context:
     device: str = "cpu"
     memory_mb: int = 3000
     progress: Progress = field(default_factory=Silent)
+    place: Path | None = None
+    resume: bool = False
 
     @property
     def has(self) -> frozenset[str]:

@@ -11,15 +11,19 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from intaglio.calibrate.weight_bits import weight_specs
 from intaglio.methods.steps.state import Context, Prepared
 from intaglio.methods.steps.steps import STRUCTURE, register_step
 from intaglio.methods.structure.absorb_bias import absorb_bias
 from intaglio.methods.structure.drop_squeeze_excite import drop_squeeze_excite
 from intaglio.methods.structure.equalize import equalize, largest_values
 from intaglio.methods.structure.equalize_activations import equalize_activations
+from intaglio.methods.structure.equalize_implied import equalize_implied
 from intaglio.methods.structure.fold_dead_channels import fold_dead_channels, settled_statistics
 from intaglio.methods.structure.relu6_to_relu import relu6_to_relu
 from intaglio.methods.structure.replace_swish import hard_swish_to_relu, silu_to_hard_swish
+from intaglio.numerics.scheme import parse_scheme
+from intaglio.ops.traits import WEIGHTED
 from intaglio.passes.graph_pass import Pass
 from intaglio.run.twin import IMAGES_AT_ONCE
 
@@ -59,6 +63,29 @@ class Equalize:
             images = context.tuning_images[:IMAGES]
             largest = largest_values(graph, torch.split(images, IMAGES_AT_ONCE))
         statistics = equalize(graph, state.statistics, deviations=self.deviations, largest=largest)
+        return replace(state, reference=graph, graph=graph, statistics=statistics)
+
+
+@register_step("equalize-implied", STRUCTURE, needs=(), alters=True)
+@dataclass(frozen=True)
+class EqualizeImplied:
+    """Rescale channels so that rounding makes least noise, by what batch norms tell.
+
+    Clamps bind elsewhere for values that batch norms take to be rare.
+
+    Attributes:
+        scheme: What the weights are to have: how many bits, and how many scales.
+    """
+
+    scheme: str = "w8a8-per-tensor"
+
+    def __call__(self, state: Prepared, context: Context) -> Prepared:
+        """Return the state with equalized weights and the statistics that go with them."""
+        graph = state.graph.copy()
+        layers = [node for node in graph if node.op in WEIGHTED]
+        scheme = parse_scheme(self.scheme)
+        specs = weight_specs(graph, layers, scheme, context.target, asked={})
+        statistics = equalize_implied(graph, state.statistics, specs)
         return replace(state, reference=graph, graph=graph, statistics=statistics)
 
 

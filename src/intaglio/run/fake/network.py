@@ -76,6 +76,7 @@ class FakeNetwork(nn.Module):
         observes: Whether ranges are observed in training; they are held where it is False.
         observer_delay: Training steps in which ranges that are observed do not round yet.
         together: Other processes that train the same network; None where there are none.
+        rounds_outputs: Whether outputs that no layer reads are rounded: no loss can learn that.
     """
 
     frozen: Tensor
@@ -114,6 +115,8 @@ class FakeNetwork(nn.Module):
         self.observes = True
         self.observer_delay = observer_delay
         self.together: Together | None = None
+        self.rounds_outputs = True
+        self._ends = {name for name in graph.outputs if not graph.readers(name)}
         self._bare = {node.name: bare(node) for node in graph}
         self._route = Route.through(list(graph), graph.outputs)
         self._scratch = Scratch()
@@ -136,7 +139,17 @@ class FakeNetwork(nn.Module):
             return outputs
         return self._outputs(images)
 
+    def values(self, images: Tensor, names: Sequence[str]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the outputs, and the real values of named nodes as the next layer reads them."""
+        route = Route.between(self.graph, self.graph.inputs, [*self.graph.outputs, *names])
+        found = self._walked(images, route)
+        return [found[name] for name in self.graph.outputs], [found[name] for name in names]
+
     def _outputs(self, images: Tensor) -> list[Tensor]:
+        found = self._walked(images, self._route)
+        return [found[output] for output in self.graph.outputs]
+
+    def _walked(self, images: Tensor, route: Route) -> dict[str, Tensor]:
         grids = self.value_grids if self.training and self.observes else None
         if grids is not None:
             if int(self.steps) % SETTLE_EVERY == 0:
@@ -145,12 +158,11 @@ class FakeNetwork(nn.Module):
         computed = self._computed()
         name = self.graph.inputs[0]
         given = {name: self._given(self.graph[name], in_layout(images), exact=computed is not None)}
-        route = self._route
         *_, (_, values) = route.walk(given, lambda node, inputs: self._step(node, inputs, computed))
         self._scratch = Scratch()  # this one goes with the way back
         if grids is not None:
             grids.follow(self.together)
-        return [values[output].real for output in self.graph.outputs]
+        return {name: values[name].real for name in route.wanted}
 
     def train(self, mode: bool = True) -> FakeNetwork:
         """Choose between training and measuring; what is measured is on settled grids."""
@@ -283,11 +295,9 @@ class FakeNetwork(nn.Module):
     def _given(self, node: Node, images: Tensor, *, exact: bool) -> Both:
         if self.value_grids is None or node.name not in self.value_grids:
             return Both(images, images)
-        held = None
-        if exact:
-            assert self.deployment is not None, "an exact network has one"
+        held, grid = None, self.value_grids.used(node.name)
+        if exact and self.deployment is not None:
             with torch.no_grad():
-                grid = self.value_grids.used(node.name)
                 held = quantize_input(images, grid, self.deployment.target)
         return Both(self._finished(node, images, held), held)
 
@@ -303,7 +313,7 @@ class FakeNetwork(nn.Module):
             return Both(self._stored(node), held)
         params = {role: slot.value for role, slot in self.others.get(node.name, {}).items()}
         params = params or self.graph.params_of(node)
-        has_grid = self.value_grids is not None and node.name in self.value_grids
+        has_grid = self._has_grid(node.name)
         if node.op == "add" and has_grid and not self._observes(node) and can_be_one(*reals):
             edges, exact = self._edges(node), self._exact(node, held)
             return Both(sum_quantize((reals[0], reals[1]), edges, self._scratch, exact), held)
@@ -342,7 +352,7 @@ class FakeNetwork(nn.Module):
         assert norm is not None, "there are statistics to follow"
         gamma, beta = norm.gamma.value, norm.beta.value
         running = Running(norm.mean.value, norm.var.value, self.norm_momentum, norm.eps)
-        is_plain = self.value_grids is None or node.name not in self.value_grids
+        is_plain = not self._has_grid(node.name)
         if self.together is None and not is_plain and not self._observes(node):
             edges = self._edges(node)
             return norm_quantize(values, gamma, beta, running, edges, self._scratch)
@@ -353,6 +363,10 @@ class FakeNetwork(nn.Module):
         else:
             made = batch_norm_over(values, gamma, beta, running, summed=self.together.summed)
         return self._finished(node, made, None)
+
+    def _has_grid(self, name: str) -> bool:
+        is_open = not self.rounds_outputs and name in self._ends
+        return self.value_grids is not None and name in self.value_grids and not is_open
 
     def _observes(self, node: Node) -> bool:
         learned = None if self.value_grids is None else self.value_grids.range_of(node.name)
@@ -366,7 +380,7 @@ class FakeNetwork(nn.Module):
     def _finished(self, node: Node, values: Tensor, held: Tensor | None) -> Tensor:
         """Return a node's values on their grid, if they have one, behind the fused activation."""
         grids = self.value_grids
-        if grids is None or node.name not in grids:
+        if grids is None or not self._has_grid(node.name):
             return activate_fresh(values, node.attrs.get("activation"))
         bounds = node.attrs.get("activation")
         if node.op in ON_THE_GRID and bounds is None:
@@ -383,5 +397,4 @@ class FakeNetwork(nn.Module):
         if held is None:
             return None
         assert self.value_grids is not None, "a float network runs no twin"
-        scale: Tensor = self.value_grids.used(node.name).scale
-        return held * scale.to(held.device)
+        return held * self.value_grids.used(node.name).scale.to(held.device)

@@ -1,24 +1,18 @@
 """Quantization without images: the command's default recipe for it, judged on judge.csv.
 
-    python -m benchmarks.datafree datafree-mobilenets [--out DIR] [--only NAME ..] [--part K/N]
-
 Each row is `compress` of a network with ImageNet weights and no data; `seconds` are its own, from
-the captured network to the checked file, without evaluation. A row is saved as it ends, and
-another run goes on behind the rows that are there.
+the captured network to the checked file, without evaluation.
 """
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
-
-import torch
+from collections.abc import Callable
 
 from benchmarks.measured import Place, judged, judged_at
 from benchmarks.networks import V1_025, V1_075, V2, Subject
-from benchmarks.places import RESULTS
-from benchmarks.training.rows import Job, Row, Wish, run, wish_of
+from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.runs import at
 from intaglio.job.compress import compress_graph
 from intaglio.recipe.options import Options, Provenance
@@ -31,7 +25,7 @@ SUBJECTS: tuple[tuple[Subject, tuple[str, ...]], ...] = (
 )
 
 
-def mobilenets(wish: Wish) -> list[Job]:
+def jobs(wish: Wish) -> list[Job]:
     """Return the rows: each network in each scheme."""
     return [
         Job(f"{subject.model} {scheme}", _work(subject, scheme, wish))
@@ -71,17 +65,3 @@ def measured(subject: Subject, scheme: str, images: int | None) -> Row:
 def _place(subject: Subject, images: int | None) -> Place:
     """Return the network beside its own answers: the rows of one network share it."""
     return judged_at(subject, subject.judged.with_name(JUDGED), images)
-
-
-TABLES = {"datafree-mobilenets": mobilenets}
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure what was asked for and is not there yet; save each row."""
-    wish = wish_of(arguments, "benchmarks.datafree", TABLES, RESULTS)
-    torch.set_num_threads(wish.threads)
-    run(TABLES[wish.table](wish), wish, f"python -m benchmarks.datafree {wish.table}")
-
-
-if __name__ == "__main__":
-    main()

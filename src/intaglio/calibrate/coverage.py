@@ -1,0 +1,97 @@
+"""Which values have a grid in schemes that papers compare themselves in, and devices do not run.
+
+Weights are symmetric here, where the papers' are asymmetric from min to max: ours have one level
+fewer to one side of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from intaglio.errors import RequestError
+from intaglio.ir.edit import insert_after
+from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.plan import Plan
+from intaglio.numerics.scheme import ACADEMIC, GENIE, SQUANT, Scheme
+from intaglio.numerics.spec import QuantSpec
+from intaglio.ops.traits import WEIGHTED
+from intaglio.ops.verify import verify
+
+WIDE = 8
+"""Bits of what the schemes keep at more than their name says."""
+
+
+def covering_plan(
+    graph: Graph, scheme: Scheme, weight_bits: Mapping[str, int]
+) -> tuple[Graph, Plan]:
+    """Return a copy of a graph and its plan, by the coverage of a scheme.
+
+    Args:
+        graph: Canonical: activations are fused into what they follow.
+        weight_bits: Layer to bits of its weight, where they are not the scheme's.
+
+    Raises:
+        RequestError: If no layer with weights is there, or a layer that has bits is none.
+    """
+    graph = graph.copy()
+    layers = [node for node in graph if node.op in WEIGHTED]
+    if not layers:
+        raise RequestError(f"scheme {scheme.name}: the network has no layer with weights")
+    for name in weight_bits:
+        if name not in {node.name for node in layers}:
+            raise RequestError(f"weight_bits names '{name}', which is no layer with weights")
+    last_read = layers[-1].inputs[0]
+    bits = _behind_rectifiers(graph, scheme)
+    if scheme.coverage == SQUANT:
+        bits = _read_by_layers(graph, layers, scheme)
+    if scheme.coverage == GENIE:
+        bits[last_read] = WIDE
+        if len(layers) > 1 and layers[1].inputs[0] in bits:
+            bits[layers[1].inputs[0]] = WIDE
+    ends = (layers[0].name, layers[-1].name) if scheme.coverage == GENIE else ()
+    weights = {
+        node.name: QuantSpec(
+            weight_bits.get(node.name, WIDE if node.name in ends else scheme.weight_bits),
+            symmetric=True,
+            axis=WEIGHTED[node.op],
+        )
+        for node in layers
+    }
+    activations = {node.name: QuantSpec(bits[node.name]) for node in graph if node.name in bits}
+    groups = tuple((name,) for name in activations)
+    return graph, Plan(activations, groups, {}, {}, weights, {})
+
+
+def _behind_rectifiers(graph: Graph, scheme: Scheme) -> dict[str, int]:
+    """Return the bits of values behind a ReLU, by name."""
+    if scheme.coverage not in (ACADEMIC, GENIE):
+        return {}
+    return {node.name: scheme.activation_bits for node in graph if _is_rectified(node)}
+
+
+def _is_rectified(node: Node) -> bool:
+    bounds = node.attrs.get("activation")
+    return bounds is not None and bounds[0] == 0.0
+
+
+def _read_by_layers(graph: Graph, layers: list[Node], scheme: Scheme) -> dict[str, int]:
+    """Put a `quantize` node between layers and what they read; return the bits of these nodes."""
+    bits: dict[str, int] = {}
+    made: dict[str, str] = {}
+    for node in layers:
+        source = graph[node.inputs[0]]
+        if source.op == "input":
+            continue
+        if source.name not in made:
+            name = graph.unique_name(f"{source.name}.quantize")
+            insert_after(
+                graph,
+                source.name,
+                Node(name, "quantize", [source.name], shape=source.shape, source=source.source),
+            )
+            made[source.name] = name
+        name = made[source.name]
+        node.inputs = [name, *node.inputs[1:]]
+        bits[name] = WIDE if node is layers[-1] else scheme.activation_bits
+    verify(graph)
+    return bits
