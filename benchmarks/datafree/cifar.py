@@ -172,7 +172,7 @@ def images_of(bench: Bench, prepared: Prepared, settings: Settings) -> Distilled
         draws = torch.Generator().manual_seed(settings.seed)
         taken = input_of(shaped, bench.preprocess, draws)
         ends = taken.low, taken.high
-        _MADE[key] = made_images(shaped, settings, ends, Recorder(), device="cpu")
+        _MADE[key] = made_images(shaped, settings, ends, Recorder(), context=context, about={})
     return _MADE[key]
 
 

@@ -36,8 +36,8 @@ LOWERED = 0.1
 TOLERANCE = 1e-6
 """Relative: a discrepancy that is larger by less is the same."""
 ROUNDED_TOLERANCE = 0.02
-"""The same of outputs on their grids: with 64 images and steps as large as outputs deviate, rounding
-itself moves the mean by a hundredth either way."""
+"""The same of outputs on their grids: with 64 images and steps as large as outputs deviate,
+rounding itself moves the mean by a hundredth either way."""
 
 
 @dataclass(frozen=True, eq=False)
