@@ -6,13 +6,13 @@ fewer to one side of zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from intaglio.errors import RequestError
 from intaglio.ir.edit import insert_after
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan
-from intaglio.numerics.scheme import ACADEMIC, GENIE, SQUANT, Scheme
+from intaglio.numerics.scheme import GENIE, SQUANT, Scheme
 from intaglio.numerics.spec import QuantSpec
 from intaglio.ops.traits import WEIGHTED
 from intaglio.ops.verify import verify
@@ -22,17 +22,24 @@ WIDE = 8
 
 
 def covering_plan(
-    graph: Graph, scheme: Scheme, weight_bits: Mapping[str, int]
+    graph: Graph, scheme: Scheme, weight_bits: Mapping[str, int], keep_float: Sequence[str] = ()
 ) -> tuple[Graph, Plan]:
     """Return a copy of a graph and its plan, by the coverage of a scheme.
 
     Args:
         graph: Canonical: activations are fused into what they follow.
         weight_bits: Layer to bits of its weight, where they are not the scheme's.
+        keep_float: Layers that are to stay float: none may be.
 
     Raises:
-        RequestError: If no layer with weights is there, or a layer that has bits is none.
+        RequestError: If no layer with weights is there, a layer that has bits is none, or some are
+            to stay float.
     """
+    if keep_float:
+        raise RequestError(
+            f"scheme {scheme.name} says itself which values stay in float, and keep_float names"
+            f" '{keep_float[0]}': take it out, or a scheme that devices run"
+        )
     graph = graph.copy()
     layers = [node for node in graph if node.op in WEIGHTED]
     if not layers:
@@ -40,14 +47,7 @@ def covering_plan(
     for name in weight_bits:
         if name not in {node.name for node in layers}:
             raise RequestError(f"weight_bits names '{name}', which is no layer with weights")
-    last_read = layers[-1].inputs[0]
-    bits = _behind_rectifiers(graph, scheme)
-    if scheme.coverage == SQUANT:
-        bits = _read_by_layers(graph, layers, scheme)
-    if scheme.coverage == GENIE:
-        bits[last_read] = WIDE
-        if len(layers) > 1 and layers[1].inputs[0] in bits:
-            bits[layers[1].inputs[0]] = WIDE
+    bits = _value_bits(graph, layers, scheme)
     ends = (layers[0].name, layers[-1].name) if scheme.coverage == GENIE else ()
     weights = {
         node.name: QuantSpec(
@@ -62,11 +62,16 @@ def covering_plan(
     return graph, Plan(activations, groups, {}, {}, weights, {})
 
 
-def _behind_rectifiers(graph: Graph, scheme: Scheme) -> dict[str, int]:
-    """Return the bits of values behind a ReLU, by name."""
-    if scheme.coverage not in (ACADEMIC, GENIE):
-        return {}
-    return {node.name: scheme.activation_bits for node in graph if _is_rectified(node)}
+def _value_bits(graph: Graph, layers: list[Node], scheme: Scheme) -> dict[str, int]:
+    """Return the bits of values, by name; nodes that have to hold some are put into the graph."""
+    if scheme.coverage == SQUANT:
+        return _read_by_layers(graph, layers, scheme)
+    bits = {node.name: scheme.activation_bits for node in graph if _is_rectified(node)}
+    if scheme.coverage == GENIE:
+        bits[layers[-1].inputs[0]] = WIDE
+        if len(layers) > 1 and layers[1].inputs[0] in bits:
+            bits[layers[1].inputs[0]] = WIDE
+    return bits
 
 
 def _is_rectified(node: Node) -> bool:

@@ -29,7 +29,7 @@ def make_plan(
     weight_bits: Mapping[str, int] | None = None,
     float_tails: Mapping[str, str] | None = None,
 ) -> tuple[Graph, Plan]:
-    """Return a copy of the lowered graph, with `quantize` nodes where floats end, and its plan.
+    """Return a copy of the lowered graph, `quantize` nodes where floats end, and its plan.
 
     Args:
         scheme: Also a simulated one, which the target does not hold.
@@ -43,24 +43,35 @@ def make_plan(
         UnsupportedByTarget: If a layer cannot have its bits; names it.
     """
     if scheme.is_half:
-        return graph.copy(), half_plan(graph, keep_float)
+        return graph, half_plan(graph, keep_float)
+    graph, asked = graph.copy(), weight_bits or {}
     if scheme.coverage != DEPLOYABLE:
-        return covering_plan(graph, scheme, weight_bits or {})
-    graph = graph.copy()
+        return covering_plan(graph, scheme, asked, keep_float)
     kept_float = float_islands(graph, keep_float, float_tails)
-    _refuse_bits_of_floats(kept_float, weight_bits or {})
+    _refuse_bits_of_floats(kept_float, asked)
+    return _integer_plan(graph, target, scheme, kept_float, asked)
+
+
+def _integer_plan(
+    graph: Graph,
+    target: Target,
+    scheme: Scheme,
+    kept_float: dict[str, str],
+    asked: Mapping[str, int],
+) -> tuple[Graph, Plan]:
+    """Return a graph and the plan in which all but `kept_float` has a grid."""
     integer = [node for node in graph if node.name not in kept_float]
-    spec = QuantSpec(bits=scheme.activation_bits)
     layers = [node for node in integer if node.op in WEIGHTED]
+    spec = QuantSpec(bits=scheme.activation_bits)
     groups = grid_groups(graph, integer, target.shares)
     alone = {group[0] for group in groups if len(group) == 1}
     return graph, Plan(
-        activations=dict.fromkeys((node.name for node in integer), spec),
-        groups=groups,
-        fixed=_fixed(integer, alone, spec, target),
-        derived=_derived(integer, alone),
-        weights=weight_specs(graph, layers, scheme, target, asked=weight_bits or {}),
-        kept_float=kept_float,
+        dict.fromkeys((node.name for node in integer), spec),
+        groups,
+        _fixed(integer, alone, spec, target),
+        _derived(integer, alone),
+        weight_specs(graph, layers, scheme, target, asked=asked),
+        kept_float,
     )
 
 

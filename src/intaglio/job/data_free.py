@@ -19,7 +19,7 @@ from intaglio.ir.graph import Graph
 from intaglio.job.islands import planned
 from intaglio.job.kept import about_of
 from intaglio.job.outcome import Outcome, Seen
-from intaglio.job.quantize import chosen_task, encoded, numbered, run_steps
+from intaglio.job.quantize import chosen_task, encoded, run_steps
 from intaglio.job.recorder import Recorder
 from intaglio.job.synthetic import made_images, seen_ranges
 from intaglio.methods.datafree.distill import Distilled
@@ -62,7 +62,8 @@ def run_without_images(
 ) -> Outcome:
     """Return the network of a recipe whose steps need no images, or those that it makes itself.
 
-    Opening an image or a data set meanwhile is refused (`forbid_images`).
+    Opening an image or a data set meanwhile is refused (`forbid_images`). Images that were made
+    judge no step: 32 of them undid trainings by which photographs were answered better.
 
     Args:
         preprocess: What is done to an image before the network; None where nothing is known.
@@ -84,12 +85,12 @@ def run_without_images(
         if made is not None:
             context = replace(context, images=made.images, labels=made.labels)
         state, from_noise = _ranged(shaped, settings, taken, noise, recorder, made)
-        quantized = numbered(state, prepared, context, settings, recorder)
+        state = run_steps(state, context, settings, recorder)
     empty = torch.empty(0, *noise.shape[1:])
     seen = Seen(empty, 0, made_up=noise, synthetic=made)
     noticed = () if made is None else made.events
-    told = [*_warnings(state.graph, taken, from_noise), *quantized.undone, *noticed]
-    return Outcome(quantized.state, settings, seen, warnings=told)
+    told = [*_warnings(state.graph, taken, from_noise), *noticed]
+    return Outcome(state, settings, seen, warnings=told)
 
 
 def _context(
@@ -169,16 +170,14 @@ def _ranged(
         return implied_ranges(graph, plan, known, calibrator=CALIBRATORS[settings.calibrator])
 
     made = recorder.step("ranges from batch norms", found, changed=lambda made: None)
-    ranges, from_noise = made.ranges, made.from_noise
-    if images is not None:
-        ranges = recorder.step(
-            "calibrate",
-            lambda: seen_ranges(graph, plan, images.images, made.ranges, settings.calibrator),
-            changed=lambda made: None,
-        )
-        from_noise = ()
-    state = encoded(shaped, settings, (graph, plan), ranges, recorder)
-    return state, from_noise
+    if images is None:
+        return encoded(shaped, settings, (graph, plan), made.ranges, recorder), made.from_noise
+    ranges = recorder.step(
+        "calibrate",
+        lambda: seen_ranges(graph, plan, images.images, made.ranges, settings.calibrator),
+        changed=lambda made: None,
+    )
+    return encoded(shaped, settings, (graph, plan), ranges, recorder), ()
 
 
 def _warnings(graph: Graph, taken: Input, from_noise: tuple[str, ...]) -> list[str]:

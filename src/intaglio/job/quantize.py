@@ -122,7 +122,7 @@ def quantize_network(
     shaped = run_steps(prepared, context, settings, recorder)
     batches = torch.split(images, BATCH)
     state = calibrated(shaped, settings, batches, recorder, total=len(images), device=device)
-    return numbered(state, prepared, context, settings, recorder)
+    return _numbered(state, prepared, context, settings, recorder)
 
 
 def context_of(
@@ -146,24 +146,16 @@ def context_of(
     )
 
 
-def numbered(
+def _numbered(
     state: Quantized,
     prepared: Prepared,
     context: Context,
     settings: Settings,
     recorder: Recorder,
 ) -> Quantization:
-    """Return the state after the steps on numbers, judged on images that these did not see.
-
-    Args:
-        state: Before them.
-        prepared: The network as it was given.
-        context: What they may look at; its images are those that judge as well.
-    """
+    """Return the state after the steps on numbers, judged on images that these did not see."""
     if not any(_kind(wish).phase == NUMBERS for wish in settings.recipe.steps):
         return Quantization(state)
-    if context.images is None:
-        return Quantization(run_steps(state, context, settings, recorder))
     tuning, apart = set_apart(context)
     if not len(apart):
         return Quantization(run_steps(state, context, settings, recorder))

@@ -165,14 +165,20 @@ def distilled(prepared: Prepared, wish: Synthesis, workshop: Workshop) -> Distil
             saver.look(making, is_due=True)
     finally:
         workshop.progress.end()
-    images = _within(low_passed(torch.cat(making.ready), wish.low_pass), workshop.pixels)
+    return _ready(bench, making, making.seconds + saver.seconds())
+
+
+def _ready(bench: Bench, making: Making, seconds: float) -> Distilled:
+    """Return the images of all batches, behind the low-pass."""
+    passed = low_passed(torch.cat(making.ready), bench.wish.low_pass)
+    images, count = _within(passed, bench.workshop.pixels), len(making.ready)
     return Distilled(
         images,
         _taught(bench, images),
         tuple(making.events),
-        sum(making.first) / batches,
-        sum(making.last) / batches,
-        making.seconds + saver.seconds(),
+        sum(making.first) / count,
+        sum(making.last) / count,
+        seconds,
     )
 
 

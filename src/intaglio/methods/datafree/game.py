@@ -103,8 +103,7 @@ def play(
         RequestError: If the network takes no images, or the game to go on with is another one.
         OutputError: If a checkpoint cannot be written.
     """
-    rules = match.rules
-    game = made(state, context, match, pixels)
+    rules, game = match.rules, made(state, context, match, pixels)
     players = game.players
     start = copied(players.student.state_dict())
     about = {"method": match.name, "the network's numbers": fingerprint(start)}
