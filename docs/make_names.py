@@ -19,7 +19,7 @@ from intaglio.calibrate import CALIBRATORS
 from intaglio.data.preprocess import describe
 from intaglio.methods.train.qat import METHODS
 from intaglio.recipe.recipe import RECIPES
-from intaglio.runtimes import LITERT, LITERT_REFERENCE, SIMULATION
+from intaglio.runtimes import LITERT, LITERT_REFERENCE
 from intaglio.tasks import CLASSIFY, VALUES
 from intaglio.zoo import ZOO, ZooEntry
 
@@ -35,7 +35,7 @@ def content() -> dict[str, Any]:
         "calibrators": list(CALIBRATORS),
         "methods": list(METHODS),
         # ours alone: what packages add to these tables is known where they are installed
-        "targets": sorted(target.name for target in (LITERT, LITERT_REFERENCE, SIMULATION)),
+        "targets": sorted(target.name for target in (LITERT, LITERT_REFERENCE)),
         "tasks": sorted(task.name for task in (CLASSIFY, VALUES)),
     }
 

@@ -16,6 +16,9 @@ KNOWING = (
     "tasks/",
     "data/",  # the folders of a data set are classes
     "zoo/",
+    "methods/datafree/",  # images that are made for a class
+    "calibrate/implied_ranges.py",  # without images, scores have ranges of their own
+    "calibrate/noise_ranges.py",
     "demo/",
     "runtimes/litert/file/",  # what a file says of itself, and the scores of any file
     "cli/options.py",  # help texts

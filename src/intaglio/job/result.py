@@ -25,7 +25,7 @@ from intaglio.report.layers import weight_ranges
 from intaglio.report.record import Report
 from intaglio.run.float import infer_shapes
 from intaglio.run.twin import Twin, build_twin
-from intaglio.runtimes import TARGETS
+from intaglio.runtimes import target_named
 from intaglio.store.encodings import encodings_from_dict, encodings_to_dict
 from intaglio.store.encodings_fit import refuse_grids, refuse_halves
 from intaglio.store.graph import load_graph, save_graph
@@ -135,7 +135,7 @@ def load(place: str | Path) -> Result:
     )
     graph = _load_graph(folder / GRAPH_NAME)
     kept_float = {kept.name for kept in report.kept_float}
-    target, where = TARGETS[report.target], folder / "encodings.json"
+    target, where = target_named(report.target), folder / "encodings.json"
     if encodings.halves is None:
         _refuse_misfits(graph, encodings, kept_float, where)
         refuse_grids(graph, encodings, target.widest_bits, where)

@@ -151,7 +151,7 @@ _register_without_images(
 _register_without_images(
     Recipe(
         name="synq",
-        description="images with classes behind a low-pass, fine-tuning without hard labels",
+        description="images with labels behind a low-pass, taught softly where they are too hard",
         calibrator="mse",
         synthetic=Synthesis(label=0.003, low_pass=12.0, hardest=0.5),
         steps=_steps(
@@ -164,7 +164,7 @@ _register_without_images(
 _register_without_images(
     Recipe(
         name="gdfq",
-        description="a generator with classes makes images, the float network teaches on them",
+        description="a generator with labels makes images, the float network teaches on them",
         steps=_steps("fold-dead-channels", "round-squant", "train-gdfq"),
         calibrator="mse",
     )

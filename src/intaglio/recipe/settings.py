@@ -16,7 +16,7 @@ from intaglio.numerics.scheme import DEPLOYABLE, HALF, Scheme, parse_scheme
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import AUTO, DATA_FREE, WORKFLOW, Recipe, refuse_contradictions
 from intaglio.recipe.without_images import spelled
-from intaglio.runtimes import DEFAULT_TARGET, SIMULATION, TARGETS
+from intaglio.runtimes import DEFAULT_TARGET, SIMULATION, target_named
 from intaglio.targets.target import Target, runnable_scheme
 from intaglio.tasks import TASKS
 
@@ -78,7 +78,7 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
         RequestError: If two wishes contradict, or a number is out of range.
     """
     refuse_contradictions(recipe)
-    found = TARGETS[target or recipe.target or _usual_target(recipe, options)]
+    found = target_named(target or recipe.target or _usual_target(recipe, options))
     scheme = runnable_scheme(options.scheme or recipe.scheme, found)
     recipe = spelled(recipe, scheme)
     said = _said(recipe) | _said(options)

@@ -58,7 +58,8 @@ def test_a_need_that_nothing_can_meet_is_a_mistake_of_the_step():
 
 
 def test_the_steps_that_alter_the_function_say_so():
-    altering = ["drop-squeeze-excite", "replace-hard-swish", "replace-relu6", "replace-silu"]
+    altering = ["drop-squeeze-excite", "equalize-implied"]
+    altering += ["replace-hard-swish", "replace-relu6", "replace-silu"]
     assert [name for name in STEPS if STEPS[name].alters] == altering
     assert is_altered([{"name": "equalize"}, {"name": "replace-relu6"}])
     assert not is_altered([{"name": "equalize"}])

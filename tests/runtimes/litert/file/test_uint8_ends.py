@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from architectures.sketch import Sketch
 from calibrate.planned import plan_of, planned
 from intaglio.calibrate import CALIBRATORS, choose_encodings, observe_ranges
 from intaglio.calibrate.minmax import MinMax
+from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import BATCH, Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams, per_tensor
@@ -92,7 +93,10 @@ def test_a_file_gives_the_twins_integers_and_128(target: Target, seed: int) -> N
     graph = target.lower(graph).graph
     plan = plan_of(graph, target, "w8a8")
     ranges = observe_ranges(graph, plan, [images], calibrator=MinMax)
-    encodings = choose_encodings(graph, plan, ranges, target)
+    try:
+        encodings = choose_encodings(graph, plan, ranges, target)
+    except UnsupportedByTarget:  # a product of ranges too far apart, one network in thousands
+        assume(False)
     twin = build_twin(graph, encodings, target)
     data = write_tflite(graph, encodings, target, io="uint8")
     verify(data, "the written file")
