@@ -6,7 +6,7 @@ import argparse
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,23 @@ class Job:
 
     name: str
     work: Callable[[], list[Row]]
+
+
+def measure(
+    arguments: Sequence[str] | None,
+    program: str,
+    tables: Mapping[str, Callable[[Wish], list[Job]]],
+    out: Path,
+) -> None:
+    """Measure what a command line asks for and is not there yet; save each row.
+
+    Args:
+        tables: What makes the jobs of each, by name.
+        program, out: As of `wish_of`.
+    """
+    wish = wish_of(arguments, program, tables, out)
+    torch.set_num_threads(wish.threads)
+    run(tables[wish.table](wish), wish, f"python -m {program} {wish.table}")
 
 
 def wish_of(

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-
 from benchmarks.datafree import cifar, cost, games, generators, mobilenets
 from benchmarks.places import RESULTS
-from benchmarks.rows import Job, Wish, run, wish_of
+from benchmarks.rows import Job, Wish, measure
 
 TABLES: dict[str, Callable[[Wish], list[Job]]] = {
     "datafree-mobilenets": mobilenets.jobs,
@@ -31,9 +29,7 @@ TABLES: dict[str, Callable[[Wish], list[Job]]] = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure what was asked for and is not there yet; save each row."""
-    wish = wish_of(arguments, "benchmarks.datafree", TABLES, RESULTS)
-    torch.set_num_threads(wish.threads)
-    run(TABLES[wish.table](wish), wish, f"python -m benchmarks.datafree {wish.table}")
+    measure(arguments, "benchmarks.datafree", TABLES, RESULTS)
 
 
 if __name__ == "__main__":

@@ -17,9 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-
-from benchmarks.rows import Job, Wish, run, wish_of
+from benchmarks.rows import Job, Wish, measure
 from benchmarks.training import (
     bytes_in,
     cifar,
@@ -50,9 +48,7 @@ TABLES: dict[str, Callable[[Wish], list[Job]]] = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure what was asked for and is not there yet; save each row."""
-    wish = wish_of(arguments, "benchmarks.training", TABLES, TRAINING)
-    torch.set_num_threads(wish.threads)
-    run(TABLES[wish.table](wish), wish, f"python -m benchmarks.training {wish.table}")
+    measure(arguments, "benchmarks.training", TABLES, TRAINING)
 
 
 if __name__ == "__main__":

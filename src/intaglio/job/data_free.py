@@ -77,9 +77,8 @@ def run_without_images(
         shaped = run_steps(prepared, context, settings, recorder)
         taken = input_of(shaped, preprocess, generator)
         noise = _noise(shaped, taken, generator)
-        made = images
+        made, ends = images, (taken.low, taken.high)
         if made is None and settings.recipe.synthetic is not None:
-            ends = taken.low, taken.high
             about = about_of(prepared.reference, settings)
             made = made_images(shaped, settings, ends, recorder, context=context, about=about)
         if made is not None:

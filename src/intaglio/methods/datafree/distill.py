@@ -28,12 +28,13 @@ from torch import Tensor
 from intaglio.data.seeded import generator_of
 from intaglio.errors import RequestError
 from intaglio.host.progress import Progress, Silent, chart, say
-from intaglio.methods.datafree.making import Making, Saver, restored
+from intaglio.methods.datafree.making import Making, restored, saver_of
 from intaglio.methods.datafree.norm_loss import NormLoss, moments
 from intaglio.methods.datafree.pictures import Generated, Painted, Pictures, low_passed, moved
 from intaglio.methods.datafree.pixels import Pixels
 from intaglio.methods.datafree.synthesis import Synthesis
 from intaglio.methods.datafree.tapped import Teacher
+from intaglio.methods.learn.saver import Saver
 from intaglio.methods.steps.state import Prepared
 
 INPUT_WEIGHT = 0.05
@@ -147,14 +148,15 @@ def distilled(prepared: Prepared, wish: Synthesis, workshop: Workshop) -> Distil
     batches = len(bench.counts())
     making = Making(events=notes)
     making.begin(bench.pictures(0), wish.lr)
-    saver = Saver(workshop.place, _about(wish, workshop), wish.save_seconds)
+    about = _about(wish, workshop)
+    saver = saver_of(workshop.place, about, wish.save_seconds)
     if workshop.resume and workshop.place is not None:
 
         def begun(number: int) -> Pictures:
             """Return a batch before its first step; behind the last one, that one."""
             return bench.pictures(min(number, batches - 1))
 
-        restored(making, workshop.place, saver.about, begun, wish.lr)
+        restored(making, workshop.place, about, begun, wish.lr)
     workshop.progress.begin("distill images", wish.steps * batches)
     try:
         workshop.progress.advance(making.number * wish.steps + making.step)
@@ -171,7 +173,7 @@ def distilled(prepared: Prepared, wish: Synthesis, workshop: Workshop) -> Distil
 def _ready(bench: Bench, making: Making, seconds: float) -> Distilled:
     """Return the images of all batches, behind the low-pass."""
     passed = low_passed(torch.cat(making.ready), bench.wish.low_pass)
-    images, count = _within(passed, bench.workshop.pixels), len(making.ready)
+    images, count = bench.workshop.pixels.within(passed.contiguous()), len(making.ready)
     return Distilled(
         images,
         _taught(bench, images),
@@ -211,7 +213,7 @@ def _about(wish: Synthesis, workshop: Workshop) -> dict[str, str]:
     return words | {name: str(value) for name, value in told.items()}
 
 
-def _finish_batch(bench: Bench, making: Making, saver: Saver) -> None:
+def _finish_batch(bench: Bench, making: Making, saver: Saver[Making]) -> None:
     """Do the steps of a batch that are left, and put its images to those that are ready."""
     steps, progress = bench.wish.steps, bench.workshop.progress
     while making.step < steps:
@@ -263,11 +265,6 @@ def _input_loss(images: Tensor, pixels: Pixels) -> Tensor:
     std = pixels.std.to(images.device)
     of_means = ((mean - pixels.mean.to(images.device)) / std).square()
     return (of_means + ((variance + 1e-12).sqrt() / std - 1.0).square()).mean()
-
-
-def _within(images: Tensor, pixels: Pixels) -> Tensor:
-    low, high = pixels.ends()
-    return torch.minimum(torch.maximum(images.contiguous(), low), high)
 
 
 def _taught(bench: Bench, images: Tensor) -> Tensor | None:

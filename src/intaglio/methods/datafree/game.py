@@ -20,13 +20,14 @@ from intaglio.methods.datafree.held_out import held_out
 from intaglio.methods.datafree.losses import Losses
 from intaglio.methods.datafree.options import Rules
 from intaglio.methods.datafree.pixels import Pixels, pixels_of
-from intaglio.methods.datafree.saving import Saver, fingerprint, restore
+from intaglio.methods.datafree.saving import fingerprint, restore, saver_of
 from intaglio.methods.datafree.state import Game, Players, begun
 from intaglio.methods.datafree.tapped import Teacher, features_of
 from intaglio.methods.datafree.turn import Turned, turn_once
 from intaglio.methods.learn.events import Event
 from intaglio.methods.learn.loss_record import LossRecord
 from intaglio.methods.learn.parts import Tensors, copied
+from intaglio.methods.learn.saver import Saver
 from intaglio.methods.learn.schedule import measured_after
 from intaglio.methods.steps.state import Context, Quantized
 from intaglio.run.fake import Deployment, FakeNetwork, trainable
@@ -107,7 +108,7 @@ def play(
     players = game.players
     start = copied(players.student.state_dict())
     about = {"method": match.name, "the network's numbers": fingerprint(start)}
-    saver = Saver(context.place, about, rules.train.save_seconds)
+    saver = saver_of(context.place, about, rules.train.save_seconds)
     if context.resume and context.place is not None:
         restore(game, context.place, about)
     else:
@@ -174,7 +175,9 @@ def _settle_steps(game: Game, minutes: float) -> None:
     game.tell(f"steps of the student that fit into {minutes:g} minutes: {game.goal}")
 
 
-def _go_through(game: Game, saver: Saver, progress: Progress, seen: Callable[[Game], None]) -> None:
+def _go_through(
+    game: Game, saver: Saver[Game], progress: Progress, seen: Callable[[Game], None]
+) -> None:
     """Play the turns that are left."""
     batch, order = game.rules.train.batch, game.order
     due = measured_after(game.total - order.warmup, max(1, game.rules.train.evaluations))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,11 @@ import torch
 from torch import Tensor
 
 from intaglio.errors import RequestError
+from intaglio.methods.datafree.adam import adam_tensors, restore_adam
 from intaglio.methods.datafree.pictures import Pictures
-from intaglio.methods.learn.checkpoint import NOW, Checkpoint, Facts, load, refuse_other, save
+from intaglio.methods.learn.checkpoint import NOW, Checkpoint, Facts, load, refuse_other
 from intaglio.methods.learn.parts import Tensors, copied, joined, under
+from intaglio.methods.learn.saver import Saver
 
 READY, GOOD, ADAM, PICTURES = "ready", "good", "adam", "pictures"
 PLAIN = ("number", "step", "factor", "events", "first", "last", "good_step")
@@ -104,58 +105,31 @@ class Making:
         self.ready = [ready[str(index)] for index in range(len(ready))]
 
     def _now(self) -> dict[str, Tensor]:
-        state = {
-            f"{index}.{key}": value
-            for index, part in self.adam.state_dict()["state"].items()
-            for key, value in part.items()
-        }
-        return copied(joined({PICTURES: self.pictures.tensors(), ADAM: state}))
+        parts = {PICTURES: self.pictures.tensors(), ADAM: adam_tensors(self.adam)}
+        return copied(joined(parts))
 
     def _take(self, tensors: Tensors) -> None:
         with torch.no_grad():
             for name, value in under(tensors, PICTURES).items():
                 self.pictures.tensors()[name].copy_(value)
-        state: dict[int, dict[str, Tensor]] = {}
-        for path, value in under(tensors, ADAM).items():
-            index, key = path.split(".", 1)
-            state.setdefault(int(index), {})[key] = value.clone()  # torch changes it in place
-        groups = self.adam.state_dict()["param_groups"]
-        self.adam.load_state_dict({"state": state, "param_groups": groups})
+        restore_adam(self.adam, under(tensors, ADAM))
 
 
-@dataclass(eq=False)
-class Saver:
-    """Saves the making of images now and then.
+def saver_of(place: Path | None, about: dict[str, str], every_seconds: float) -> Saver[Making]:
+    """Return what saves images on their way; arguments as of `Saver` and `checkpoint_of`."""
+    return Saver(place, every_seconds, lambda now, seconds: checkpoint_of(now, about, seconds))
 
-    Attributes:
-        place: The folder; None: nothing is saved.
+
+def checkpoint_of(making: Making, about: dict[str, str], seconds: float) -> Checkpoint:
+    """Return the making of images as a checkpoint.
+
+    Args:
         about: What is made, in words: what a run that goes on has in common with the killed one.
-        every_seconds: At most this long is lost.
-        clock: Seconds.
+        seconds: That it took in this process.
     """
-
-    place: Path | None
-    about: dict[str, str]
-    every_seconds: float
-    clock: Callable[[], float] = time.monotonic
-
-    def __post_init__(self) -> None:
-        self._last = self._began = self.clock()
-
-    def seconds(self) -> float:
-        """Return how long it has gone on in this process."""
-        return self.clock() - self._began
-
-    def look(self, making: Making, *, is_due: bool = False) -> None:
-        """Save it if the last time is long ago, or it is due anyway."""
-        if self.place is None:
-            return
-        if is_due or self.clock() - self._last >= self.every_seconds:
-            state: dict[str, Any] = {name: getattr(making, name) for name in PLAIN}
-            state["seconds"] = making.seconds + self.seconds()
-            facts = _facts(self.about).model_copy(update={"state": state})
-            save(Checkpoint(facts, making.tensors()), self.place)
-            self._last = self.clock()
+    state: dict[str, Any] = {name: getattr(making, name) for name in PLAIN}
+    state["seconds"] = making.seconds + seconds
+    return Checkpoint(_facts(about).model_copy(update={"state": state}), making.tensors())
 
 
 def _facts(about: dict[str, str]) -> Facts:

@@ -57,8 +57,7 @@ class Painted:
     @torch.no_grad()
     def keep_within(self) -> None:
         """Move pixels back to the ends."""
-        low, high = (end.to(self._images) for end in self._pixels.ends())
-        torch.minimum(torch.maximum(self._images, low, out=self._images), high, out=self._images)
+        self._images.copy_(self._pixels.within(self._images))
 
 
 class Generated:

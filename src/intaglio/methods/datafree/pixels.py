@@ -31,9 +31,10 @@ class Pixels:
     low: Tensor
     high: Tensor
 
-    def ends(self) -> tuple[Tensor, Tensor]:
-        """Return low and high in a shape that fits images, [1, C, 1, 1] each."""
-        return self.low.reshape(1, -1, 1, 1), self.high.reshape(1, -1, 1, 1)
+    def within(self, images: Tensor) -> Tensor:
+        """Return images [N, C, H, W], what is beyond the ends moved back to them."""
+        low, high = (end.to(images).reshape(1, -1, 1, 1) for end in (self.low, self.high))
+        return torch.minimum(torch.maximum(images, low), high)
 
 
 def pixels_of(state: Quantized, seed: int) -> Pixels:

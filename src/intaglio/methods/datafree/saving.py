@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +12,15 @@ import torch
 from intaglio.errors import RequestError
 from intaglio.methods.datafree.held_out import asked
 from intaglio.methods.datafree.state import Game
-from intaglio.methods.learn.checkpoint import NOW, Checkpoint, Facts, load, refuse_other, save
+from intaglio.methods.learn.checkpoint import NOW, Checkpoint, Facts, load, refuse_other
 from intaglio.methods.learn.events import Event
 from intaglio.methods.learn.loss_record import LossRecord
 from intaglio.methods.learn.parts import Tensors, joined, under
+from intaglio.methods.learn.saver import Saver
 
 GOOD, HELD = "good", "held"
 PLAIN = ("goal", "steps", "good_turn", "start", "start_rounded", "factor", "stopped")
 """What of a game is a plain value."""
-
-
-@dataclass(eq=False)
-class Saver:
-    """Saves a game now and then.
-
-    Attributes:
-        place: The folder; None: nothing is saved.
-        about: What the game is, in words.
-        every_seconds: At most this long is lost.
-        clock: Seconds.
-    """
-
-    place: Path | None
-    about: dict[str, str]
-    every_seconds: float
-    clock: Callable[[], float] = time.monotonic
-
-    def __post_init__(self) -> None:
-        self._last = self._began = self.clock()
-
-    def seconds(self) -> float:
-        """Return how long the game has gone on in this process."""
-        return self.clock() - self._began
-
-    def look(self, game: Game, *, is_due: bool = False) -> None:
-        """Save the game if the last time is long ago, or it is due anyway."""
-        if self.place is None:
-            return
-        if is_due or self.clock() - self._last >= self.every_seconds:
-            save(checkpoint_of(game, self.about, game.seconds + self.seconds()), self.place)
-            self._last = self.clock()
 
 
 def fingerprint(tensors: Tensors) -> str:
@@ -74,12 +41,17 @@ def facts_of(game: Game, about: dict[str, str]) -> Facts:
     return Facts(about=about, options=game.rules.plain(), images=0, total=0, step=0, state={})
 
 
+def saver_of(place: Path | None, about: dict[str, str], every_seconds: float) -> Saver[Game]:
+    """Return what saves a game now and then; arguments as of `Saver` and `checkpoint_of`."""
+    return Saver(place, every_seconds, lambda now, seconds: checkpoint_of(now, about, seconds))
+
+
 def checkpoint_of(game: Game, about: dict[str, str], seconds: float) -> Checkpoint:
     """Return a game as a checkpoint.
 
     Args:
         about: What it is, in words.
-        seconds: That it took so far.
+        seconds: That it took in this process.
     """
     state: dict[str, Any] = {name: getattr(game, name) for name in PLAIN}
     state |= {
@@ -88,7 +60,7 @@ def checkpoint_of(game: Game, about: dict[str, str], seconds: float) -> Checkpoi
         "watch": game.watch.facts(),
         "record": asdict(game.record),
         "optimizer": game.optimizer.facts(),
-        "seconds": seconds,
+        "seconds": game.seconds + seconds,
     }
     parts = {NOW: game.tensors(), GOOD: game.good}
     if game.held is not None:

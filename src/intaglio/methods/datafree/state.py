@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from intaglio.methods.datafree.adam import adam_tensors, restore_adam
 from intaglio.methods.datafree.generator import Generator
 from intaglio.methods.datafree.held_out import HeldOut
 from intaglio.methods.datafree.losses import Losses
@@ -116,7 +117,7 @@ class Game:
                     "learner": players.student.state_dict(),
                     "generator": players.generator.state_dict(),
                     "optimizer": self.optimizer.tensors(),
-                    "adam": _adam_tensors(self.adam),
+                    "adam": adam_tensors(self.adam),
                     "losses": players.losses.tensors(),
                 }
             )
@@ -128,7 +129,7 @@ class Game:
         players.student.load_state_dict(under(tensors, "learner"))
         players.generator.load_state_dict(under(tensors, "generator"))
         self.optimizer.restore(under(tensors, "optimizer"))
-        _restore_adam(self.adam, under(tensors, "adam"))
+        restore_adam(self.adam, under(tensors, "adam"))
         players.losses.restore(under(tensors, "losses"))
 
     def keep_good(self) -> None:
@@ -172,19 +173,3 @@ def held_still(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in moving:
             parameter.requires_grad_(True)
-
-
-def _adam_tensors(adam: torch.optim.Adam) -> dict[str, Tensor]:
-    return {
-        f"{index}.{key}": value
-        for index, state in adam.state_dict()["state"].items()
-        for key, value in state.items()
-    }
-
-
-def _restore_adam(adam: torch.optim.Adam, tensors: Mapping[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for path, value in tensors.items():
-        index, key = path.split(".", 1)
-        state.setdefault(int(index), {})[key] = value.clone()  # torch changes it in place
-    adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})

@@ -21,9 +21,8 @@ from intaglio.methods.datafree.losses import View
 from intaglio.methods.datafree.state import Game, held_still
 from intaglio.methods.datafree.tapped import Seen
 from intaglio.methods.learn.schedule import rate_at
+from intaglio.run.fake.grids import SETTLE_EVERY
 
-SETTLE_EVERY = 10
-"""Student's steps between two settlings of learned grids."""
 LEAST_SPREAD = 1e-3
 """Deviation from image to image, as a share of what is usual, below which all are the same one."""
 CLIP = 10.0

@@ -19,7 +19,8 @@ from intaglio.methods.learn.measure import figure_of, freeze_norms, measure, set
 from intaglio.methods.learn.pace import settled_steps
 from intaglio.methods.learn.precision import check_precision, told_precision
 from intaglio.methods.learn.processes import ALONE, Processes
-from intaglio.methods.learn.saving import Saver, resumed
+from intaglio.methods.learn.saver import Saver
+from intaglio.methods.learn.saving import resumed, saver_of
 from intaglio.methods.learn.schedule import frozen_from, measured_after, steps_in_epoch
 from intaglio.methods.learn.state import Training, begun, is_below
 from intaglio.methods.learn.step import step_once
@@ -60,7 +61,7 @@ def learn(
     check_precision(lesson.options, processes.device)
     shown = progress if progress is not None and processes.is_first else Silent()
     with own_draws(processes.device):
-        saver = Saver(place if processes.is_first else None, lesson.options.save_seconds)
+        saver = saver_of(place if processes.is_first else None, lesson.options.save_seconds)
         if resume and place is not None:
             training = _resumed(lesson, place, processes)
         else:
@@ -114,7 +115,9 @@ def _first(lesson: Lesson, processes: Processes) -> Training:
     return training
 
 
-def _go_through(training: Training, saver: Saver, progress: Progress, processes: Processes) -> None:
+def _go_through(
+    training: Training, saver: Saver[Training], progress: Progress, processes: Processes
+) -> None:
     """Do the steps that are left."""
     lesson, total = training.lesson, training.total
     samples, options = lesson.samples, lesson.options
@@ -161,7 +164,7 @@ def _go_back(training: Training, reason: str) -> None:
     training.watch.after_rollback()
 
 
-def _ended(training: Training, saver: Saver, processes: Processes) -> Learned:
+def _ended(training: Training, saver: Saver[Training], processes: Processes) -> Learned:
     """Leave the learner in the state that is kept; return what came of the run."""
     _tell_overflows(training)
     last = training.figures[-1][1] if training.figures else None

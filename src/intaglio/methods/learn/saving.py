@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from intaglio.errors import RequestError
-from intaglio.methods.learn.checkpoint import NOW, Checkpoint, Facts, load, refuse_other, save
+from intaglio.methods.learn.checkpoint import NOW, Checkpoint, Facts, load, refuse_other
 from intaglio.methods.learn.events import Event
 from intaglio.methods.learn.lesson import Lesson
 from intaglio.methods.learn.parts import joined, under
+from intaglio.methods.learn.saver import Saver
 from intaglio.methods.learn.state import Kept, Training, begun
 
 GOOD, BEST = "good", "best"
 """Before the names of the tensors of the states that were kept."""
 PLAIN = ("start", "best_figure", "frozen", "factor", "stopped", "overflows")
 """What of a run is a plain value."""
-
-
-@dataclass(eq=False)
-class Saver:
-    """Saves a run now and then.
-
-    Attributes:
-        place: The folder; None: nothing is saved.
-        every_seconds: At most this long is lost.
-        clock: Seconds.
-    """
-
-    place: Path | None
-    every_seconds: float
-    clock: Callable[[], float] = time.monotonic
-
-    def __post_init__(self) -> None:
-        self._last = self._began = self.clock()
-
-    def seconds(self) -> float:
-        """Return how long the run has gone on in this process."""
-        return self.clock() - self._began
-
-    def look(self, training: Training, *, is_due: bool = False) -> None:
-        """Save the run if the last time is long ago, or it is due anyway."""
-        if self.place is None:
-            return
-        if is_due or self.clock() - self._last >= self.every_seconds:
-            save(checkpoint_of(training, seconds=training.seconds + self.seconds()), self.place)
-            self._last = self.clock()
 
 
 def facts_of(lesson: Lesson) -> Facts:
@@ -63,11 +32,16 @@ def facts_of(lesson: Lesson) -> Facts:
     )
 
 
-def checkpoint_of(training: Training, *, seconds: float) -> Checkpoint:
+def saver_of(place: Path | None, every_seconds: float) -> Saver[Training]:
+    """Return what saves a run now and then; arguments as of `Saver`."""
+    return Saver(place, every_seconds, checkpoint_of)
+
+
+def checkpoint_of(training: Training, seconds: float) -> Checkpoint:
     """Return a run as a checkpoint.
 
     Args:
-        seconds: That it took so far.
+        seconds: That it took in this process.
     """
     state: dict[str, Any] = {name: getattr(training, name) for name in PLAIN}
     state |= {
@@ -78,7 +52,7 @@ def checkpoint_of(training: Training, *, seconds: float) -> Checkpoint:
         "watch": training.watch.facts(),
         "optimizer": training.optimizer.facts(),
         "training": training.lesson.learner.training,
-        "seconds": seconds,
+        "seconds": training.seconds + seconds,
     }
     parts = {NOW: training.tensors(), GOOD: training.good.tensors, BEST: training.best.tensors}
     started = facts_of(training.lesson)
