@@ -98,3 +98,13 @@ def test_at_4_bits_they_leave_room_for_the_kernels_shift(axis: int | None, targe
     largest = 5e7 / (0.1 * float(scales.reshape(-1)[-1]))
     assert 2**25 < largest < 2**26
     made.assert_same_bits(target)
+
+
+def test_an_asymmetric_weight_is_covered_from_its_least_to_its_largest_number() -> None:
+    made = network(0.1, torch.tensor([[1.5, 0.3], [-0.5, 1.0], [-3.0, -1.0]]), None)
+    node = made.graph["conv2d"]
+
+    found = weight_params(made.graph, node, QuantSpec(bits=4, axis=0), None, target=LITERT)
+
+    torch.testing.assert_close(found.scale, torch.tensor([0.1, 0.1, 0.2]))
+    assert found.zero_point.tolist() == [-8, -3, 7]

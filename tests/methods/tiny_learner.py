@@ -77,7 +77,8 @@ def on_grid(latent, logarithm, spec):
     def scale():
         return logarithm.detach().exp().reshape([-1] + [1] * (latent.ndim - 1))
 
-    return OnGrid(latent, lambda: latent.detach() / scale(), spec, lambda steps: steps * scale())
+    ends = torch.tensor(float(spec.qmin)), torch.tensor(float(spec.qmax))
+    return OnGrid(latent, lambda: latent.detach() / scale(), ends, lambda steps: steps * scale())
 
 
 def trained(learner, steps, rate=0.02, after=None):

@@ -1,7 +1,6 @@
 """Which values have a grid in schemes that papers compare themselves in, and devices do not run.
 
-Weights are symmetric here, where the papers' are asymmetric from min to max: ours have one level
-fewer to one side of zero.
+Weights have a zero point for each output channel, as in the papers' codes.
 """
 
 from __future__ import annotations
@@ -52,7 +51,6 @@ def covering_plan(
     weights = {
         node.name: QuantSpec(
             weight_bits.get(node.name, WIDE if node.name in ends else scheme.weight_bits),
-            symmetric=True,
             axis=WEIGHTED[node.op],
         )
         for node in layers

@@ -79,7 +79,7 @@ def trial_encodings(graph: Graph, plan: Plan, target: Target) -> Encodings:
 def weight_params(
     graph: Graph, node: Node, spec: QuantSpec, input_scale: Tensor | None, *, target: Target
 ) -> QuantParams:
-    """Return the scales of a weight: its largest magnitudes, raised where the bias needs it.
+    """Return the grid of a weight: from its extremes, the scales raised where the bias needs it.
 
     A bias is int32 with step s_x * s_w. Where weights are tiny beside their bias (a dead channel
     behind a folded batch norm) that integer would overflow; the scale is raised until it stays
@@ -93,7 +93,7 @@ def weight_params(
     rows = weight.transpose(0, axis).flatten(1)  # [C_out / groups, ...]
     largest = rows.abs().amax(1) if spec.axis is not None else rows.abs().max()
     require_finite(node, FOLDED_WEIGHTS, largest)
-    found = params_from_range(-largest, largest, spec)
+    found = params_from_range(*_extremes(rows, largest, spec), spec)
     if input_scale is None:
         return found
     bias = graph.param(node, "bias", torch.zeros(rows.shape[0])).abs().double()
@@ -104,6 +104,13 @@ def weight_params(
     silent = bias.where(bias > 0, 1.0) / (step * BIAS_STEPS)
     scale = silent.where(largest == 0, found.scale.double())
     return QuantParams(torch.maximum(scale, needed).float(), found.zero_point, spec)
+
+
+def _extremes(rows: Tensor, largest: Tensor, spec: QuantSpec) -> tuple[Tensor, Tensor]:
+    """Return the ends of a weight's range, [C] or [] each; of a symmetric grid, its magnitudes."""
+    if spec.symmetric:
+        return -largest, largest
+    return (rows.min(), rows.max()) if spec.axis is None else (rows.amin(1), rows.amax(1))
 
 
 def require_finite(node: Node, what: str, *bounds: Tensor) -> None:

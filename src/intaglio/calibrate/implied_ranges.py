@@ -5,8 +5,10 @@
 of a value before its activation, both then through the activation. Source: Nagel et al. 2019
 (arXiv:1906.04721), section 4.2, with n = 6; functions of a value have the range of the function
 over these deviations. Calibrators that weigh what they see against each other (`mse`, `aciq`, ...)
-see numbers that are distributed as implied instead. Scores of classes go by noise
-(noise_ranges.py): how far they get depends on which features go together.
+see noise with the network's own statistics instead, as they would see images: numbers drawn as
+batch norms imply, each for itself, have lighter tails (ResNet-20 at 4 bits, top-1 73.6 with them
+and 77.2 with noise). Scores of classes go by noise (noise_ranges.py) too: how far they get depends
+on which features go together.
 """
 
 from __future__ import annotations
@@ -33,9 +35,6 @@ DEVIATIONS = 5.0
 the widest of many channels makes the range of all, and little of it lies beyond five."""
 DEVIATIONS_OF_OUTPUTS = 12.0
 """The same of outputs that are no scores of classes: nothing behind them is known."""
-SAMPLED, IMAGES = 512, 16
-"""Numbers of each channel that calibrators see, and the images that these are shared out to."""
-
 Bounds = tuple[Tensor, Tensor]
 
 
@@ -48,12 +47,14 @@ class NoImages:
         images: The range of the network's input, [] each.
         noise: Returns the ranges of the values that it is asked for, seen on noise.
         scores: The same for scores of classes.
+        observed: Shows values on noise to calibrators, by value, and returns their ranges.
     """
 
     values: Mapping[str, Implied]
     images: Bounds
     noise: Callable[[set[str]], Ranges]
     scores: Callable[[set[str]], Ranges]
+    observed: Callable[[Mapping[str, Calibrator]], Ranges]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +77,7 @@ def implied_ranges(
     wanted, unclipped = observed_values(graph, plan), unclipped_values(graph, plan)
     scores = {name for name in wanted & unclipped if scores_classes(graph[name])}
     ranges: dict[str, Bounds] = dict(known.scores(scores)) if scores else {}
+    asked: dict[str, Calibrator] = {}
     for node in graph:
         value = known.values.get(node.name)
         if node.name in ranges:
@@ -88,23 +90,14 @@ def implied_ranges(
             elif calibrator is MinMax:
                 ranges[node.name] = reached(node, value, DEVIATIONS)
             else:
-                ranges[node.name] = seen_by(calibrator(plan.activations[node.name]), value)
+                asked[node.name] = calibrator(plan.activations[node.name])
         elif node.name in plan.activations and (stored := stored_range(graph, node)) is not None:
             ranges[node.name] = stored
+    ranges |= known.observed(asked) if asked else {}
     missing = wanted - ranges.keys()
     ranges |= known.noise(missing) if missing else {}
     blind = missing | (scores - known.values.keys())
     return ImpliedRanges(ranges, tuple(node.name for node in graph if node.name in blind))
-
-
-def seen_by(calibrator: Calibrator, value: Implied) -> Bounds:
-    """Return what a calibrator makes of numbers that are distributed as a value is.
-
-    Each of IMAGES has as many small numbers as large ones: there are calibrators that ask.
-    """
-    numbers = value.sampled(SAMPLED)  # [SAMPLED, C], in order
-    calibrator.observe(numbers.reshape(-1, IMAGES, numbers.shape[1]).transpose(0, 1))
-    return calibrator.range()
 
 
 def reached(node: Node, value: Implied, reach: float) -> Bounds:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from intaglio.calibrate import CALIBRATORS
+from intaglio.calibrate.calibrator import Calibrator
 from intaglio.calibrate.implied_ranges import ImpliedRanges, NoImages, implied_ranges
 from intaglio.calibrate.input_range import implied_input, range_of
 from intaglio.calibrate.noise import noise_images
-from intaglio.calibrate.noise_ranges import noise_ranges, score_ranges
+from intaglio.calibrate.noise_ranges import calibrated_ranges, noise_ranges, score_ranges
 from intaglio.data.guard import forbid_images
 from intaglio.data.preprocess import Preprocess
 from intaglio.host.training import NOT_KEPT, Kept
@@ -30,6 +32,8 @@ from intaglio.recipe.settings import Settings
 from intaglio.targets.runtime import Ranges
 
 NOISE_IMAGES = 8
+CALIBRATING_IMAGES = 32
+"""Of noise, for calibrators that weigh what they see."""
 NAMED = 8
 """Values that a warning names."""
 
@@ -155,17 +159,7 @@ def _ranged(
 
     def found() -> ImpliedRanges:
         """Return the ranges."""
-        values = implied_values(graph, shaped.statistics)
-
-        def on_noise(names: set[str]) -> Ranges:
-            """Return ranges on the images of noise."""
-            return noise_ranges(graph, noise, shaped.statistics, names)
-
-        def of_scores(names: set[str]) -> Ranges:
-            """Return ranges of scores of classes."""
-            return score_ranges(graph, noise, shaped.statistics, names)
-
-        known = NoImages(values, taken.range, on_noise, of_scores)
+        known = _known(graph, shaped.statistics, taken, noise, settings.seed)
         return implied_ranges(graph, plan, known, calibrator=CALIBRATORS[settings.calibrator])
 
     made = recorder.step("ranges from batch norms", found, changed=lambda made: None)
@@ -177,6 +171,29 @@ def _ranged(
         changed=lambda made: None,
     )
     return encoded(shaped, settings, (graph, plan), ranges, recorder), ()
+
+
+def _known(
+    graph: Graph, statistics: Mapping[str, Normal], taken: Input, noise: Tensor, seed: int
+) -> NoImages:
+    """Return what is known of values in place of images."""
+
+    def on_noise(names: set[str]) -> Ranges:
+        """Return ranges on the images of noise."""
+        return noise_ranges(graph, noise, statistics, names)
+
+    def of_scores(names: set[str]) -> Ranges:
+        """Return ranges of scores of classes."""
+        return score_ranges(graph, noise, statistics, names)
+
+    def observed(by: Mapping[str, Calibrator]) -> Ranges:
+        """Return ranges that calibrators see on more images of noise."""
+        size, draws = noise.shape[2:], torch.Generator().manual_seed(seed)
+        many = noise_images(CALIBRATING_IMAGES, taken.low, taken.high, size, draws)
+        return calibrated_ranges(graph, many, statistics, by)
+
+    values = implied_values(graph, statistics)
+    return NoImages(values, taken.range, on_noise, of_scores, observed)
 
 
 def _warnings(graph: Graph, taken: Input, from_noise: tuple[str, ...]) -> list[str]:

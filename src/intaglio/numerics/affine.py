@@ -69,6 +69,21 @@ def fake_quantize(values: Tensor, params: QuantParams) -> Tensor:
     return dequantize(quantize(values, params), params)
 
 
+def centered_ends(params: QuantParams, rank: int) -> tuple[Tensor, Tensor]:
+    """Return the lowest and the highest integer minus zero point, float32.
+
+    Both have a shape that broadcasts with values of `rank` axes.
+    """
+    _, zero_point = _broadcast(params, rank)
+    return (params.spec.qmin - zero_point).float(), (params.spec.qmax - zero_point).float()
+
+
+def centered_integers(values: Tensor, params: QuantParams) -> Tensor:
+    """Return the nearest integers of the grid minus its zero point, float32, same shape."""
+    _, zero_point = _broadcast(params, values.ndim)
+    return (quantize(values, params) - zero_point).float()
+
+
 def _broadcast(params: QuantParams, rank: int) -> tuple[Tensor, Tensor]:
     if params.spec.axis is None or params.scale.ndim == 0:
         return params.scale, params.zero_point

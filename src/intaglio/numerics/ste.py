@@ -17,15 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+Bound = float | Tensor
 
-def snap(values: Tensor, step: Tensor, low: float, high: float) -> Tensor:
+
+def snap(values: Tensor, step: Tensor, low: Bound, high: Bound) -> Tensor:
     """Return s round(clip(x / s, low, high)), same shape as `values`.
 
     Args:
         values: x, any shape, float32.
         step: s > 0, [] or any shape that broadcasts to x (one for each channel); it gets a gradient
             if it asks for one.
-        low, high: Bounds in steps: integers minus zero point.
+        low, high: Bounds in steps: integers minus zero point; numbers, or tensors that broadcast.
     """
     snapped: Tensor = _Snap.apply(values, step, low, high)  # type: ignore[no-untyped-call]
     return snapped
@@ -33,11 +35,12 @@ def snap(values: Tensor, step: Tensor, low: float, high: float) -> Tensor:
 
 class _Snap(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, step: Tensor, low: float, high: float) -> Tensor:
+    def forward(ctx: Any, values: Tensor, step: Tensor, low: Bound, high: Bound) -> Tensor:
         """Return s round(clip(x / s)), and keep x and s: all else can be computed again."""
         ctx.save_for_backward(values, step)
         ctx.low, ctx.high = low, high
-        return (values / step).clamp_(low, high).round_().mul_(step)
+        steps = (values / step).clamp_(low, high)  # type: ignore[arg-type]  # both are of one kind
+        return steps.round_().mul_(step)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:

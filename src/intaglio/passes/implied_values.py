@@ -56,17 +56,6 @@ class Implied:
         held = self.points[deviations().abs() <= reach]
         return held.amin(0), held.amax(0)
 
-    def sampled(self, count: int) -> Tensor:
-        """Return `count` numbers a channel, [count, C] float32, as likely as the value has them.
-
-        They are those at equal steps of the root's probability: no random numbers.
-        """
-        shares = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-        places = (torch.special.ndtri(shares) + REACH) * (POINTS - 1) / (2.0 * REACH)
-        below = places.floor().long().clamp(0, POINTS - 2)
-        rest = (places - below).unsqueeze(1)
-        return torch.lerp(self.points[below], self.points[below + 1], rest).float()
-
 
 def deviations() -> Tensor:
     """Return where values are followed, [POINTS] float64, in deviations of their root."""

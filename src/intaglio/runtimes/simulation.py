@@ -15,7 +15,7 @@ from torch import Tensor
 
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph, Node
-from intaglio.numerics.affine import quantize
+from intaglio.numerics.affine import centered_integers
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan, with_derived
 from intaglio.numerics.scheme import PUBLISHED, Scheme
@@ -84,8 +84,7 @@ class Simulation(Target):
 
     def quantize_input(self, values: Tensor, params: QuantParams) -> Tensor:
         """Return reals as centered integers of the grid, in float32; NaN stays NaN."""
-        centered = (quantize(values, params) - params.zero_point).float()
-        return centered.where(~values.isnan(), values)
+        return centered_integers(values, params).where(~values.isnan(), values)
 
     def size_bytes(self, graph: Graph, bits: Mapping[str, int]) -> int:
         """Return what the weights and the biases take, 4 bytes for each scale."""

@@ -6,12 +6,16 @@ import torch
 from torch import nn
 
 from intaglio.methods.datafree.inundation import before, integers_of, inundate
-from intaglio.numerics.spec import INT8_WEIGHT
 from intaglio.run.fake.on_grid import OnGrid
 
 
 def grid_of(latent):
-    return OnGrid(latent, lambda: latent.detach().clone(), INT8_WEIGHT, lambda steps: steps)
+    return OnGrid(
+        latent,
+        lambda: latent.detach().clone(),
+        (torch.tensor(-127.0), torch.tensor(127.0)),
+        lambda steps: steps,
+    )
 
 
 def test_a_step_that_changes_no_integer_is_doubled_until_it_does():

@@ -17,6 +17,7 @@ from intaglio.ir.graph import Node
 from intaglio.methods import STEPS, make_step
 from intaglio.methods.rounding.implied_second_order import RoundSecondOrderImplied
 from intaglio.methods.rounding.round_columns import damped, round_columns
+from intaglio.methods.rounding.row_grids import row_grids
 from intaglio.methods.steps.state import Context, Prepared, Quantized
 from intaglio.methods.steps.steps import NUMBERS
 from intaglio.numerics.affine import fake_quantize
@@ -248,13 +249,13 @@ def test_the_integers_are_those_for_the_covariance_of_matched_noise(images):
         rows = torch.cat([part - part.mean(1, keepdim=True) for part in parts], 1)
         hessian = damped(rows.mT @ rows / rows.shape[1], step.damping)
         target = wanted.double().reshape(len(hessian), -1, hessian.shape[1])
-        scales = params.scale.double().expand(target.shape[:2])
+        grids = row_grids(params, *target.shape[:2])
 
         def cost(weight: Tensor, target: Tensor = target, hessian: Tensor = hessian) -> float:
             error = weight.double().reshape(target.shape) - target
             return float(((error @ hessian) * error).sum())
 
-        best = round_columns(target, hessian, scales, params.spec, step.sweeps)
+        best = round_columns(target, hessian, grids, step.sweeps)
         at_best, at_nearest = cost(best * params.scale), cost(fake_quantize(wanted, params))
         assert cost(weight_of(after, name)) == pytest.approx(at_best, rel=1e-3)
         assert at_best < 0.98 * at_nearest

@@ -18,13 +18,12 @@ from intaglio.methods.rounding.input_moments import (
     without_noise,
 )
 from intaglio.methods.rounding.round_columns import (
-    best_scales,
     damped,
     descended,
     inverse_factor,
-    refitted_scales,
     second_order,
 )
+from intaglio.methods.rounding.row_grids import row_grids
 from intaglio.methods.rounding.second_order import (
     RIDGES,
     UNKNOWN,
@@ -52,6 +51,11 @@ def problem(seed: int, *, groups: int = 1, rows: int = 3, columns: int = 6):
     return target, hessian, target.abs().amax(2) / SPEC.qmax
 
 
+def grids_of(scales, spec=SPEC):
+    zeros = torch.zeros(scales.shape, dtype=torch.int32)
+    return row_grids(QuantParams(scales.flatten(), zeros.flatten(), spec), *scales.shape)
+
+
 def cost(integers, target, hessian, scales):
     error = integers * scales.unsqueeze(2) - target
     return ((error @ hessian) * error).sum(2)
@@ -63,7 +67,7 @@ def test_descent_never_raises_the_objective_and_ends_below_nearest(seed, groups)
     target, hessian, scales = problem(seed, groups=groups)
     nearest = (target / scales.unsqueeze(2)).round().clamp(SPEC.qmin, SPEC.qmax)
 
-    better = descended(nearest, target, hessian, scales, SPEC, sweeps=5)
+    better = descended(nearest, target, hessian, grids_of(scales), sweeps=5)
 
     at_start, at_end = (cost(q, target, hessian, scales) for q in (nearest, better))
     assert bool((at_end <= at_start + 1e-9).all())
@@ -85,7 +89,7 @@ def test_a_diagonal_hessian_gives_nearest_rounding():
     target, _, scales = problem(0)
     hessian = torch.diag(torch.linspace(0.5, 3.0, 6, dtype=torch.float64)).unsqueeze(0)
 
-    found = second_order(target, hessian, scales, SPEC)
+    found = second_order(target, hessian, grids_of(scales))
 
     assert torch.equal(found, (target / scales.unsqueeze(2)).round().clamp(-7, 7))
 
@@ -95,7 +99,7 @@ def test_two_equal_inputs_share_their_errors():
     same = torch.ones(1, 2, 2, dtype=torch.float64) + 1e-6 * torch.eye(2, dtype=torch.float64)
     one = torch.ones(1, 1, dtype=torch.float64)
 
-    found = second_order(target, same, one, SPEC)
+    found = second_order(target, same, grids_of(one))
 
     assert found.sum() == 1.0  # 0.8 together: nearest rounding would give 0 and 0
 
@@ -112,39 +116,13 @@ def test_with_descent_it_comes_near_the_best_of_all_integers(seed):
         every.unsqueeze(0), target.expand(1, len(every), 4), hessian, scales.expand(1, len(every))
     )
 
-    found = second_order(target, hessian, scales, spec)
-    found = descended(found, target, hessian, scales, spec, sweeps=10)
+    found = second_order(target, hessian, grids_of(scales, spec))
+    found = descended(found, target, hessian, grids_of(scales, spec), sweeps=10)
 
     nearest = (target / scales.unsqueeze(2)).round().clamp(spec.qmin, spec.qmax)
     reached = float(cost(found, target, hessian, scales))
     assert float(costs.min()) <= reached + 1e-9
     assert reached <= float(cost(nearest, target, hessian, scales)) + 1e-9
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 10**6))
-def test_the_refitted_scale_is_the_best_for_its_integers(seed):
-    target, hessian, scales = problem(seed)
-    integers = (target / scales.unsqueeze(2)).round()
-
-    found = refitted_scales(integers, target, hessian, scales)
-
-    least = cost(integers, target, hessian, found)
-    for factor in (0.9, 0.99, 1.01, 1.1):
-        assert bool((least <= cost(integers, target, hessian, found * factor) + 1e-9).all())
-
-
-def test_scales_are_never_worse_than_covering_the_largest_weight():
-    target, hessian, scales = problem(3, rows=16, columns=40)
-    weights = hessian.diagonal(dim1=1, dim2=2).unsqueeze(1)
-
-    found = best_scales(target, hessian, scales, SPEC)
-
-    def error(s):
-        q = (target / s.unsqueeze(2)).round().clamp(SPEC.qmin, SPEC.qmax)
-        return ((q * s.unsqueeze(2) - target).square() * weights).sum(2)
-
-    assert bool((error(found) <= error(scales) + 1e-12).all())
 
 
 def test_an_exact_prefix_leaves_the_target_alone():
@@ -207,7 +185,7 @@ def test_the_fewer_rows_there_are_the_more_damping_is_chosen(count, least, most)
     rows, params = some_rows(columns)
     moments = InputMoments(fitted, fitted, held(apart, apart))
 
-    found = chosen_damping(rows, params.scale.reshape(1, -1), params, moments, 1.0)
+    found = chosen_damping(rows, row_grids(params, 1, 8), SPEC, moments, 1.0)
 
     assert found is not None
     assert least <= found <= most
@@ -219,9 +197,9 @@ def test_nearest_rounding_stays_where_what_was_fitted_says_nothing_of_images_apa
     apart = torch.randn(1, 5000, columns, generator=torch.Generator().manual_seed(6))
     rows, params = some_rows(columns)
     moments = InputMoments(misleading, misleading, held(apart, apart))
-    whole = replace(params, spec=replace(SPEC, axis=None))  # no scale is searched
+    whole = replace(SPEC, axis=None)  # no scale is searched
 
-    assert chosen_damping(rows, params.scale.reshape(1, -1), whole, moments, 100.0) is None
+    assert chosen_damping(rows, row_grids(params, 1, 8), whole, moments, 100.0) is None
 
 
 def test_a_true_shift_of_the_prefix_is_followed_and_a_chance_one_is_not():

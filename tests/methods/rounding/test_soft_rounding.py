@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -23,9 +24,10 @@ from intaglio.methods.rounding.train_rounding import (
     train,
     undecidedness,
 )
-from intaglio.numerics.spec import QuantParams, QuantSpec
+from intaglio.numerics.spec import QuantParams, QuantSpec, per_tensor
 
 SPEC = QuantSpec(bits=4, symmetric=True, axis=0, narrow=True)
+GRID = per_tensor(1.0, 0, replace(SPEC, axis=None))
 
 
 def test_the_rectified_sigmoid_is_half_at_zero_and_reaches_its_ends_at_plus_minus_log_eleven():
@@ -81,7 +83,7 @@ def test_where_nothing_is_learned_a_soft_weight_hardens_to_the_integers_it_began
     integers = torch.randint(SPEC.qmin, SPEC.qmax + 1, (3, 40), generator=generator).float()
     real = integers + torch.randn(3, 40, generator=generator) * (2.0 if is_far else 0.3)
 
-    soft = soft_weight(real, integers, SPEC, reach=reach)
+    soft = soft_weight(real, integers, GRID, reach=reach)
 
     assert torch.equal(soft.hard(), integers)
     assert bool(((soft.steps() - integers).abs() <= reach + 1e-5).all())
@@ -93,7 +95,7 @@ def test_whatever_is_learned_stays_on_the_grid_and_one_step_from_the_start_on_th
     generator = torch.Generator().manual_seed(seed)
     integers = torch.randint(SPEC.qmin, SPEC.qmax + 1, (200,), generator=generator).float()
     real = integers + torch.randn(200, generator=generator)
-    soft = soft_weight(real, integers, SPEC, reach=0.3)
+    soft = soft_weight(real, integers, GRID, reach=0.3)
 
     learned = SoftWeight(soft.base, torch.randn(200, generator=generator) * 5).hard()
 
@@ -103,6 +105,20 @@ def test_whatever_is_learned_stays_on_the_grid_and_one_step_from_the_start_on_th
     assert set(moves.tolist()) <= {-1.0, 0.0, 1.0}
     inner = (integers > SPEC.qmin) & (integers < SPEC.qmax)
     assert bool((moves * (real - integers))[inner].ge(0).all())
+
+
+def test_weights_with_a_zero_point_stay_within_the_ends_of_their_own_row():
+    spec = QuantSpec(bits=4, axis=0)
+    params = QuantParams(torch.ones(2), torch.tensor([-8, 7], dtype=torch.int32), spec)
+    integers = torch.tensor([[0.0, 15.0, 7.0], [-15.0, 0.0, -7.0]])  # ends of the rows, and within
+    real = integers + torch.tensor([[-1.0, 1.0, 0.4], [-1.0, 1.0, -0.4]])
+
+    soft = soft_weight(real, integers, params, reach=0.3)
+
+    assert torch.equal(soft.hard(), integers)
+    moved = [SoftWeight(soft.base, torch.full((2, 3), one)).hard() for one in (-9.0, 9.0)]
+    assert torch.equal(moved[0], torch.tensor([[0.0, 14.0, 7.0], [-15.0, -1.0, -8.0]]))
+    assert torch.equal(moved[1], torch.tensor([[1.0, 15.0, 8.0], [-14.0, 0.0, -7.0]]))
 
 
 def test_a_scale_is_spread_along_its_own_axis():
@@ -118,7 +134,7 @@ def test_a_scale_is_spread_along_its_own_axis():
 def test_training_settles_every_weight_and_finds_the_roundings_that_undo_each_other():
     # eight equal inputs: the sum of the roundings is all that counts, 8 * 0.4 = 3.2; nearest: 1.0
     real, integers = torch.linspace(0.3, 0.5, 8), torch.zeros(8)
-    soft = soft_weight(real, integers, SPEC, reach=0.45)
+    soft = soft_weight(real, integers, GRID, reach=0.45)
 
     def error():
         return (soft.steps().sum() - 3.2).square() / 3.2**2

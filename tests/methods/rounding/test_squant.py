@@ -14,7 +14,12 @@ from intaglio.methods import STEPS, make_step
 from intaglio.methods.rounding.squant import RoundSquant, squant
 from intaglio.methods.steps.state import Context
 from intaglio.methods.steps.steps import NUMBERS
-from intaglio.numerics.affine import fake_quantize, params_from_range
+from intaglio.numerics.affine import (
+    centered_ends,
+    centered_integers,
+    fake_quantize,
+    params_from_range,
+)
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.run.twin import build_twin
 from intaglio.run.weights import integer_weight
@@ -289,3 +294,23 @@ def test_a_transposed_convolution_is_left_alone():
         weight = state.graph.param(state.graph[name], "weight")
         is_same = torch.equal(after.graph.param(after.graph[name], "weight"), weight)
         assert is_same is (name == transposed)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.sampled_from(SHAPES), st.integers(3, 8))
+def test_rows_with_a_zero_point_are_flipped_within_their_own_ends(seed, shape, bits):
+    weight = drawn(seed, shape) + 0.7
+    low, high = weight.flatten(1).amin(1), weight.flatten(1).amax(1)
+    params = params_from_range(low, high, QuantSpec(bits=bits, axis=0))
+
+    found = squant(weight, params)
+
+    integers = integer_weight(found, params)
+    assert int(integers.min()) >= params.spec.qmin
+    assert int(integers.max()) <= params.spec.qmax
+    torch.testing.assert_close(fake_quantize(found, params), found)
+    inner = centered_integers(found, params).flatten(1)
+    lowest, highest = centered_ends(params, 2)
+    is_free = ((inner > lowest) & (inner < highest)).all(1)  # rows of which no end was in the way
+    off = inner - weight.double().flatten(1) / params.scale.double().reshape(-1, 1)
+    assert bool((off.sum(1).abs()[is_free] <= 0.5 + 1e-4).all())

@@ -40,3 +40,13 @@ def test_what_is_not_finite_is_told_as_it_is():
 
     assert math.isnan(found[0])
     assert found[1:] == [math.inf, 1.0]
+
+
+def test_a_row_with_a_zero_point_is_covered_on_both_sides_of_it():
+    spec = QuantSpec(bits=4, axis=0)
+    grid = QuantParams(torch.ones(3), torch.tensor([-8, 7, 0], dtype=torch.int32), spec)
+    weight = torch.tensor([[0.0, 3.0], [-1.5, 0.0], [-0.8, 1.4]])  # 15, 15, and 8 and 7 levels
+
+    found = LargestWeights(grid, torch.ones(())).wished(weight)
+
+    torch.testing.assert_close(found, torch.tensor([0.2, 0.1, 0.2]))

@@ -14,13 +14,13 @@ from intaglio.methods.blocks.block_samples import Sample, mixed
 from intaglio.methods.blocks.blocks import Block
 from intaglio.methods.blocks.windows import run_window
 from intaglio.methods.rounding.soft_rounding import SoftWeight, soft_weight, spread_scale
+from intaglio.numerics.affine import centered_integers
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.numerics.ste import snap
 from intaglio.ops.convolution import copies_values
 from intaglio.ops.schema import activate
 from intaglio.ops.traits import ON_THE_GRID, WEIGHTED
-from intaglio.run.weights import integer_weight
 
 STRETCH_UNIT = 0.1
 """A learned scale moves by tenths of what V moves by: percents where V moves by tenths."""
@@ -97,12 +97,12 @@ def soft_layers(
     for name in block.layers:
         node = graph[name]
         params = encodings.weights.get(name)
-        if params is None or not params.spec.symmetric or copies_values(graph, node):
+        if params is None or copies_values(graph, node):
             continue
         weight = graph.param(node, "weight")
         steps = reference.param(reference[name], "weight") / spread_scale(params, weight.ndim)
-        integers = integer_weight(weight, params).float()
-        soft = soft_weight(steps, integers, params.spec, reach=reach)
+        integers = centered_integers(weight, params)
+        soft = soft_weight(steps, integers, params, reach=reach)
         channels = weight.shape[WEIGHTED[node.op]]
         bias = graph.param(node, "bias", torch.zeros(channels))
         grid = encodings.activations.get(name)

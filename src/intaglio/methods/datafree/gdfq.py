@@ -6,8 +6,8 @@ Source: Xu et al. 2020 (Generative Low-bitwidth Data Free Quantization, arXiv:20
     student    minimizes  CE(Q(x), y) + alpha T^2 KL(softmax(P(x) / T) || softmax(Q(x) / T))
 
 lambda = 0.1, T = 20, both on the same images. How we differ: the KL is a mean over images, not over
-images and classes as in the published code (whose effective alpha is 1 / K of ours); grids are
-calibrated and stay; rates follow a cosine; unless it is asked for, labels do not teach the student,
+images and classes as in the published code (whose effective alpha is 1 / K of ours); grids start
+as calibrated and their steps are learned; rates follow a cosine; unless it is asked for, labels do not teach the student,
 as they pull it away from its teacher wherever an image is not yet what it should be. `kl_only` and
 `inundation` are those of AIT (Choi et al. 2022, arXiv:2204.00330); `superposed` is Qimera's
 (generator.py).
@@ -150,7 +150,7 @@ class TrainGdfq:
     temperature: float = 20.0
     inundation: float = 0.0
     superposed: float = 0.0
-    ranges: Literal["fixed", "lsq"] = "fixed"
+    ranges: Literal["fixed", "lsq"] = "lsq"
     evaluations: int = 4
     save_seconds: float = 60.0
 

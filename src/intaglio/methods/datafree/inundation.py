@@ -68,7 +68,7 @@ def inundate(grids: Mapping[str, OnGrid], was: Before, share: float) -> int:
 
 def integers_of(grid: OnGrid) -> Tensor:
     """Return the integers of a weight, as real numbers, in its shape."""
-    return grid.steps().round_().clamp_(grid.spec.qmin, grid.spec.qmax)
+    return grid.steps().round_().clamp_(*grid.ends)
 
 
 def _changed(grid: OnGrid, was: Tensor) -> float:

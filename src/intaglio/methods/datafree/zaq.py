@@ -6,9 +6,9 @@ Source: Liu, Zhang, Wang 2021 (Zero-shot Adversarial Quantization, CVPR), with
     generator  minimizes  -D_o - alpha D_f + beta L_a
 
 (discrepancy.py); five steps of the student for one of the generator, alpha = 0.1, beta = 0.05. How
-we differ: the student starts from calibrated grids that stay, with its batch norms folded, and
-learns at small rates from there (the published 0.1 diverges); rates follow a cosine; gradients are
-clipped. "released" takes the loss between features that the published code has.
+we differ: the student starts from calibrated grids, with its batch norms folded, and learns weights
+and steps of grids at small rates from there (the published 0.1 diverges); rates follow a cosine;
+gradients are clipped. "released" takes the loss between features that the published code has.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class TrainZaq:
     discrepancy: Discrepancy = "paper"
     per_sample: bool = False
     weight_momentum: float = 0.9
-    ranges: Literal["fixed", "lsq"] = "fixed"
+    ranges: Literal["fixed", "lsq"] = "lsq"
     evaluations: int = 4
     save_seconds: float = 60.0
 

@@ -19,7 +19,7 @@ def distance(grid: OnGrid) -> Tensor:
     integer's interval, is not differentiated. Weights outside of their grid are at no distance.
     """
     with torch.no_grad():
-        steps = grid.steps().clamp_(grid.spec.qmin, grid.spec.qmax)
+        steps = grid.steps().clamp_(*grid.ends)
         gaps = grid.latent_at(steps.sub_(steps.round()))
     summed: Tensor = _SquaredGaps.apply(grid.latent, gaps)  # type: ignore[no-untyped-call]
     return summed

@@ -122,8 +122,7 @@ class Places:
         row = torch.empty(-(-self.count // WORD) * WORD, dtype=self.kind, device=device)
         row[self.count :] = 0
         for layer, part in self.parts.items():
-            spec = grids[layer].spec
-            steps = grids[layer].steps().round_().clamp_(spec.qmin, spec.qmax)
+            steps = grids[layer].steps().round_().clamp_(*grids[layer].ends)
             row[part].view(steps.shape).copy_(steps)
         return row
 
@@ -146,8 +145,8 @@ def places_of(grids: Mapping[str, OnGrid]) -> Places:
         layer: slice(end - count, end)
         for layer, count, end in zip(grids, counts, ends, strict=True)
     }
-    lowest = min(grid.spec.qmin for grid in grids.values())
-    highest = max(grid.spec.qmax for grid in grids.values())
+    lowest = min(int(grid.ends[0].min()) for grid in grids.values())
+    highest = max(int(grid.ends[1].max()) for grid in grids.values())
     kinds = (torch.int8, torch.int16, torch.int32)
     limits = ((torch.iinfo(kind), kind) for kind in kinds)
     kind = next(kind for info, kind in limits if info.min <= lowest and highest <= info.max)

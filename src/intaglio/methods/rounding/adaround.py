@@ -29,11 +29,10 @@ from intaglio.methods.steps.layer_rows import row_drawer, row_groups
 from intaglio.methods.steps.paired_walk import Layer, Tuned, tune_layers
 from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
-from intaglio.numerics.affine import fake_quantize
+from intaglio.numerics.affine import centered_integers, fake_quantize
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops.convolution import copies_values
 from intaglio.ops.schema import activate
-from intaglio.run.weights import integer_weight
 
 MOST_ROWS = 32_768
 """Rows of a layer that are held; fewer where they would not fit the memory."""
@@ -110,8 +109,7 @@ class AdaRound:
             node = state.graph[layer.node.name]
             held = fake_quantize(state.graph.param(node, "weight"), layer.params)
             found = Tuned(held, layer.bias, layer.params)
-            is_learnable = node.op != "conv_transpose2d" and layer.params.spec.symmetric
-            if is_learnable and not copies_values(state.reference, layer.node):
+            if node.op != "conv_transpose2d" and not copies_values(state.reference, layer.node):
                 found = self.tuned(layer, held, context.memory_mb, generator)
             settled = replace(layer, params=found.params)
             return replace(found, bias=corrected_bias(settled, found.weight, generator))
@@ -154,8 +152,8 @@ class AdaRound:
         """Return the learned weight as real numbers on the grid."""
         weight, params = start
         scale = spread_scale(params, weight.ndim)
-        integers = integer_weight(weight, params).float()
-        soft = soft_weight(layer.weight / scale, integers, params.spec, reach=self.reach)
+        integers = centered_integers(weight, params)
+        soft = soft_weight(layer.weight / scale, integers, params, reach=self.reach)
         shape = (rows.inputs.shape[0], -1, rows.inputs.shape[2])  # [G, R, K]
         spread = scale.expand(weight.shape).reshape(shape)
         shaped = SoftWeight(soft.base.reshape(shape), soft.logits.reshape(shape))

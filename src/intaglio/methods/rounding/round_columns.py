@@ -14,29 +14,27 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from intaglio.numerics.spec import QuantSpec
+from intaglio.methods.rounding.row_grids import RowGrids
 
 BLOCK = 64
 """Columns whose errors are collected before the rest of the matrix is touched."""
-SHRINKS = torch.linspace(0.35, 1.0, 40)
 
 
-def round_columns(
-    target: Tensor, hessian: Tensor, scales: Tensor, spec: QuantSpec, sweeps: int
-) -> Tensor:
+def round_columns(target: Tensor, hessian: Tensor, grids: RowGrids, sweeps: int) -> Tensor:
     """Return integers [G, R, K]: `second_order`, then `descended`."""
-    integers = second_order(target, hessian, scales, spec)
-    return descended(integers, target, hessian, scales, spec, sweeps=sweeps)
+    integers = second_order(target, hessian, grids)
+    return descended(integers, target, hessian, grids, sweeps=sweeps)
 
 
-def second_order(target: Tensor, hessian: Tensor, scales: Tensor, spec: QuantSpec) -> Tensor:
+def second_order(target: Tensor, hessian: Tensor, grids: RowGrids) -> Tensor:
     """Return integers [G, R, K]: columns rounded in turn, each error spread over later ones.
 
     Args:
         target: [G, R, K].
         hessian: [G, K, K], positive definite.
-        scales: [G, R].
+        grids: Of the rows; integers are centered.
     """
+    scales = grids.scales
     upper = inverse_factor(hessian.double()).to(target.dtype)
     rest, integers = target.clone(), torch.empty_like(target)
     count = target.shape[2]
@@ -45,7 +43,7 @@ def second_order(target: Tensor, hessian: Tensor, scales: Tensor, spec: QuantSpe
         errors = torch.empty_like(target[:, :, begin:end])
         for column in range(begin, end):
             value = rest[:, :, column]
-            integer = (value / scales).round().clamp(spec.qmin, spec.qmax)
+            integer = (value / scales).round_().clamp_(grids.low, grids.high)
             integers[:, :, column] = integer
             error = (value - integer * scales) / upper[:, column, column].unsqueeze(1)
             errors[:, :, column - begin] = error
@@ -68,15 +66,10 @@ def inverse_factor(hessian: Tensor) -> Tensor:
 
 
 def descended(
-    integers: Tensor,
-    target: Tensor,
-    hessian: Tensor,
-    scales: Tensor,
-    spec: QuantSpec,
-    *,
-    sweeps: int,
+    integers: Tensor, target: Tensor, hessian: Tensor, grids: RowGrids, *, sweeps: int
 ) -> Tensor:
     """Return integers after sweeps of coordinate descent: each column at its best, in turn."""
+    scales = grids.scales
     integers = integers.clone()
     gradient = (integers * scales.unsqueeze(2) - target) @ hessian  # [G, R, K]
     curvature = hessian.diagonal(dim1=1, dim2=2).unsqueeze(1) * scales.unsqueeze(2)
@@ -90,7 +83,7 @@ def descended(
             for column in range(begin, end):
                 old = integers[:, :, column]
                 wish = old - local[:, :, column - begin] / curvature[:, :, column]
-                new = wish.round().clamp(spec.qmin, spec.qmax)
+                new = wish.round_().clamp_(grids.low, grids.high)
                 move = ((new - old) * scales).unsqueeze(2)
                 local += move * hessian[:, column, begin:end].unsqueeze(1)
                 integers[:, :, column] = new
@@ -101,33 +94,6 @@ def descended(
         if not changed:
             break
     return integers
-
-
-def best_scales(target: Tensor, hessian: Tensor, start: Tensor, spec: QuantSpec) -> Tensor:
-    """Return scales [G, R] that make nearest rounding's error, weighed by H's diagonal, smallest.
-
-    Candidates shrink the scale that covers the largest magnitude.
-    """
-    weights = hessian.diagonal(dim1=1, dim2=2).unsqueeze(1)  # [G, 1, K]
-    whole = target.abs().amax(2) / spec.qmax
-    whole = torch.where(whole > 0, whole, start)  # of an empty row, which any scale holds
-    best, least = whole, torch.full_like(whole, float("inf"))
-    for shrink in SHRINKS:
-        scales = whole * float(shrink)
-        spread = scales.unsqueeze(2)
-        integers = (target / spread).round_().clamp_(spec.qmin, spec.qmax)
-        error = ((integers * spread - target).square_() * weights).sum(2)
-        best = torch.where(error < least, scales, best)
-        least = torch.minimum(error, least)
-    return best
-
-
-def refitted_scales(integers: Tensor, target: Tensor, hessian: Tensor, scales: Tensor) -> Tensor:
-    """Return s = q'Ht / q'Hq, [G, R]; the old scale where that is not positive."""
-    image = integers @ hessian
-    above, below = (image * target).sum(2), (image * integers).sum(2)
-    found = above / below
-    return torch.where((below > 0) & (above > 0), found, scales)
 
 
 def damped(covariance: Tensor, share: float) -> Tensor:

@@ -31,12 +31,17 @@ from torch import Tensor
 from intaglio.methods.bias.correct_bias import corrected_bias
 from intaglio.methods.rounding.input_moments import InputMoments, Moments, input_moments
 from intaglio.methods.rounding.round_columns import (
-    best_scales,
     damped,
     descended,
-    refitted_scales,
     round_columns,
     second_order,
+)
+from intaglio.methods.rounding.row_grids import (
+    RowGrids,
+    best_grids,
+    params_of,
+    refitted,
+    row_grids,
 )
 from intaglio.methods.steps.paired_walk import Layer, Tuned, tune_layers
 from intaglio.methods.steps.state import Context, Quantized
@@ -106,10 +111,9 @@ class RoundSecondOrder:
         shape, spec = layer.weight.shape, layer.params.spec
         groups = moments.every.covariance.shape[0]
         rows = layer.weight.double().reshape(groups, -1, moments.every.covariance.shape[1])
-        scale = layer.params.scale
-        scales = scale.expand(groups * rows.shape[1]).reshape(groups, -1)  # [G, R]
+        grids = row_grids(layer.params, groups, rows.shape[1])
         ridge = chosen_ridge(rows, moments) if self.ridge is None else self.ridge
-        damping = chosen_damping(rows, scales, layer.params, moments, ridge)
+        damping = chosen_damping(rows, grids, spec, moments, ridge)
         if damping is None:
             return nearest, layer.params
         damping = damping if self.damping is None else self.damping
@@ -117,28 +121,27 @@ class RoundSecondOrder:
         # means are exact; here ratios count
         hessian = damped(moments.every.covariance, damping).float()
         if spec.axis is None:
-            integers = round_columns(target, hessian, scales, spec, self.sweeps)
+            integers, params = round_columns(target, hessian, grids, self.sweeps), layer.params
         else:
-            scales, integers = self._searched(target, hessian, scales, spec)
-            scale = scales.reshape(-1)
-        largest_bias = layer.input_scale.double() * layer.target.bias_limit(spec.bits)
-        floor = layer.bias.abs().double() * BIAS_MARGIN / largest_bias  # for a scale of 1
-        scale = scale if spec.axis is None else torch.maximum(scale.double(), floor)
-        params = QuantParams(scale.float(), layer.params.zero_point, spec)
+            integers, grids = self._searched(target, hessian, grids, spec)
+            largest_bias = layer.input_scale.double() * layer.target.bias_limit(spec.bits)
+            floor = layer.bias.abs().double() * BIAS_MARGIN / largest_bias  # for a scale of 1
+            scales = torch.maximum(grids.scales.double(), floor.reshape(grids.scales.shape))
+            params = params_of(replace(grids, scales=scales), spec)
         spread = params.scale if spec.axis is None else params.scale.reshape(groups, -1, 1)
         return (integers.float() * spread).reshape(shape), params
 
     def _searched(
-        self, target: Tensor, hessian: Tensor, start: Tensor, spec: QuantSpec
-    ) -> tuple[Tensor, Tensor]:
-        scales = best_scales(target, hessian, start, spec) if self.search_scale else start
-        integers = round_columns(target, hessian, scales, spec, self.sweeps)
+        self, target: Tensor, hessian: Tensor, start: RowGrids, spec: QuantSpec
+    ) -> tuple[Tensor, RowGrids]:
+        grids = best_grids(target, hessian, start, spec) if self.search_scale else start
+        integers = round_columns(target, hessian, grids, self.sweeps)
         if not self.search_scale:
-            return scales, integers
+            return integers, grids
         for _ in range(self.refits):
-            scales = refitted_scales(integers, target, hessian, scales)
-            integers = descended(integers, target, hessian, scales, spec, sweeps=1)
-        return scales, integers
+            grids = refitted(integers, target, hessian, grids)
+            integers = descended(integers, target, hessian, grids, sweeps=1)
+        return integers, grids
 
 
 def corrected_target(rows: Tensor, moments: Moments, ridge: float) -> Tensor:
@@ -167,32 +170,31 @@ def chosen_ridge(rows: Tensor, moments: InputMoments) -> float:
 
 
 def chosen_damping(
-    rows: Tensor, scales: Tensor, params: QuantParams, moments: InputMoments, ridge: float
+    rows: Tensor, grids: RowGrids, spec: QuantSpec, moments: InputMoments, ridge: float
 ) -> float | None:
     """Return the damping whose integers do best on the images held apart, for some of the rows.
 
-    None where nearest rounding on the grid of `params` does as well.
+    None where nearest rounding on the grids does as well.
 
     Args:
         rows: [G, R, K].
-        scales: To start from, [G, R].
+        grids: To start from.
         ridge: For the target.
     """
     if moments.fitted is None or moments.held is None:
         return UNKNOWN
-    spec, chosen = params.spec, _sampled(rows)
-    rows, scales = rows[:, chosen], scales[:, chosen]
-    spread = scales.unsqueeze(2)
-    nearest = (rows / spread).round().clamp(spec.qmin, spec.qmax) * spread
+    chosen = _sampled(rows)
+    rows, grids = rows[:, chosen], grids.of(chosen)
+    nearest = grids.nearest(rows) * grids.scales.unsqueeze(2)
     target = corrected_target(rows, moments.fitted, ridge).float()
     # all candidates at once, as if they were more groups: columns cost calls, not arithmetic
     count = len(DAMPINGS)
     hessian = torch.cat([damped(moments.fitted.covariance, d).float() for d in DAMPINGS])
-    target, scales = target.repeat(count, 1, 1), scales.repeat(count, 1)
+    target, grids = target.repeat(count, 1, 1), grids.repeated(count)
     if spec.axis is not None:
-        scales = best_scales(target, hessian, scales, spec)
-    integers = second_order(target, hessian, scales, spec)
-    weights = (integers * scales.unsqueeze(2)).reshape(count, *rows.shape)
+        grids = best_grids(target, hessian, grids, spec)
+    integers = second_order(target, hessian, grids)
+    weights = (integers * grids.scales.unsqueeze(2)).reshape(count, *rows.shape)
     candidates = torch.cat([nearest.unsqueeze(0).float(), weights])
     errors = moments.held.errors(candidates, rows, chosen)
     best = errors.index(min(errors))

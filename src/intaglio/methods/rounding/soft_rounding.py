@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from intaglio.numerics.spec import QuantParams, QuantSpec
+from intaglio.numerics.affine import centered_ends
+from intaglio.numerics.spec import QuantParams
 
 ZETA, GAMMA = 1.1, -0.1
 """Ends of the stretched sigmoid."""
@@ -31,7 +32,7 @@ class SoftWeight:
     """A weight between integers; `logits` is what is learned.
 
     Attributes:
-        base: Lower choices, real integers, [C_out, ...].
+        base: Lower choices, real integers minus zero point, [C_out, ...].
         logits: V, same shape.
     """
 
@@ -58,18 +59,22 @@ def inverse_rectified_sigmoid(shares: Tensor) -> Tensor:
     return torch.logit(inner)
 
 
-def soft_weight(steps: Tensor, integers: Tensor, spec: QuantSpec, *, reach: float) -> SoftWeight:
+def soft_weight(
+    steps: Tensor, integers: Tensor, params: QuantParams, *, reach: float
+) -> SoftWeight:
     """Return an undecided weight that hardens to `integers` where nothing is learned.
 
     Args:
         steps: The real weight over its scale, [C_out, ...].
-        integers: Where to start, within the grid of `spec`, same shape.
+        integers: Where to start, minus the zero point, same shape.
+        params: The grid that they are of.
         reach: How far towards the real weight h may start away from `integers`, in steps, below
             0.5: the nearer to 0.5, the more easily a weight changes its integer.
     """
+    low, high = centered_ends(params, steps.ndim)
     away = steps - integers
-    upward = torch.where(away == 0, integers < spec.qmax, away > 0)
-    base = torch.where(upward, integers, integers - 1.0).clamp(spec.qmin, spec.qmax - 1.0)
+    upward = torch.where(away == 0, integers < high, away > 0)
+    base = torch.where(upward, integers, integers - 1.0).clamp(low, high - 1.0)
     start = integers - base  # 0 or 1
     distance = away.abs().clamp(SETTLED, reach)
     shares = torch.where(start > 0.5, 1.0 - distance, distance)

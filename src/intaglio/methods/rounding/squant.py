@@ -21,6 +21,7 @@ from torch import Tensor
 
 from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
+from intaglio.numerics.affine import centered_ends
 from intaglio.numerics.spec import QuantParams
 
 
@@ -44,20 +45,20 @@ def squant(weight: Tensor, params: QuantParams) -> Tensor:
     """Return a weight on its grid, as real numbers of its shape, [C_out, C_in / groups, ...].
 
     Args:
-        params: Its grid, symmetric; one scale, or one for each output channel.
+        params: Its grid; one scale, or one for each output channel.
     """
-    spec = params.spec
     rows = weight.reshape(len(weight), weight.shape[1], -1)
     scale = params.scale.reshape(-1, 1, 1).double()
     wanted = rows.double() / scale
-    integers = wanted.round().clamp(spec.qmin, spec.qmax)
+    low, high = (end.reshape(-1, 1, 1).double() for end in centered_ends(params, 1))
+    integers = wanted.round().clamp(low, high)
     if rows.shape[2] > 1:
-        integers = _flipped(integers, wanted, (spec.qmin, spec.qmax), axis=2)
-    integers = _kernels_flipped(integers, wanted, (spec.qmin, spec.qmax))
+        integers = _flipped(integers, wanted, (low, high), axis=2)
+    integers = _kernels_flipped(integers, wanted, (low, high))
     return (integers.float() * scale.float()).reshape(weight.shape)
 
 
-def _flipped(integers: Tensor, wanted: Tensor, ends: tuple[int, int], *, axis: int) -> Tensor:
+def _flipped(integers: Tensor, wanted: Tensor, ends: tuple[Tensor, Tensor], *, axis: int) -> Tensor:
     """Return integers whose errors sum up to at most half a step along an axis."""
     errors = integers - wanted
     sums = errors.sum(axis, keepdim=True)
@@ -67,7 +68,7 @@ def _flipped(integers: Tensor, wanted: Tensor, ends: tuple[int, int], *, axis: i
     return torch.where(chosen, flipped, integers)
 
 
-def _kernels_flipped(integers: Tensor, wanted: Tensor, ends: tuple[int, int]) -> Tensor:
+def _kernels_flipped(integers: Tensor, wanted: Tensor, ends: tuple[Tensor, Tensor]) -> Tensor:
     """Return integers whose errors sum up to half a step a row at most: one more a kernel."""
     errors = integers - wanted
     of_kernels = errors.sum(2)  # [C_out, C_in / groups]
@@ -83,7 +84,7 @@ def _kernels_flipped(integers: Tensor, wanted: Tensor, ends: tuple[int, int]) ->
 
 
 def _second_nearest(
-    integers: Tensor, errors: Tensor, sign: Tensor, ends: tuple[int, int]
+    integers: Tensor, errors: Tensor, sign: Tensor, ends: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Return the error of that sign that a flip takes away, 0 where none may be, and the flip."""
     flipped = integers - sign

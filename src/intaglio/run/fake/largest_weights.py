@@ -1,7 +1,7 @@
 """Scales of weights that follow their largest magnitudes at each step, as Jacob et al. have them.
 
-Source: Jacob et al. 2018 (arXiv:1712.05877), section 3.1; symmetric here, as runtimes hold weights,
-and for each output channel where the plan has a scale for each.
+Source: Jacob et al. 2018 (arXiv:1712.05877), section 3.1; symmetric where runtimes hold
+weights so, and for each output channel where the plan has a scale for each.
 """
 
 from __future__ import annotations
@@ -17,10 +17,19 @@ class LargestWeights(WeightRange):
 
     def wished(self, weight: Tensor) -> Tensor:
         """Return the scales for the weight as it is now; of a row of zeros the calibrated one."""
-        scale = largest_of(weight, self.spec.axis) / self.spec.qmax
+        scale = self._covering(weight)
         # NaN stays: the watch has to see it
         is_too_small = scale < torch.finfo(torch.float32).tiny
         return torch.where(is_too_small, self.start_scale, scale)
+
+    def _covering(self, weight: Tensor) -> Tensor:
+        """Return the least scales at which all of the weight is within the grid."""
+        axis = self.spec.axis
+        if self.spec.symmetric:
+            return largest_of(weight, axis) / self.spec.qmax
+        low, high = self.spec.qmin - self.zero_point, self.spec.qmax - self.zero_point
+        above, below = (largest_of(part, axis) for part in (weight.relu(), (-weight).relu()))
+        return torch.maximum(above / high.clamp(min=1), below / (-low).clamp(min=1))
 
 
 def largest_of(weight: Tensor, axis: int | None) -> Tensor:

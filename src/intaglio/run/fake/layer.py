@@ -21,7 +21,7 @@ from torch import Tensor
 
 from intaglio.ir.graph import Node
 from intaglio.numerics.batch_norm import BatchNorm
-from intaglio.numerics.ste import snap
+from intaglio.numerics.ste import Bound, snap
 from intaglio.ops.weight_rows import over_outputs
 from intaglio.run.fake.names import Slot
 from intaglio.run.fake.ranges import WeightRange
@@ -140,9 +140,20 @@ class Layer:
 
     def _snapped(self, weight: Tensor, scale: Tensor) -> Tensor:
         assert self.range is not None, "a layer in float is not rounded"
-        spec = self.range.spec
         step = self.range.step(scale, weight.numel() // max(1, scale.numel()))
-        return snap(weight, self.spread_scale(step), spec.qmin, spec.qmax)
+        return snap(weight, self.spread_scale(step), *self._ends())
+
+    def _ends(self) -> tuple[Bound, Bound]:
+        """Return the least and the greatest integer minus zero point: numbers where they can be."""
+        assert self.range is not None, "a layer in float has no grid"
+        spec = self.range.spec
+        return (spec.qmin, spec.qmax) if spec.symmetric else self.ends()
+
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Return the least and the greatest integer minus zero point, to broadcast."""
+        assert self.range is not None, "a layer in float has no grid"
+        spec, zero_point = self.range.spec, self.spread_scale(self.range.zero_point)
+        return (spec.qmin - zero_point).float(), (spec.qmax - zero_point).float()
 
     def spread_scale(self, scale: Tensor) -> Tensor:
         """Return scales, [C] or [], in a shape that multiplies the weight."""

@@ -25,7 +25,6 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.affine import fake_quantize as stored_on_grid
 from intaglio.numerics.batch_norm import BatchNorm
 from intaglio.numerics.encodings import Encodings
-from intaglio.numerics.spec import QuantSpec
 from intaglio.ops import OPS
 from intaglio.ops.convolution import copies_values
 from intaglio.ops.schema import activate_fresh, bare
@@ -232,10 +231,10 @@ class FakeNetwork(nn.Module):
         for name, layer in self.layers.items():
             latent = layer.weight.value
             if layer.range is not None and isinstance(latent, nn.Parameter):
-                found[name] = self._on_grid(name, layer, latent, layer.range.spec)
+                found[name] = self._on_grid(name, layer, latent)
         return found
 
-    def _on_grid(self, name: str, layer: Layer, latent: nn.Parameter, spec: QuantSpec) -> OnGrid:
+    def _on_grid(self, name: str, layer: Layer, latent: nn.Parameter) -> OnGrid:
         @torch.no_grad()
         def steps() -> Tensor:
             """Return the folded weight over its scale."""
@@ -246,7 +245,7 @@ class FakeNetwork(nn.Module):
             """Return what makes these steps."""
             return layer.before_folding(wanted * layer.spread_scale(self.weight_scale(name)))
 
-        return OnGrid(latent, steps, spec, latent_at)
+        return OnGrid(latent, steps, layer.ends(), latent_at)
 
     def norm_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return (mean, variance) [C] each of batch norms that follow the batches, by layer."""

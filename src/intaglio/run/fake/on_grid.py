@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from intaglio.numerics.spec import QuantSpec
-
 
 @dataclass(frozen=True, eq=False)
 class OnGrid:
@@ -17,9 +15,9 @@ class OnGrid:
     Attributes:
         latent: The real numbers that learn, [C_out, ...].
         steps: Returns latent / scale in the space in which it is rounded, same shape, detached and
-            a tensor of its own: its integers are these, rounded half to even and clamped to the
-            spec.
-        spec: Its grid.
+            a tensor of its own: its integers, minus zero point, are these, rounded half to even and
+            clamped to `ends`.
+        ends: Least and greatest integer minus zero point, shaped to broadcast with the weight.
         latent_at: Returns the latents of which `steps` would be these steps, with the scales of
             now, same shape, detached: linear in them, and finite even where a folded gain is 0.
             Takes any type.
@@ -27,5 +25,5 @@ class OnGrid:
 
     latent: nn.Parameter
     steps: Callable[[], Tensor]
-    spec: QuantSpec
+    ends: tuple[Tensor, Tensor]
     latent_at: Callable[[Tensor], Tensor]

@@ -41,8 +41,8 @@ def present(
             copy.set_param(node, "bias", bias.cpu())
         if layer.range is not None:
             scale = scale_of(name).cpu()
-            zeros = torch.zeros_like(scale, dtype=torch.int32)
-            weights[name] = QuantParams(scale, zeros, layer.range.spec)
+            zero_point = layer.range.zero_point.cpu()
+            weights[name] = QuantParams(scale, zero_point, layer.range.spec)
     for name, slots in others.items():
         for role, slot in slots.items():
             copy.set_param(copy[name], role, slot.value.cpu())

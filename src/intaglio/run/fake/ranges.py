@@ -91,19 +91,22 @@ class WeightRange(nn.Module):
     """The scales of one layer's weight; a method is a kind of it.
 
     Attributes:
-        spec: Its integers, symmetric.
+        spec: Its integers.
         holds: Whether the integers stay: the weight does not learn.
         start_scale: The scales that calibration found, [C] or [].
+        zero_point: That of the grid, of the same shape, int32; it stays.
     """
 
     holds = False
     start_scale: Tensor
+    zero_point: Tensor
 
     def __init__(self, start: QuantParams, weight: Tensor) -> None:
         """Start from the scales that calibration found, for this weight."""
         super().__init__()
         self.spec: QuantSpec = start.spec
         self.register_buffer("start_scale", start.scale.clone())
+        self.register_buffer("zero_point", start.zero_point.clone())
 
     def wished(self, weight: Tensor) -> Tensor:
         """Return the scales that it asks for, [C] or [].
