@@ -24,6 +24,7 @@ from intaglio.data.image_samples import ImageSamples
 from intaglio.data.preprocess import Preprocess
 from intaglio.ir.graph import Graph
 from intaglio.job.data_free import input_of, run_without_images
+from intaglio.job.fitted import fitted_settings
 from intaglio.job.quantize import prepare_network, quantize_network, run_steps
 from intaglio.job.recorder import Recorder
 from intaglio.job.synthetic import made_images
@@ -127,7 +128,7 @@ def float_row(wish: Wish) -> Row:
 def measured(recipe: str, scheme: str, seed: int, wish: Wish) -> Row:
     """Return a row: quantized without images, and judged."""
     bench = bench_of(wish)
-    settings = settings_of(recipe, scheme, seed)
+    settings = fitted_settings(bench.captured, settings_of(recipe, scheme, seed))
     prepared, settings = prepare_network(bench.captured, settings, Recorder())
     made = None if settings.recipe.synthetic is None else images_of(bench, prepared, settings)
     began = time.perf_counter()

@@ -16,6 +16,7 @@ from benchmarks.networks import RESNET20
 from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.runs import at, epochs_for, samples_of, top1
 from intaglio.job.data_free import run_without_images
+from intaglio.job.fitted import fitted_settings
 from intaglio.job.quantize import prepare_network
 from intaglio.job.recorder import Recorder
 from intaglio.methods.datafree.gdfq import TrainGdfq
@@ -28,7 +29,7 @@ from intaglio.recipe.settings import Settings
 from intaglio.run.twin import build_twin
 from intaglio.tasks import TASKS
 
-MINUTES, STEPS = 5.0, 2000
+MINUTES, STEPS = 3.0, 2000
 """What a generator's training may take, and the most steps in it."""
 SCHEMES = ("w4a4-academic", "w5a5-academic")
 PLAYED: dict[str, Callable[[], TrainGdfq | TrainZaq]] = {
@@ -96,6 +97,7 @@ def measured(name: str, scheme: str, wish: Wish) -> Row:
 def begun(bench: Bench, settings: Settings) -> tuple[Quantized, float]:
     """Return a network quantized without images, and the seconds that it took."""
     began = time.perf_counter()
+    settings = fitted_settings(bench.captured, settings)
     prepared, settings = prepare_network(bench.captured, settings, Recorder())
     made = None
     if settings.recipe.synthetic is not None:

@@ -226,7 +226,9 @@ def test_where_nothing_is_kept_going_on_is_refused(
     none = (*CLASSIFIER, "--data", "none")
 
     assert "no run without images is kept for" in refused(capsys, *LONG, "--out", "out", "--resume")
-    assert "neither makes images nor trains" in refused(capsys, *none, "--resume")
+    assert "neither makes images nor trains" in refused(
+        capsys, *none, "--recipe", "dfq", "--resume"
+    )
     assert "say --data none" in refused(capsys, *CLASSIFIER, "--data", "images", "--resume")
     assert "say --data none" in refused(capsys, *CLASSIFIER, "--resume")
     assert not [path for path in recipe.parent.iterdir() if path.name.startswith(".")]

@@ -60,7 +60,8 @@ def test_a_run_goes_on_to_the_same_bytes_and_saving_it_ends_the_keeping(interrup
 
 
 def test_nothing_is_kept_of_a_run_with_images_or_without_long_stages(tmp_path: Path):
-    made("datafree", out=tmp_path / "out")
+    made("dfq", out=tmp_path / "out")
+    made("datafree", scheme="w8a8-per-tensor", out=tmp_path / "out")
     intaglio.compress(
         network(), X, data=photographs(8), recipe="plain", options=Options(out=tmp_path / "out")
     )
@@ -72,7 +73,9 @@ def test_going_on_is_refused_where_it_means_nothing(tmp_path: Path):
     with pytest.raises(RequestError, match=r"say Options\(out=...\)"):
         made(resume=True)
     with pytest.raises(RequestError, match="neither makes images nor trains"):
-        made("datafree", resume=True, out=tmp_path / "out")
+        made("dfq", resume=True, out=tmp_path / "out")
+    with pytest.raises(RequestError, match="neither makes images nor trains"):  # by its network
+        made("datafree", scheme="w8a8-per-tensor", resume=True, out=tmp_path / "out")
     with pytest.raises(RequestError, match="no run without images is kept"):
         made(resume=True, out=tmp_path / "out")
     with pytest.raises(RequestError, match="say --data none"):

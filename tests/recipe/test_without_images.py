@@ -17,7 +17,7 @@ from intaglio.recipe.recipe import (
     to_toml,
 )
 from intaglio.recipe.settings import default_recipe, settle
-from intaglio.recipe.without_images import spelled
+from intaglio.recipe.without_images import CHEAP_MACS, FEW, fitted, spelled
 from intaglio.runtimes import TARGETS
 
 AT_THE_END = ["round-second-order-implied", "correct-bias-analytic"]
@@ -146,3 +146,37 @@ def test_steps_that_were_written_stay_where_they_are_run_with_another_scheme(tmp
 
     assert again.scheme.name == "w8a8-per-tensor"
     assert again.recipe.steps == settled.recipe.steps
+
+
+def for_network(scheme: str, *, macs: int, has_norms: bool = True) -> Recipe:
+    recipe = spelled(RECIPES[DATA_FREE], parse_scheme(scheme))
+    return fitted(recipe, parse_scheme(scheme), macs=macs, has_norms=has_norms)
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "w4a8", "w4a4", "w8a8-per-tensor", "w3a3-academic"])
+def test_what_is_spelled_is_what_a_large_network_gets(scheme):
+    assert for_network(scheme, macs=CHEAP_MACS + 1) == spelled(
+        RECIPES[DATA_FREE], parse_scheme(scheme)
+    )
+
+
+def test_a_small_network_rounds_on_a_few_images_that_are_made():
+    recipe = for_network("w8a8", macs=CHEAP_MACS)
+
+    assert recipe.synthetic == FEW
+    assert recipe.step_names == ["fold-dead-channels", "round-second-order"]
+    assert recipe.calibrator == RECIPES[DATA_FREE].calibrator  # ranges are still those of norms
+
+
+def test_one_scale_for_a_weight_takes_no_images_that_are_made():
+    assert for_network("w8a8-per-tensor", macs=1).synthetic is None
+
+
+@pytest.mark.parametrize("scheme", ["w8a8", "w4a8", "w4a4", "w3a3-academic"])
+def test_without_batch_norms_no_image_is_made_whatever_it_costs(scheme):
+    recipe = for_network(scheme, macs=1, has_norms=False)
+
+    refuse_contradictions(recipe)
+    refuse_unmet(recipe.steps, set())
+    assert recipe.synthetic is None
+    assert recipe.step_names[-2:] == AT_THE_END

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from intaglio.data.batches import Data
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
+from intaglio.job.fitted import fitted_settings
 from intaglio.job.kept import kept_run, refuse_resume
 from intaglio.job.produce import Run, produce
 from intaglio.job.recorder import Recorder
@@ -129,6 +130,7 @@ def compress_graph(
 
 def _produced(captured: Graph, run: Run, evaluate: Any) -> Result:
     """Return what comes of a captured network, long stages kept where that was asked."""
+    run = replace(run, settings=fitted_settings(captured, run.settings))
     options = run.options if run.data is None else replace(run.options, out=None)
     with kept_run(captured, run.settings, options) as kept:
         result = produce(captured, replace(run, kept=kept), evaluate).result

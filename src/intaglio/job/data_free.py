@@ -12,6 +12,7 @@ from intaglio.calibrate import CALIBRATORS
 from intaglio.calibrate.calibrator import Calibrator
 from intaglio.calibrate.implied_ranges import ImpliedRanges, NoImages, implied_ranges
 from intaglio.calibrate.input_range import implied_input, range_of
+from intaglio.calibrate.minmax import MinMax
 from intaglio.calibrate.noise import noise_images
 from intaglio.calibrate.noise_ranges import calibrated_ranges, noise_ranges, score_ranges
 from intaglio.data.guard import forbid_images
@@ -152,8 +153,9 @@ def _ranged(
     """Return the network with a plan and encodings, and the values whose ranges noise gave.
 
     Args:
-        images: Whose ranges count, where there are some; those of outputs are at least what batch
-            norms imply: images that were made reach half of what photographs do.
+        images: Whose ranges count, where there are some and the calibrator weighs what it sees:
+            the least and the most of few images that were made say less than batch norms. Those of
+            outputs are at least what these imply: made images reach half of what photographs do.
     """
     graph, plan = planned(shaped.graph, settings)
 
@@ -163,7 +165,7 @@ def _ranged(
         return implied_ranges(graph, plan, known, calibrator=CALIBRATORS[settings.calibrator])
 
     made = recorder.step("ranges from batch norms", found, changed=lambda made: None)
-    if images is None:
+    if images is None or CALIBRATORS[settings.calibrator] is MinMax:
         return encoded(shaped, settings, (graph, plan), made.ranges, recorder), made.from_noise
     ranges = recorder.step(
         "calibrate",

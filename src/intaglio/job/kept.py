@@ -31,7 +31,7 @@ from intaglio.ir.graph import Graph
 from intaglio.job.training import fingerprint
 from intaglio.methods import make_step
 from intaglio.recipe.options import Options
-from intaglio.recipe.recipe import Recipe
+from intaglio.recipe.recipe import DATA_FREE, Recipe
 from intaglio.recipe.settings import Settings
 
 FREE = frozenset({"save", "save_seconds"})
@@ -58,14 +58,19 @@ def refuse_resume(options: Options, recipe: Recipe, *, has_images: bool) -> None
             "--resume goes on with a run without images: say --data none (data=None in Python), or"
             " leave --resume out"
         )
+    if recipe.name != DATA_FREE:  # whether that one makes images depends on the network
+        _refuse_unkept(recipe)
+    if options.out is None:
+        raise RequestError(
+            "resume: what is kept lies beside the place of the result: say Options(out=...)"
+        )
+
+
+def _refuse_unkept(recipe: Recipe) -> None:
     if not is_kept(recipe):
         raise RequestError(
             f"--resume: recipe '{recipe.name}' neither makes images nor trains without any, so that"
             " nothing of it is kept: leave --resume out"
-        )
-    if options.out is None:
-        raise RequestError(
-            "resume: what is kept lies beside the place of the result: say Options(out=...)"
         )
 
 
@@ -85,9 +90,12 @@ def kept_run(captured: Graph, settings: Settings, options: Options) -> Iterator[
     A run that does not go on removes what an older one left.
 
     Raises:
-        RequestError: If there is nothing to go on with, or the run there is another one.
+        RequestError: If there is nothing to go on with, nothing of such a run is kept, or the run
+            there is another one.
         OutputError: If the folder cannot be written, or another run works there.
     """
+    if options.resume:
+        _refuse_unkept(settings.recipe)
     if options.out is None or not is_kept(settings.recipe):
         yield NOT_KEPT
         return

@@ -157,7 +157,7 @@ _register_without_images(
         steps=_steps(
             "fold-dead-channels",
             "round-second-order",
-            {"name": "train", "options": {**TAUGHT, "distill": 0.9}},
+            {"name": "train", "options": {"epochs": 20.0, **TAUGHT, "distill": 0.9}},
         ),
     )
 )

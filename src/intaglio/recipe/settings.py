@@ -38,7 +38,8 @@ class Settings:
 
     The defaults are what holds where neither the caller nor the recipe says anything; those of the
     scheme and of what the file takes are the target's. `float_reasons` says of layers among
-    `keep_float` that nobody asked for why they are there.
+    `keep_float` that nobody asked for why they are there; `is_spelled`, whether the recipe's steps
+    were chosen here, and may be chosen anew for the network (job/fitted.py).
     """
 
     recipe: Recipe
@@ -56,6 +57,7 @@ class Settings:
     minutes: float = 10.0
     allow_float: bool = False
     float_reasons: Mapping[str, str] = field(default_factory=dict)
+    is_spelled: bool = False
 
     @property
     def is_simulated(self) -> bool:
@@ -80,7 +82,7 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     refuse_contradictions(recipe)
     found = target_named(target or recipe.target or _usual_target(recipe, options))
     scheme = runnable_scheme(options.scheme or recipe.scheme, found)
-    recipe = spelled(recipe, scheme)
+    given, recipe = recipe, spelled(recipe, scheme)
     said = _said(recipe) | _said(options)
     said.pop("scheme", None)
     CALIBRATORS[said.setdefault("calibrator", recipe.calibrator)]  # raises UnknownName
@@ -100,6 +102,7 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
         io=io,
         weight_bits=recipe.weight_bits,
         tuning_images=recipe.tuning_images or _images_for(scheme),
+        is_spelled=recipe is not given,
         **said,
     )
 

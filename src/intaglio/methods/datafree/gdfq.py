@@ -7,10 +7,10 @@ Source: Xu et al. 2020 (Generative Low-bitwidth Data Free Quantization, arXiv:20
 
 lambda = 0.1, T = 20, both on the same images. How we differ: the KL is a mean over images, not over
 images and classes as in the published code (whose effective alpha is 1 / K of ours); grids start
-as calibrated and their steps are learned; rates follow a cosine; unless it is asked for, labels do not teach the student,
-as they pull it away from its teacher wherever an image is not yet what it should be. `kl_only` and
-`inundation` are those of AIT (Choi et al. 2022, arXiv:2204.00330); `superposed` is Qimera's
-(generator.py).
+as calibrated and their steps are learned; rates follow a cosine; unless it is asked for, labels do
+not teach the student, as they pull it away from its teacher wherever an image is not yet what it
+should be. `kl_only` and `inundation` are those of AIT (Choi et al. 2022, arXiv:2204.00330);
+`superposed` is Qimera's (generator.py).
 """
 
 from __future__ import annotations
