@@ -9,8 +9,15 @@ from torch import Tensor, nn
 
 import intaglio
 from intaglio.errors import RequestError
+from intaglio.job.quantize import prepare_network, quantize_network
+from intaglio.job.recorder import Recorder
 from intaglio.numerics.affine import fake_quantize
+from intaglio.read.module.export import capture
 from intaglio.recipe.options import Options
+from intaglio.recipe.recipe import find_recipe
+from intaglio.recipe.settings import settle
+from intaglio.run.fake import Deployment, trainable
+from intaglio.run.twin import build_twin
 from intaglio.runtimes import SIMULATION
 
 
@@ -77,3 +84,28 @@ def test_evaluating_changes_nothing():
     assert all(torch.equal(value, before[name]) for name, value in result.twin.graph.params.items())
     for name, scale in grids.items():
         assert torch.equal(result.twin.encodings.activations[name].scale, scale)
+
+
+@pytest.mark.parametrize("method", ["lsq", "lsq+", "pact", "moving-average", "held"])
+def test_what_trains_is_the_twin_before_and_after_a_step_whose_rows_have_zero_points(method):
+    torch.manual_seed(0)
+    images = torch.randn(8, 3, 6, 6)
+    module = Two().eval()
+    with torch.no_grad():
+        module.first.weight += 0.1  # rows that lie unevenly about zero
+    asked = settle(find_recipe("plain"), None, Options(scheme="w4a4-academic"))
+    prepared, asked = prepare_network(capture(module, images[:1]), asked, Recorder())
+    state = quantize_network(prepared, asked, images, Recorder(), device="cpu").state
+    assert any(bool(grid.zero_point.any()) for grid in state.encodings.weights.values())
+    deployment = Deployment(state.plan, state.encodings, asked.target)
+    student = trainable(state.graph, prepared.current_norms(), deployment, method=method)
+    student.freeze_norms()
+
+    for _ in range(2):
+        student.train(False)
+        twin = build_twin(*student.read_out(), asked.target)
+        with torch.no_grad():
+            torch.testing.assert_close(student(images)[0], twin(images), rtol=1e-5, atol=1e-5)
+        student.train()
+        student(images)[0].square().mean().backward()
+        torch.optim.SGD(student.parameters(), lr=0.01).step()

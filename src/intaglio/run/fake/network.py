@@ -341,8 +341,11 @@ class FakeNetwork(nn.Module):
         return self._normalized(node, layer, made) if follows else self._finished(node, made, held)
 
     def _input_scale(self, name: str) -> Tensor | None:
+        """Return the scale of what a layer reads, []; None where its bias stays real."""
         source = self.graph[name].inputs[0]
         if self.value_grids is None or source not in self.value_grids:
+            return None
+        if self.deployment is None or self.deployment.target.computes_reals:
             return None
         return self.value_grids.used(source).scale.to(self.layers[name].weight.value.device)
 
