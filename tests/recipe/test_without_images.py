@@ -17,7 +17,7 @@ from intaglio.recipe.recipe import (
     to_toml,
 )
 from intaglio.recipe.settings import default_recipe, settle
-from intaglio.recipe.without_images import CHEAP_MACS, FEW, fitted, spelled
+from intaglio.recipe.without_images import CHEAP_MACS, FEW, MOST_MACS, SOME, fitted, spelled
 from intaglio.runtimes import TARGETS
 
 AT_THE_END = ["round-second-order-implied", "correct-bias-analytic"]
@@ -155,7 +155,7 @@ def for_network(scheme: str, *, macs: int, has_norms: bool = True) -> Recipe:
 
 @pytest.mark.parametrize("scheme", ["w8a8", "w4a8", "w4a4", "w8a8-per-tensor", "w3a3-academic"])
 def test_what_is_spelled_is_what_a_large_network_gets(scheme):
-    assert for_network(scheme, macs=CHEAP_MACS + 1) == spelled(
+    assert for_network(scheme, macs=MOST_MACS + 1) == spelled(
         RECIPES[DATA_FREE], parse_scheme(scheme)
     )
 
@@ -166,6 +166,12 @@ def test_a_small_network_rounds_on_a_few_images_that_are_made():
     assert recipe.synthetic == FEW
     assert recipe.step_names == ["fold-dead-channels", "round-second-order"]
     assert recipe.calibrator == RECIPES[DATA_FREE].calibrator  # ranges are still those of norms
+
+
+@pytest.mark.parametrize(("scheme", "made"), [("w8a8", None), ("w4a8", SOME), ("w2a8", SOME)])
+def test_with_few_bits_for_weights_images_are_worth_more(scheme, made):
+    assert for_network(scheme, macs=CHEAP_MACS + 1).synthetic == made
+    assert for_network(scheme, macs=MOST_MACS + 1).synthetic is None
 
 
 def test_one_scale_for_a_weight_takes_no_images_that_are_made():

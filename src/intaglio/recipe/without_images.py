@@ -40,11 +40,12 @@ that are made of batch norms."""
 MANY, MOST = Synthesis(images=256), Synthesis(images=512)
 """Images for values of fewer bits, the second for networks that they cost little: ResNet-20 at 4
 bits has 13.95 dB with 256 and 14.2 with 512."""
-FEW = Synthesis(images=32, batch=32)
-"""Images that biases and roundings at 8-bit values learn from: more bring nothing."""
-CHEAP_MACS = 100_000_000
-"""Of a network for one image, up to which making images takes a minute or so (37 s for the 41
-million of a MobileNetV1 0.25 at 224): with 8-bit weights they bring it 1.4 points of agreement."""
+FEW, SOME = Synthesis(images=32, batch=32), Synthesis(images=64, batch=32)
+"""Images that biases and roundings at 8-bit values learn from; the second for weights of fewer."""
+CHEAP_MACS, MOST_MACS = 100_000_000, 1_000_000_000
+"""Of a network for one image, up to which making images pays: with weights of 8 bits, where they
+bring MobileNetV1 0.25 (41 million) 1.4 points of agreement in 40 seconds, and with fewer, where
+they bring MobileNetV2 (301 million) at 4 bits as much in 8 minutes."""
 
 
 def spelled(recipe: Recipe, scheme: Scheme) -> Recipe:
@@ -60,9 +61,10 @@ def spelled(recipe: Recipe, scheme: Scheme) -> Recipe:
 def fitted(recipe: Recipe, scheme: Scheme, *, macs: int, has_norms: bool) -> Recipe:
     """Return the recipe for no images with the steps for a network.
 
-    Images are made where batch norms are there to make them of, and where they are needed or cost
-    little. With one scale for a whole weight they harm: what its coarse steps change in them is not
-    what it changes in photographs (MobileNetV1 0.25: agreement 84 without and 53 with them).
+    Images are made where batch norms are there to make them of, and where they are needed or worth
+    what they cost. With one scale for a whole weight they harm: what its coarse steps change in
+    them is not what it changes in photographs (MobileNetV1 0.25: agreement 84 without and 53 with
+    them).
 
     Args:
         recipe: Spelled out for the scheme by `spelled`.
@@ -73,8 +75,10 @@ def fitted(recipe: Recipe, scheme: Scheme, *, macs: int, has_norms: bool) -> Rec
         return _with_steps(recipe, scheme, None)
     if _needs_images(scheme):
         return _with_steps(recipe, scheme, MOST if macs <= CHEAP_MACS else MANY)
-    is_cheap = scheme.per_channel and macs <= CHEAP_MACS
-    return _with_steps(recipe, scheme, FEW if is_cheap else None)
+    if not scheme.per_channel:
+        return _with_steps(recipe, scheme, None)
+    made, most = (SOME, MOST_MACS) if scheme.weight_bits < FULL_BITS else (FEW, CHEAP_MACS)
+    return _with_steps(recipe, scheme, made if macs <= most else None)
 
 
 def _needs_images(scheme: Scheme) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ from intaglio.run.fake.layer import Layer
 from intaglio.run.fake.make_layers import make_layers
 from intaglio.run.fake.names import is_own, key_of
 from intaglio.run.fake.norm_quantize import norm_quantize
-from intaglio.run.fake.on_grid import OnGrid
+from intaglio.run.fake.on_grid import OnGrid, on_grid
 from intaglio.run.fake.present import present
 from intaglio.run.fake.ranges import RANGE_METHODS, Together, WeightRange
 from intaglio.run.fake.sum_quantize import can_be_one, sum_quantize
@@ -231,21 +232,8 @@ class FakeNetwork(nn.Module):
         for name, layer in self.layers.items():
             latent = layer.weight.value
             if layer.range is not None and isinstance(latent, nn.Parameter):
-                found[name] = self._on_grid(name, layer, latent)
+                found[name] = on_grid(layer, latent, partial(self.weight_scale, name))
         return found
-
-    def _on_grid(self, name: str, layer: Layer, latent: nn.Parameter) -> OnGrid:
-        @torch.no_grad()
-        def steps() -> Tensor:
-            """Return the folded weight over its scale."""
-            return layer.folded()[0] / layer.spread_scale(self.weight_scale(name))
-
-        @torch.no_grad()
-        def latent_at(wanted: Tensor) -> Tensor:
-            """Return what makes these steps."""
-            return layer.before_folding(wanted * layer.spread_scale(self.weight_scale(name)))
-
-        return OnGrid(latent, steps, layer.ends(), latent_at)
 
     def norm_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Return (mean, variance) [C] each of batch norms that follow the batches, by layer."""

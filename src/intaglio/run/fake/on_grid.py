@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
+
+from intaglio.run.fake.layer import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,3 +30,24 @@ class OnGrid:
     steps: Callable[[], Tensor]
     ends: tuple[Tensor, Tensor]
     latent_at: Callable[[Tensor], Tensor]
+
+
+def on_grid(layer: Layer, latent: nn.Parameter, scale: Callable[[], Tensor]) -> OnGrid:
+    """Return the weight of a layer on its grid.
+
+    Args:
+        latent: Its parameter.
+        scale: Returns the scales that count, [C] or [].
+    """
+
+    @torch.no_grad()
+    def steps() -> Tensor:
+        """Return the folded weight over its scale."""
+        return layer.folded()[0] / layer.spread_scale(scale())
+
+    @torch.no_grad()
+    def latent_at(wanted: Tensor) -> Tensor:
+        """Return what makes these steps."""
+        return layer.before_folding(wanted * layer.spread_scale(scale()))
+
+    return OnGrid(latent, steps, layer.ends(), latent_at)
