@@ -24,6 +24,7 @@ TAUGHT: dict[str, Any] = {
     "scale_lr": 1e-3,
     "weight_decay": 0.0,
     "distill": 1.0,
+    "temperature": 4.0,
     "freeze": 0.0,
     "flip": True,
     "crop": 2,
@@ -31,7 +32,8 @@ TAUGHT: dict[str, Any] = {
     "evaluations": 0,
 }
 """How some hundred images that were made are learned from: in small steps towards the float network
-(ten times the rate undoes what rounding had found)."""
+(ten times the rate undoes what rounding had found), all of whose scores count (the temperature: 0.3
+points of agreement)."""
 STEPS_TAUGHT = 160
 """How many of them, whatever the images: twice as many bring nothing."""
 LEAST_BITS = 8
