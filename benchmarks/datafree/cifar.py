@@ -44,6 +44,7 @@ RECIPES = (
     "aciq",
     "squant",
     "zeroq",
+    "zeroq-second-order",
     "datafree",
     "zeroq-brecq",
     "synq",
