@@ -30,7 +30,7 @@ from intaglio.run.twin import build_twin
 from intaglio.tasks import TASKS
 
 MINUTES, STEPS = 2.0, 2000
-"""What a generator's training may take, as long as the default row does, and the most steps in it."""
+"""What a generator's training may take, about what the default row does, and its most steps."""
 SCHEMES = ("w4a4-academic", "w5a5-academic")
 PLAYED: dict[str, Callable[[], TrainGdfq | TrainZaq]] = {
     "gdfq": lambda: TrainGdfq(steps=STEPS, minutes=MINUTES),
