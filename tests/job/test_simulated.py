@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 
 import intaglio
 from architectures import images
-from intaglio.errors import RequestError, UnsupportedByTarget
+from intaglio.errors import IntaglioError, RequestError, UnsupportedByTarget
 from intaglio.ops.traits import WEIGHTED
 
 SHAPE = (1, 3, 12, 12)
@@ -71,6 +72,49 @@ def test_what_is_saved_is_loaded_without_a_file(result: intaglio.Result, tmp_pat
     assert torch.equal(again.twin(X), result.twin(X))
     assert again.report.verdict == result.report.verdict
     assert again.recipe.scheme == "w4a4"
+
+
+@pytest.mark.parametrize("scheme", ["w4a4-academic", "w3a4-squant", "w2a2-genie"])
+def test_a_network_of_a_paper_s_scheme_is_saved_and_loaded(scheme: str, tmp_path: Path) -> None:
+    result = simulated(scheme)
+    result.save(tmp_path / "out")
+
+    again = intaglio.load(tmp_path / "out")
+
+    assert torch.equal(again.twin(X), result.twin(X))
+    assert again.report.target == "simulation"
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "told"),
+    [
+        ("weights", lambda grids: grids.pop(next(iter(grids))), "has no grid for"),
+        (
+            "activations",
+            lambda grids: grids.update(nobody=dict(next(iter(grids.values())))),
+            "nobody",
+        ),
+        (
+            "activations",
+            lambda grids: next(iter(grids.values())).update(symmetric=True, zero_point=0),
+            "not symmetric",
+        ),
+        ("weights", lambda grids: next(iter(grids.values())).update(axis=None), "axis"),
+    ],
+)
+def test_grids_that_no_paper_s_scheme_has_are_refused(part, change, told, tmp_path: Path) -> None:
+    simulated("w4a4-academic").save(tmp_path / "out")
+    path = tmp_path / "out" / "encodings.json"
+    plain = json.loads(path.read_text())
+    change(plain[part])
+    path.write_text(json.dumps(plain))
+    (tmp_path / "out" / "SHA256SUMS").unlink()
+
+    with (
+        pytest.warns(UserWarning, match="no SHA256SUMS"),
+        pytest.raises(IntaglioError, match=told),
+    ):
+        intaglio.load(tmp_path / "out")
 
 
 def test_a_file_that_is_missing_is_still_missed_where_there_was_one(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from intaglio.run.float import infer_shapes
 from intaglio.run.twin import Twin, build_twin
 from intaglio.runtimes import target_named
 from intaglio.store.encodings import encodings_from_dict, encodings_to_dict
-from intaglio.store.encodings_fit import refuse_grids, refuse_halves
+from intaglio.store.encodings_fit import refuse_grids, refuse_halves, refuse_simulated
 from intaglio.store.graph import load_graph, save_graph
 from intaglio.store.synthetic import NAME as SYNTHETIC_NAME
 from intaglio.store.synthetic import SyntheticImages, load_synthetic
@@ -136,7 +136,9 @@ def load(place: str | Path) -> Result:
     graph = _load_graph(folder / GRAPH_NAME)
     kept_float = {kept.name for kept in report.kept_float}
     target, where = target_named(report.target), folder / "encodings.json"
-    if encodings.halves is None:
+    if target.computes_reals:
+        refuse_simulated(graph, encodings, where)
+    elif encodings.halves is None:
         _refuse_misfits(graph, encodings, kept_float, where)
         refuse_grids(graph, encodings, target.widest_bits, where)
     else:

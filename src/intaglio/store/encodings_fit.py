@@ -11,6 +11,9 @@ from intaglio.numerics.half import is_half
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.traits import WEIGHTED
 
+WIDEST = 16
+"""Bits of what papers simulate."""
+
 
 def refuse_grids(graph: Graph, encodings: Encodings, widest: int, where: Path) -> None:
     """Raise RequestError where a grid is none that a value or a weight can have; names both.
@@ -21,14 +24,33 @@ def refuse_grids(graph: Graph, encodings: Encodings, widest: int, where: Path) -
         where: The file, for messages.
     """
     for name, grid in encodings.activations.items():
-        if not 2 <= grid.spec.bits <= widest or grid.spec != QuantSpec(bits=grid.spec.bits):
-            raise RequestError(
-                f"{where}: '{name}' has the grid {_text(grid)}: values have 2 to"
-                f" {widest} bits, signed, not symmetric, and one scale"
-            )
+        _refuse_value(name, grid, widest, where)
         _refuse_without_inputs(graph, graph[name], encodings, where)
     for name, grid in encodings.weights.items():
         _refuse_weight(graph, graph[name], grid, widest, where)
+
+
+def refuse_simulated(graph: Graph, encodings: Encodings, where: Path) -> None:
+    """Raise RequestError where grids are none of a scheme that papers simulate (coverage.py).
+
+    Some values have one and all layers with weights: one scale and zero point for each channel.
+    """
+    layers = {node.name for node in graph if node.op in WEIGHTED}
+    for name in sorted(layers.symmetric_difference(encodings.weights)):
+        what = "has no grid for" if name in layers else "names, as a layer with weights,"
+        raise RequestError(f"{where}: {what} '{name}': it is damaged or of another result")
+    for name, grid in encodings.activations.items():
+        if name not in graph.nodes:
+            raise RequestError(f"{where}: names '{name}', which the graph has not: it is damaged")
+        _refuse_value(name, grid, WIDEST, where)
+    for name, grid in encodings.weights.items():
+        spec, axis = grid.spec, WEIGHTED[graph[name].op]
+        if spec != QuantSpec(spec.bits, axis=axis) or spec.bits > WIDEST:
+            raise RequestError(
+                f"{where}: the weight of '{name}' has the grid {_text(grid)}: weights have 2 to"
+                f" {WIDEST} bits, not symmetric, and one scale along axis {axis}"
+            )
+        _refuse_scales(graph, graph[name], grid, where)
 
 
 def refuse_halves(graph: Graph, encodings: Encodings, where: Path) -> None:
@@ -56,17 +78,32 @@ def _refuse_without_inputs(graph: Graph, node: Node, encodings: Encodings, where
 
 
 def _refuse_weight(graph: Graph, node: Node, grid: QuantParams, widest: int, where: Path) -> None:
-    spec, shape = grid.spec, graph.param(node, "weight").shape
+    spec = grid.spec
     axes = (None, WEIGHTED.get(node.op))
     if not 2 <= spec.bits <= widest or not spec.symmetric or spec.axis not in axes:
         raise RequestError(
             f"{where}: the weight of '{node.name}' has the grid {_text(grid)}: weights have 2 to"
             f" {widest} bits, symmetric, and one scale or one along axis {axes[1]}"
         )
-    if spec.axis is not None and len(grid.scale) != shape[spec.axis]:
+    if spec.axis is not None:
+        _refuse_scales(graph, node, grid, where)
+
+
+def _refuse_scales(graph: Graph, node: Node, grid: QuantParams, where: Path) -> None:
+    shape, axis = graph.param(node, "weight").shape, grid.spec.axis
+    assert axis is not None, "one scale has no axis"
+    if len(grid.scale) != shape[axis]:
         raise RequestError(
-            f"{where}: '{node.name}' has {len(grid.scale)} scales along axis {spec.axis} of a"
+            f"{where}: '{node.name}' has {len(grid.scale)} scales along axis {axis} of a"
             f" weight {list(shape)}"
+        )
+
+
+def _refuse_value(name: str, grid: QuantParams, widest: int, where: Path) -> None:
+    if not 2 <= grid.spec.bits <= widest or grid.spec != QuantSpec(bits=grid.spec.bits):
+        raise RequestError(
+            f"{where}: '{name}' has the grid {_text(grid)}: values have 2 to"
+            f" {widest} bits, signed, not symmetric, and one scale"
         )
 
 
