@@ -28,8 +28,7 @@ from intaglio.methods.datafree.discrepancy import output_discrepancy
 from intaglio.methods.datafree.game import Match, Played, play
 from intaglio.methods.datafree.losses import View
 from intaglio.methods.datafree.norm_loss import Moment, NormLoss, Units
-from intaglio.methods.datafree.options import Rules, usual_rate
-from intaglio.methods.learn.options import TrainOptions
+from intaglio.methods.datafree.options import Rules, taught
 from intaglio.methods.steps.state import Context, Quantized
 from intaglio.methods.steps.steps import NUMBERS, register_step
 
@@ -190,12 +189,7 @@ class TrainGdfq:
         return Match("train-gdfq", self._rules(state, context), lambda _: losses, classes, notes)
 
     def _rules(self, state: Quantized, context: Context) -> Rules:
-        lr = usual_rate(state) if self.lr is None else self.lr
-        train = TrainOptions(
-            batch=self.batch, lr=lr, optimizer=self.optimizer, warmup=0.05, clip=1.0,
-            weight_decay=0.0, evaluations=self.evaluations, save_seconds=self.save_seconds,
-            seed=context.seed,
-        )  # fmt: skip
+        train = taught(self, state, context.seed)
         return Rules(
             train, self.steps, self.minutes, self.latent, self.width, self.norm_eps,
             self.generator_lr, self.warmup, self.student_steps, together=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -110,6 +110,45 @@ def usual_rate(state: Quantized) -> float:
     """Return the rate of a student's weights where nobody says it, by the steps of their grids."""
     scales = [grid.scale.flatten() for grid in state.encodings.weights.values()]
     return STEP_SHARE * float(torch.cat(scales).median()) if scales else 0.1 * STEP_SHARE
+
+
+class Teaching(Protocol):
+    """What a step says of how its student is taught."""
+
+    @property
+    def batch(self) -> int:
+        """Images in a step."""
+
+    @property
+    def lr(self) -> float | None:
+        """Rate of weights at its highest; None: `usual_rate`."""
+
+    @property
+    def optimizer(self) -> Literal["sgd", "adamw"]:
+        """Of weights."""
+
+    @property
+    def evaluations(self) -> int:
+        """How often it is measured."""
+
+    @property
+    def save_seconds(self) -> float:
+        """At most this long is lost when a run is killed."""
+
+
+def taught(step: Teaching, state: Quantized, seed: int) -> TrainOptions:
+    """Return how the student of a step is taught: gradients clipped, weights not drawn to zero."""
+    return TrainOptions(
+        batch=step.batch,
+        lr=usual_rate(state) if step.lr is None else step.lr,
+        optimizer=step.optimizer,
+        warmup=0.05,
+        clip=1.0,
+        weight_decay=0.0,
+        evaluations=step.evaluations,
+        save_seconds=step.save_seconds,
+        seed=seed,
+    )
 
 
 def order_of(rules: Rules) -> Order:
