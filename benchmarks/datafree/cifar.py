@@ -64,7 +64,7 @@ OTHERS = (
 """Recipes in other schemes: those of published codes, two bits, and all values quantized."""
 NOISE_IMAGES = 32
 TESTED = 10_000
-DETERMINED = ("dfq", "aciq", "squant")
+DETERMINED = ("dfq",)
 """Recipes that draw nothing: one seed is all of them."""
 
 
