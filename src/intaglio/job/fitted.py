@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from intaglio.cost.macs import count_macs
-from intaglio.ir.graph import Graph
+from intaglio.ir.graph import Graph, Node
 from intaglio.recipe.settings import Settings
 from intaglio.recipe.without_images import fitted
 
@@ -22,11 +22,10 @@ def fitted_settings(captured: Graph, settings: Settings) -> Settings:
         settings.recipe,
         settings.scheme,
         macs=sum(count_macs(captured).values()),
-        has_norms=any(_states_something(captured, node.name) for node in captured),
+        has_norms=any(_states_something(captured, node) for node in captured),
     )
     return replace(settings, recipe=recipe)
 
 
-def _states_something(graph: Graph, name: str) -> bool:
-    node = graph[name]
+def _states_something(graph: Graph, node: Node) -> bool:
     return node.op == "batch_norm" and bool((graph.param(node, "var") > 0.0).any())

@@ -27,7 +27,7 @@ from intaglio.run.float import infer_shapes
 from intaglio.run.twin import Twin, build_twin
 from intaglio.runtimes import target_named
 from intaglio.store.encodings import encodings_from_dict, encodings_to_dict
-from intaglio.store.encodings_fit import refuse_grids, refuse_halves, refuse_simulated
+from intaglio.store.encodings_fit import refuse_grids, refuse_halves, refuse_names, refuse_simulated
 from intaglio.store.graph import load_graph, save_graph
 from intaglio.store.synthetic import NAME as SYNTHETIC_NAME
 from intaglio.store.synthetic import SyntheticImages, load_synthetic
@@ -210,12 +210,8 @@ def _refuse_misfits(graph: Graph, encodings: Encodings, kept_float: set[str], wh
     """Raise RequestError unless there is a grid for each value and each weight, and no other."""
     values = {node.name for node in graph} - kept_float
     layers = {name for name in values if "weight" in graph[name].params}
-    for wanted, found in ((values, encodings.activations), (layers, encodings.weights)):
-        wrong = sorted(wanted.symmetric_difference(found))
-        if wrong:
-            what = "has no grid for" if wrong[0] in wanted else "names, unlike the graph,"
-            name = wrong[0]
-            raise RequestError(f"{where}: {what} '{name}': it is damaged or of another result")
+    refuse_names(values, encodings.activations, where)
+    refuse_names(layers, encodings.weights, where)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -69,13 +69,9 @@ def fake_quantize(values: Tensor, params: QuantParams) -> Tensor:
     return dequantize(quantize(values, params), params)
 
 
-def centered_ends(params: QuantParams, rank: int) -> tuple[Tensor, Tensor]:
-    """Return the lowest and the highest integer minus zero point, float32.
-
-    Both have a shape that broadcasts with values of `rank` axes.
-    """
-    _, zero_point = _broadcast(params, rank)
-    return (params.spec.qmin - zero_point).float(), (params.spec.qmax - zero_point).float()
+def centered_ends(zero_point: Tensor, spec: QuantSpec) -> tuple[Tensor, Tensor]:
+    """Return the lowest and the highest integer minus zero point, float32, shaped like it."""
+    return (spec.qmin - zero_point).float(), (spec.qmax - zero_point).float()
 
 
 def centered_integers(values: Tensor, params: QuantParams) -> Tensor:
@@ -85,8 +81,18 @@ def centered_integers(values: Tensor, params: QuantParams) -> Tensor:
 
 
 def _broadcast(params: QuantParams, rank: int) -> tuple[Tensor, Tensor]:
-    if params.spec.axis is None or params.scale.ndim == 0:
-        return params.scale, params.zero_point
+    axis = params.spec.axis
+    return spread(params.scale, axis, rank), spread(params.zero_point, axis, rank)
+
+
+def spread(values: Tensor, axis: int | None, rank: int) -> Tensor:
+    """Return numbers along an axis, [C], in a shape that broadcasts with `rank` axes; [] as it is.
+
+    Args:
+        axis: `QuantSpec.axis`; None: there is one number for all.
+    """
+    if axis is None or values.ndim == 0:
+        return values
     shape = [1] * rank
-    shape[params.spec.axis] = -1
-    return params.scale.reshape(shape), params.zero_point.reshape(shape)
+    shape[axis] = -1
+    return values.reshape(shape)

@@ -6,7 +6,7 @@ from typing import Any
 
 from intaglio.methods.datafree.synthesis import Synthesis
 from intaglio.recipe.recipe import DATA_FREE, RECIPES, Recipe
-from intaglio.recipe.without_images import TAUGHT
+from intaglio.recipe.without_images import taught_on
 
 WITHOUT_IMAGES: set[str] = set()
 """Names of recipes that are for where there are no images: with some, others do better."""
@@ -157,7 +157,7 @@ _register_without_images(
         steps=_steps(
             "fold-dead-channels",
             "round-second-order",
-            {"name": "train", "options": {"epochs": 20.0, **TAUGHT, "distill": 0.9}},
+            {"name": "train", "options": taught_on(Synthesis().images, distill=0.9)},
         ),
     )
 )

@@ -57,7 +57,7 @@ def spelled(recipe: Recipe, scheme: Scheme) -> Recipe:
     """
     if recipe.name != DATA_FREE or recipe.steps or recipe.search:
         return recipe
-    return _with_steps(recipe, scheme, MANY if _needs_images(scheme) else None)
+    return fitted(recipe, scheme, macs=MOST_MACS + 1, has_norms=True)
 
 
 def fitted(recipe: Recipe, scheme: Scheme, *, macs: int, has_norms: bool) -> Recipe:
@@ -73,14 +73,21 @@ def fitted(recipe: Recipe, scheme: Scheme, *, macs: int, has_norms: bool) -> Rec
         macs: Multiply-accumulates for one image.
         has_norms: Whether batch norms state anything.
     """
-    if not has_norms:
-        return _with_steps(recipe, scheme, None)
+    return _with_steps(recipe, scheme, _images(scheme, macs) if has_norms else None)
+
+
+def taught_on(images: int, **changes: Any) -> dict[str, Any]:
+    """Return the options of a training on so many images: `STEPS_TAUGHT` steps, and changes."""
+    return {"epochs": STEPS_TAUGHT * TAUGHT["batch"] / images, **TAUGHT, **changes}
+
+
+def _images(scheme: Scheme, macs: int) -> Synthesis | None:
     if _needs_images(scheme):
-        return _with_steps(recipe, scheme, MOST if macs <= CHEAP_MACS else MANY)
+        return MOST if macs <= CHEAP_MACS else MANY
     if not scheme.per_channel:
-        return _with_steps(recipe, scheme, None)
+        return None
     made, most = (SOME, MOST_MACS) if scheme.weight_bits < FULL_BITS else (FEW, CHEAP_MACS)
-    return _with_steps(recipe, scheme, made if macs <= most else None)
+    return made if macs <= most else None
 
 
 def _needs_images(scheme: Scheme) -> bool:
@@ -99,10 +106,8 @@ def _with_steps(recipe: Recipe, scheme: Scheme, made: Synthesis | None) -> Recip
         finer = FINER if scheme.weight_bits < FULL_BITS else {}
         steps += [{"name": "round-second-order-implied", **finer}]
         steps += [{"name": "correct-bias-analytic"}]
-    elif _needs_images(scheme):
-        epochs = STEPS_TAUGHT * TAUGHT["batch"] / made.images
-        taught = {"epochs": epochs, **TAUGHT}
-        steps += [{"name": "round-second-order"}, {"name": "train", "options": taught}]
     else:
         steps += [{"name": "round-second-order"}]
+        if _needs_images(scheme):
+            steps += [{"name": "train", "options": taught_on(made.images)}]
     return recipe.model_copy(update={**changes, "steps": steps})

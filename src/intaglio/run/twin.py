@@ -13,7 +13,7 @@ from torch import Tensor
 from intaglio.errors import NonFiniteError, UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.accumulate import exact_float32
-from intaglio.numerics.affine import fake_quantize
+from intaglio.numerics.affine import centered_integers, fake_quantize
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops import OPS
@@ -169,7 +169,7 @@ def prepare(graph: Graph, node: Node, encodings: Encodings, target: Target) -> K
         what = f"'{node.inputs[0]}'"
         return lambda inputs: quantize_input(inputs[0], output, target, what=what)
     if node.op == "constant":
-        value = (integer_weight(graph.param(node, "value"), output) - output.zero_point).float()
+        value = centered_integers(graph.param(node, "value"), output)
         return lambda inputs: value
     kernels = target.kernels
     if node.op not in kernels:

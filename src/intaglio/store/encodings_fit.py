@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from intaglio.errors import RequestError
@@ -35,10 +36,7 @@ def refuse_simulated(graph: Graph, encodings: Encodings, where: Path) -> None:
 
     Some values have one and all layers with weights: one scale and zero point for each channel.
     """
-    layers = {node.name for node in graph if node.op in WEIGHTED}
-    for name in sorted(layers.symmetric_difference(encodings.weights)):
-        what = "has no grid for" if name in layers else "names, as a layer with weights,"
-        raise RequestError(f"{where}: {what} '{name}': it is damaged or of another result")
+    refuse_names({node.name for node in graph if node.op in WEIGHTED}, encodings.weights, where)
     for name, grid in encodings.activations.items():
         if name not in graph.nodes:
             raise RequestError(f"{where}: names '{name}', which the graph has not: it is damaged")
@@ -51,6 +49,14 @@ def refuse_simulated(graph: Graph, encodings: Encodings, where: Path) -> None:
                 f" {WIDEST} bits, not symmetric, and one scale along axis {axis}"
             )
         _refuse_scales(graph, graph[name], grid, where)
+
+
+def refuse_names(wanted: set[str], found: Iterable[str], where: Path) -> None:
+    """Raise RequestError unless there is a grid for each name that is wanted, and no other."""
+    wrong = sorted(wanted.symmetric_difference(found))
+    if wrong:
+        what = "has no grid for" if wrong[0] in wanted else "names, unlike the graph,"
+        raise RequestError(f"{where}: {what} '{wrong[0]}': it is damaged or of another result")
 
 
 def refuse_halves(graph: Graph, encodings: Encodings, where: Path) -> None:

@@ -310,7 +310,8 @@ def test_rows_with_a_zero_point_are_flipped_within_their_own_ends(seed, shape, b
     assert int(integers.max()) <= params.spec.qmax
     torch.testing.assert_close(fake_quantize(found, params), found)
     inner = centered_integers(found, params).flatten(1)
-    lowest, highest = centered_ends(params, 2)
+    ends = centered_ends(params.zero_point, params.spec)
+    lowest, highest = (end.unsqueeze(1) for end in ends)
     is_free = ((inner > lowest) & (inner < highest)).all(1)  # rows of which no end was in the way
     off = inner - weight.double().flatten(1) / params.scale.double().reshape(-1, 1)
     assert bool((off.sum(1).abs()[is_free] <= 0.5 + 1e-4).all())

@@ -14,7 +14,7 @@ from intaglio.methods.blocks.block_samples import Sample, mixed
 from intaglio.methods.blocks.blocks import Block
 from intaglio.methods.blocks.windows import run_window
 from intaglio.methods.rounding.soft_rounding import SoftWeight, soft_weight, spread_scale
-from intaglio.numerics.affine import centered_integers
+from intaglio.numerics.affine import centered_integers, spread
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.spec import QuantParams
 from intaglio.numerics.ste import snap
@@ -78,7 +78,7 @@ class SoftLayer:
         return self.params.scale * (self.stretch * STRETCH_UNIT).exp()
 
     def _scale(self, scale: Tensor) -> Tensor:
-        return spread_scale(QuantParams(scale, self.params.zero_point, self.params.spec), self.rank)
+        return spread(scale, self.params.spec.axis, self.rank)
 
     @property
     def rank(self) -> int:

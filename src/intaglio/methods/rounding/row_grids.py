@@ -34,12 +34,8 @@ class RowGrids:
 
     def nearest(self, rows: Tensor) -> Tensor:
         """Return the nearest integers, centered, [G, R, K]."""
-        return self.clamped((rows / self.scales.unsqueeze(2)).round_())
-
-    def clamped(self, integers: Tensor) -> Tensor:
-        """Return [G, R, K] within the ends, in place."""
-        low, high = (end.to(integers.dtype).unsqueeze(2) for end in (self.low, self.high))
-        return integers.clamp_(low, high)
+        integers = (rows / self.scales.unsqueeze(2)).round_()
+        return integers.clamp_(self.low.unsqueeze(2), self.high.unsqueeze(2))
 
     def of(self, chosen: Tensor) -> RowGrids:
         """Return those of some rows of each group."""
@@ -52,7 +48,7 @@ class RowGrids:
 
 def row_grids(params: QuantParams, groups: int, rows: int) -> RowGrids:
     """Return the grids of a weight of `groups` groups of `rows` rows."""
-    ends = centered_ends(params, 1)
+    ends = centered_ends(params.zero_point, params.spec)
     scales, low, high = (
         one.expand(groups * rows).reshape(groups, rows) for one in (params.scale, *ends)
     )

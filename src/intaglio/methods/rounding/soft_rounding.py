@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from intaglio.numerics.affine import centered_ends
+from intaglio.numerics.affine import centered_ends, spread
 from intaglio.numerics.spec import QuantParams
 
 ZETA, GAMMA = 1.1, -0.1
@@ -71,7 +71,8 @@ def soft_weight(
         reach: How far towards the real weight h may start away from `integers`, in steps, below
             0.5: the nearer to 0.5, the more easily a weight changes its integer.
     """
-    low, high = centered_ends(params, steps.ndim)
+    ends = centered_ends(params.zero_point, params.spec)
+    low, high = (spread(end, params.spec.axis, steps.ndim) for end in ends)
     away = steps - integers
     upward = torch.where(away == 0, integers < high, away > 0)
     base = torch.where(upward, integers, integers - 1.0).clamp(low, high - 1.0)
@@ -83,8 +84,4 @@ def soft_weight(
 
 def spread_scale(params: QuantParams, rank: int) -> Tensor:
     """Return a weight's scale in a shape that broadcasts with it, [] or [1, ..., C, ..., 1]."""
-    if params.scale.ndim == 0:
-        return params.scale
-    shape = [1] * rank
-    shape[params.spec.axis or 0] = -1
-    return params.scale.reshape(shape)
+    return spread(params.scale, params.spec.axis, rank)

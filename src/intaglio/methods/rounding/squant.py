@@ -50,7 +50,8 @@ def squant(weight: Tensor, params: QuantParams) -> Tensor:
     rows = weight.reshape(len(weight), weight.shape[1], -1)
     scale = params.scale.reshape(-1, 1, 1).double()
     wanted = rows.double() / scale
-    low, high = (end.reshape(-1, 1, 1).double() for end in centered_ends(params, 1))
+    ends = centered_ends(params.zero_point, params.spec)
+    low, high = (end.reshape(-1, 1, 1).double() for end in ends)
     integers = wanted.round().clamp(low, high)
     if rows.shape[2] > 1:
         integers = _flipped(integers, wanted, (low, high), axis=2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from intaglio.numerics.affine import centered_ends
 from intaglio.run.fake.ranges import WeightRange
 
 
@@ -27,7 +28,7 @@ class LargestWeights(WeightRange):
         axis = self.spec.axis
         if self.spec.symmetric:
             return largest_of(weight, axis) / self.spec.qmax
-        low, high = self.spec.qmin - self.zero_point, self.spec.qmax - self.zero_point
+        low, high = centered_ends(self.zero_point, self.spec)
         above, below = (largest_of(part, axis) for part in (weight.relu(), (-weight).relu()))
         return torch.maximum(above / high.clamp(min=1), below / (-low).clamp(min=1))
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from intaglio.ir.graph import Node
+from intaglio.numerics.affine import centered_ends, spread
 from intaglio.numerics.batch_norm import BatchNorm
 from intaglio.numerics.ste import Bound, snap
 from intaglio.ops.weight_rows import over_outputs
@@ -152,18 +153,13 @@ class Layer:
     def ends(self) -> tuple[Tensor, Tensor]:
         """Return the least and the greatest integer minus zero point, to broadcast."""
         assert self.range is not None, "a layer in float has no grid"
-        spec, zero_point = self.range.spec, self.spread_scale(self.range.zero_point)
-        return (spec.qmin - zero_point).float(), (spec.qmax - zero_point).float()
+        low, high = centered_ends(self.range.zero_point, self.range.spec)
+        return self.spread_scale(low), self.spread_scale(high)
 
     def spread_scale(self, scale: Tensor) -> Tensor:
         """Return scales, [C] or [], in a shape that multiplies the weight."""
         assert self.range is not None, "a layer in float has no scale"
-        axis = self.range.spec.axis
-        if axis is None or not scale.ndim:
-            return scale
-        shape = [1] * self.weight.value.ndim
-        shape[axis] = -1
-        return scale.reshape(shape)
+        return spread(scale, self.range.spec.axis, self.weight.value.ndim)
 
     def _spread(self, values: Tensor) -> Tensor:
         return over_outputs(self.node, self.weight.value, values)
