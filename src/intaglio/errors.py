@@ -7,6 +7,7 @@
     │   ├── DataError            images, manifests or labels that cannot be used
     │   ├── OutputError          the output place cannot be written
     │   ├── CaptureError         the network cannot be captured as one static graph
+    │   ├── PartnerLost          another process of a training has ended
     │   ├── NonFiniteError       NaN or infinity in weights or activations
     │   └── UnsupportedByTarget  the runtime cannot hold a layer, or not bit for bit
     │       └── UnsupportedLayers    several of them
@@ -77,6 +78,10 @@ class OutputError(RequestError):
 
 class CaptureError(RequestError):
     """The network cannot be captured as one static graph."""
+
+
+class PartnerLost(RequestError):
+    """Another process of a run has ended, or does not answer."""
 
 
 class NonFiniteError(RequestError):

@@ -163,12 +163,18 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
     recorder = Recorder(progress)
     graph = recorder.step("capture", network.capture)
     wishes, judged = job.wishes, None
+    provenance = Provenance(
+        model=network.name,
+        preprocess=network.preprocess,
+        labels=job.labels,
+        postprocess=network.postprocess,
+        categories=job.evaluation.categories if job.evaluation else (),
+    )
     if evaluation is not None:  # what is wrong with the labels is told before the work
-        task = task_for(output_shapes(graph), name=settled.task)
+        task = task_for(output_shapes(graph), name=settled.task, own=provenance.task)
         judged = evaluation.for_task(task, output_shapes(graph))
         wishes = replace(wishes, task=task.name)
     used = calibration and calibration.drawn(most_used(settled, graph), settled.seed)
-    provenance = Provenance(model=network.name, preprocess=network.preprocess, labels=job.labels)
     if calibration is not None and used is not None:
         provenance = replace(
             provenance,

@@ -18,10 +18,11 @@ from intaglio.host.progress import Progress, told
 from intaglio.ir.graph import Graph
 from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
 from intaglio.read.reader import Source
+from intaglio.recipe.options import Provenance
 from intaglio.recipe.settings import DEFAULT_SEED
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, integer_scheme
-from intaglio.tasks.task import Shapes, labelled_task_for, output_shapes
+from intaglio.tasks.task import Shapes, Task, labelled_task_for, output_shapes
 
 
 def run(request: DoctorRequest) -> None:
@@ -66,7 +67,8 @@ class _Job:
         progress.begin("capture", None)
         captured = network.capture()
         progress.end()
-        self._refuse_misfits(output_shapes(captured))
+        own = self._own_task(network)
+        self._refuse_misfits(output_shapes(captured), own)
         batches = None
         if self.calibration is not None:
             images = self.images(self.calibration, network)
@@ -81,20 +83,34 @@ class _Job:
             seed=self.seed,
         )
         progress.end()
-        return self._applied(found, captured, network, progress) if self.apply else found
+        if not self.apply:
+            return found
+        return self._applied(found, captured, network, progress=progress, own=own)
 
-    def _refuse_misfits(self, outputs: Shapes) -> None:
+    def _own_task(self, network: Source) -> Task | None:
+        """Return the task that the network brings, for the images that it is judged on."""
+        judged = self.evaluation or self.calibration
+        categories = judged.categories if judged else ()
+        return Provenance(postprocess=network.postprocess, categories=categories).task
+
+    def _refuse_misfits(self, outputs: Shapes, own: Task | None) -> None:
         """Raise RequestError where no task fits the network, or a label is none of its own."""
         judged = self.evaluation
         if judged is None and self.apply and self.calibration and self.calibration.labelled:
             judged = self.calibration
         if judged is not None:
-            labelled_task_for(outputs).labels(judged, outputs)
-        elif self.apply:
+            (own or labelled_task_for(outputs)).labels(judged, outputs)
+        elif self.apply and own is None:
             labelled_task_for(outputs)
 
     def _applied(
-        self, found: Diagnosis, captured: Graph, network: Source, progress: Progress
+        self,
+        found: Diagnosis,
+        captured: Graph,
+        network: Source,
+        *,
+        progress: Progress,
+        own: Task | None,
     ) -> Diagnosis:
         assert self.calibration is not None, "--apply without --data is refused"
         calibration = self.images(self.calibration, network)
@@ -102,7 +118,7 @@ class _Job:
         data = calibration.labelled() if self.calibration.labelled else calibration.alone()
         held = hold_for_trials(data, captured, self.seed)
         labelled = evaluation.labelled if evaluation else None
-        trial = Trial(captured, held, labelled, self.target.name, self.scheme, self.seed)
+        trial = Trial(captured, held, labelled, self.target.name, self.scheme, self.seed, own)
         return apply_remedies(found, trial, progress)
 
 

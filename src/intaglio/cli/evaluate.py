@@ -13,13 +13,15 @@ from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import SavedFile, open_saved
 from intaglio.cli.screen import print_json, print_line
 from intaglio.cli.source import parse_input_shape
+from intaglio.data.dataset import Dataset
 from intaglio.data.images import open_dataset, require_labels
 from intaglio.errors import RequestError
 from intaglio.host.progress import told
 from intaglio.ir.graph import BATCH
+from intaglio.recipe.options import Provenance
 from intaglio.report.words import figure_text
 from intaglio.targets.runtime import Runner
-from intaglio.tasks.classify import without_background
+from intaglio.tasks.classify import Classify, without_background
 from intaglio.tasks.evaluate import evaluate
 from intaglio.tasks.task import Shapes, Task, task_for
 
@@ -41,7 +43,7 @@ def run(request: EvaluateRequest) -> None:
         prepared = saved.preprocess(request.preprocess)
         images = Images(dataset, prepared, network.input_shape, request.skip_bad_images)
         outputs = _shapes(network)
-        task = _task(saved, outputs)
+        task = _task(saved, outputs, dataset)
         found = _figures(network, outputs, task, images, as_json=request.as_json)
     content: dict[str, Any] = {name: _rounded(task, name, found[name]) for name in found}
     content["runtime"] = saved.runs_on
@@ -50,14 +52,16 @@ def run(request: EvaluateRequest) -> None:
     _show(content, str(saved.path), task, as_json=request.as_json)
 
 
-def _task(saved: SavedFile, outputs: Shapes) -> Task:
+def _task(saved: SavedFile, outputs: Shapes, dataset: Dataset) -> Task:
     """Return the task of a file: the one that its report states, else the first that fits.
 
     Raises:
         RequestError: If it has no figures of one network alone.
     """
     stated = saved.result.report.task if saved.result else None
-    task = task_for(outputs, name=stated)
+    post = saved.result.postprocess if saved.result else None
+    own = Provenance(postprocess=post, categories=dataset.categories).task
+    task = task_for(outputs, name=stated, own=own)
     if not task.needs_labels:
         raise RequestError(
             f"{saved.path}: a file alone has no figures where the task is '{task.name}', which"
@@ -88,7 +92,9 @@ def _figures(
     as_json: bool,
 ) -> dict[str, float]:
     labels = task.labels(require_labels(images.dataset), outputs)
-    seen = without_background(_reshaped(network, outputs), outputs, labels)
+    seen = _reshaped(network, outputs)
+    if isinstance(task, Classify):
+        seen = without_background(seen, outputs, labels)
     with shown_progress(as_json=as_json) as progress:
         progress.begin("evaluate", len(images))
         batches = told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))

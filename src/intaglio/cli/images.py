@@ -73,13 +73,13 @@ class Images:
         for batch in self._batches():
             yield batch.images
 
-    def batches(self) -> Iterator[Tensor | tuple[Tensor, Tensor]]:
+    def batches(self) -> Iterator[Tensor | tuple[Tensor, Any]]:
         """Yield images a batch, with their labels where the data set has labels."""
         for batch in self._batches():
             yield batch.images if batch.labels is None else (batch.images, batch.labels)
 
-    def labelled(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (images [N, C, H, W] float32, labels [N] int64) a batch."""
+    def labelled(self) -> Iterator[tuple[Tensor, Any]]:
+        """Yield (images [N, C, H, W] float32, labels) a batch: indices [N] int64, or boxes."""
         for batch in self._batches():
             if batch.labels is None:
                 raise DataError(f"{self.dataset.path}: there are no labels")

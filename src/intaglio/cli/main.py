@@ -29,6 +29,7 @@ from intaglio.cli.options import (
 )
 from intaglio.cli.surgery_options import SurgeryRequest
 from intaglio.cli.train_options import TrainRequest
+from intaglio.errors import PartnerLost
 
 Request = TypeVar("Request")
 
@@ -189,6 +190,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         tell(f"standard output cannot be written: {error.strerror}: send it elsewhere")
         return WRONG_REQUEST
+    except PartnerLost as error:
+        code = exit_code(error, given)
+        sys.stdout.flush()
+        os._exit(code)  # at its usual end Gloo may abort: it waits for a process that is gone
     except Exception as error:  # the last word on every error is had here
         return exit_code(error, given)
     if returned == INTERRUPTED:

@@ -81,11 +81,17 @@ def _operated(request: SurgeryRequest, wish: SurgeryWish, progress: Progress) ->
     recorder = Recorder(progress)
     graph = recorder.step("capture", network.capture)
     judged: Any = None
+    own = Provenance(
+        postprocess=network.postprocess,
+        categories=evaluation.dataset.categories if evaluation else (),
+    )
+    wish = replace(wish, settings=replace(wish.settings, own_task=own.task))
     if evaluation is not None:
-        task = task_for(output_shapes(graph), name=wish.settings.task)
+        task = task_for(output_shapes(graph), name=wish.settings.task, own=own.task)
         judged = evaluation.for_task(task, output_shapes(graph))
         wish = replace(wish, settings=replace(wish.settings, task=task.name))
-    provenance = Provenance(
+    provenance = replace(
+        own,
         model=network.name,
         data=str(dataset.path),
         images=len(images),

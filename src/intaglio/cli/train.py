@@ -233,7 +233,8 @@ def _opened(
         evaluation.try_first()
     recorder = Recorder(progress)
     graph = recorder.step("capture", network.capture)
-    task = task_for(output_shapes(graph), name=settings.task)
+    own = Provenance(postprocess=network.postprocess, categories=dataset.categories)
+    task = task_for(output_shapes(graph), name=settings.task, own=own.task)
     if not task.needs_labels:  # those of a data set are class indices
         samples = Unlabelled(samples)
     elif dataset.labelled:
@@ -252,10 +253,11 @@ def _trained(job: _Job, place: Place, progress: Progress, processes: Processes) 
         model=network.name,
         preprocess=network.preprocess,
         labels=tuple(class_names(Path(request.data)) or ()),
+        postprocess=network.postprocess,
     )
     wish = replace(
         wish,
-        settings=replace(wish.settings, task=job.task.name),
+        settings=replace(wish.settings, task=job.task.name, own_task=job.task),
         choices=replace(wish.choices, provenance=provenance, progress=progress),
     )
     session = Session(graph, network, job.recorder, processes, place, request.resume)

@@ -14,7 +14,11 @@ from typing import IO, Protocol, overload
 import torch
 
 from intaglio.data.guard import refuse_if_forbidden
+from intaglio.data.truth import Category, Truth
 from intaglio.errors import DataError, RequestError
+
+Label = int | Truth | None
+"""What is known of an image: its class index >= 0, the boxes in it, or nothing."""
 
 
 class Source(Protocol):
@@ -45,12 +49,12 @@ class Item:
 
     Attributes:
         name: Short and unique: relative to the folder, as in the manifest, or file and row.
-        label: The class index >= 0, or None where the data set has no labels.
+        label: What is known of it; None where the data set has no labels.
         source: Where its bytes lie.
     """
 
     name: str
-    label: int | None
+    label: Label
     source: Source
 
 
@@ -63,12 +67,14 @@ class Dataset:
         path: The folder or file that it was opened from.
         items: The images; of a parquet file, made when asked for.
         notes: What of the data set cannot be used, though the rest can: a sentence each.
+        categories: Of boxes; () where labels are no boxes.
     """
 
     name: str
     path: Path
     items: Sequence[Item]
     notes: tuple[str, ...] = ()
+    categories: tuple[Category, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -143,10 +149,16 @@ def check_labels(dataset: Dataset, class_count: int) -> None:
         class_count: Number of the network's outputs.
 
     Raises:
-        DataError: Naming the first image whose index is out of range, and how many there are.
+        DataError: Naming the first image whose index is out of range, and how many there are; if
+            the labels are boxes.
     """
+    if dataset.categories:
+        raise DataError(
+            f"{dataset.path}: its labels are boxes, and the network is to tell classes: give"
+            " --task detect, or images with class indices"
+        )
     beyond = [
-        item for item in dataset.items if item.label is not None and item.label >= class_count
+        item for item in dataset.items if isinstance(item.label, int) and item.label >= class_count
     ]
     if beyond:
         first = beyond[0]

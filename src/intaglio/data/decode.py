@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
@@ -26,9 +27,12 @@ from PIL import (
     TiffImagePlugin,
     WebPImagePlugin,
 )
+from torch import Tensor
 
-from intaglio.data.dataset import Item
+from intaglio.data.dataset import Item, Label
+from intaglio.data.placed import placed
 from intaglio.data.preprocess import MAX_PIXELS, Preprocess, apply_as_array, to_channels
+from intaglio.data.truth import Truth
 from intaglio.errors import DataError, RequestError
 
 # File endings, in lower case, that a folder is searched for.
@@ -82,8 +86,10 @@ def decode(item: Item, channels: int) -> Image.Image:
 
 def decode_as_array(
     item: Item, preprocess: Preprocess, input_shape: Sequence[int]
-) -> NDArray[np.float32]:
-    """Return what the network sees of one image, [C, H, W].
+) -> tuple[NDArray[np.float32], Label]:
+    """Return what the network sees of one image, [C, H, W], and its label.
+
+    A label of boxes then knows where the picture lies in that.
 
     Args:
         item: The image.
@@ -92,11 +98,26 @@ def decode_as_array(
 
     Raises:
         UnreadableImage: As `decode`.
-        DataError: As `decode`; if the image has not the size for the preprocessing.
+        DataError: As `decode`; if the image has not the size for the preprocessing, or its boxes
+            are for another.
         RequestError: As `decode`.
     """
     image = decode(item, input_shape[1])
-    return apply_as_array(preprocess, image, input_shape, name=str(item.source))
+    name, label = str(item.source), item.label
+    seen = apply_as_array(preprocess, image, input_shape, name=name)
+    if isinstance(label, Truth):
+        size = (image.height, image.width)
+        label = placed(label, size, (preprocess, input_shape), name=name)
+    return seen, label
+
+
+def batch_labels(labels: Sequence[Label]) -> Tensor | list[Truth] | None:
+    """Return the labels of a batch: class indices [N] int64, boxes of each; None where one lacks."""
+    indices = [label for label in labels if isinstance(label, int)]
+    truths = [label for label in labels if isinstance(label, Truth)]
+    if labels and len(truths) == len(labels):
+        return truths
+    return torch.tensor(indices, dtype=torch.int64) if len(indices) == len(labels) else None
 
 
 def _decode_file(file: IO[bytes], item: Item) -> Image.Image:

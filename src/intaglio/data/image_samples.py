@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from intaglio.data.dataset import Dataset
-from intaglio.data.decode import UnreadableImage, decode_as_array
+from intaglio.data.dataset import Dataset, Label
+from intaglio.data.decode import UnreadableImage, batch_labels, decode_as_array
 from intaglio.data.guard import refuse_if_forbidden
 from intaglio.data.parquet import in_any_order
 from intaglio.data.preprocess import Preprocess, check_input_shape
@@ -74,20 +74,21 @@ class ImageSamples:
         refuse_if_forbidden(f"images of {self.name}")
         images = np.empty((len(indices), *self._shape), np.float32)  # [N, C, H, W]
         taken: list[int] = []
-        labels: list[int] = []
+        labels: list[Label] = []
         for index in map(int, indices):
             item = self._dataset.items[index]
             try:
-                images[len(taken)] = decode_as_array(item, self._preprocess, self._input_shape)
+                images[len(taken)], label = decode_as_array(
+                    item, self._preprocess, self._input_shape
+                )
             except UnreadableImage as error:
                 self._pass_over(index, error)
                 continue
             taken.append(index)
-            if item.label is not None:
-                labels.append(item.label)
+            labels.append(label)
         return Taken(
             torch.from_numpy(images[: len(taken)]),
-            torch.tensor(labels, dtype=torch.int64) if self._dataset.labelled else None,
+            batch_labels(labels) if self._dataset.labelled else None,
             tuple(taken),
         )
 

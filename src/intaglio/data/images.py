@@ -1,4 +1,4 @@
-"""Images in: open a folder, a manifest, a parquet file or tar shards, draw, stream batches.
+"""Images in: open a folder, a manifest, a parquet file, tar shards or boxes; draw; stream batches.
 
     dataset = draw(open_dataset("calib.csv"), 128, seed=0)
     for batch in batches(dataset, preprocess, (1, 3, 224, 224), batch_size=16):
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from intaglio.data.box_sets import box_set
 from intaglio.data.dataset import Dataset, Item, check_labels, draw
 from intaglio.data.folder import open_folder
 from intaglio.data.guard import refuse_if_forbidden
@@ -41,8 +42,9 @@ def open_dataset(path: str | Path, *, need_labels: bool = False) -> Dataset:
     Args:
         path: A folder (`folder.py`), a CSV manifest (`manifest.py`), a parquet file
             (`parquet.py`), or tar shards (`shards.py`): one, a folder of nothing else, or a pattern
-            such as train-{0000..0009}.tar; files are told apart by their ending.
-        need_labels: Whether a data set without class indices is an error.
+            such as train-{0000..0009}.tar; or pictures with boxes (`box_sets.py`). Files are told
+            apart by their ending.
+        need_labels: Whether a data set without labels is an error.
 
     Raises:
         DataError: If there is nothing at `path`, if it cannot be used, or if labels are missing.
@@ -54,7 +56,7 @@ def open_dataset(path: str | Path, *, need_labels: bool = False) -> Dataset:
 
 
 def require_labels(dataset: Dataset) -> Dataset:
-    """Return the data set; raise DataError where it has no class indices."""
+    """Return the data set; raise DataError where it has no labels."""
     if not dataset.labelled:
         path = dataset.path
         raise DataError(f"{path}: there are no labels; {_label_remedy(path)}")
@@ -66,6 +68,9 @@ def _open(path: Path) -> Dataset:
         is_folder, exists = path.is_dir(), path.exists()
     except OSError as error:  # a folder on the way that may not be entered, a name too long
         raise DataError(f"{path}: cannot be opened: {error.strerror}") from error
+    boxes = box_set(path)
+    if boxes is not None:
+        return boxes
     if is_folder:
         shards = shards_in(path)
         return open_shards(path, shards) if shards else open_folder(path)
@@ -85,8 +90,8 @@ def _open(path: Path) -> Dataset:
         return open_shards(path, [path])
     raise DataError(
         f"{path}: not a data set; give a folder of images, a .csv manifest with the columns"
-        f" file,class_index, a .parquet file with the columns jpeg and label, or WebDataset .tar"
-        f" shards"
+        f" file,class_index, a .parquet file with the columns jpeg and label, WebDataset .tar"
+        f" shards; of boxes, a COCO .json, a VOC folder or a list in it, a YOLO folder or data.yaml"
     )
 
 

@@ -9,6 +9,9 @@ The order is fixed, and it is the one that ImageNet networks are commonly evalua
    is rounded half to even, as torchvision's CenterCrop does (227 to 224: 2 pixels off at the left);
 4. the bytes 0..255 become float32 in 0..1, then (value - mean) / std per channel, in float32.
 
+In place of 2 and 3 `fit` puts the whole picture on the network's input: `stretch` resizes each side
+by itself, `letterbox` both by one factor, with grey bars beside the picture (fit.py).
+
 A camera's orientation tag (EXIF) is not obeyed and a colour profile is not applied: the networks
 were trained that way. Of an animation the first frame is taken. Transparency is dropped.
 """
@@ -27,12 +30,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from intaglio.data.fit import FITS, Sides, fit
 from intaglio.errors import DataError, RequestError
 
 # 256 MiB of RGB bytes. Pillow only warns there; no photograph for a small network needs more.
 MAX_PIXELS = 89_478_485
 
-_PARTS = ("resize", "crop", "mean", "std")
+_PARTS = ("resize", "crop", "mean", "std", "fit")
 _CHANNEL_COUNTS = (1, 3)
 # Beyond these a float32 activation would lose all digits or become infinite.
 _LARGEST_MEAN = 1e6
@@ -50,15 +54,19 @@ class Preprocess:
         crop: Pixels of each side of the centre crop, or None; never more than `resize`.
         mean: Subtracted after the division by 255; one number a channel or one for all.
         std: Divided by after that; one number a channel or one for all; > 0.
+        fit: "stretch" or "letterbox": the whole picture on the network's input, in place of
+            `resize` and `crop`.
 
     Raises:
-        RequestError: If a number is out of its range, or `crop` is larger than `resize`.
+        RequestError: If a number is out of its range, `crop` is larger than `resize`, or one of
+            them is given beside `fit`.
     """
 
     resize: int | None = None
     crop: int | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    fit: str | None = None
 
     def __post_init__(self) -> None:
         for part, pixels in (("resize", self.resize), ("crop", self.crop)):
@@ -69,8 +77,19 @@ class Preprocess:
                 f"preprocess resize={self.resize},crop={self.crop}: the crop is larger than the"
                 f" resized image; give resize={self.crop} or more, or resize=none"
             )
+        if self.fit is not None:
+            self._check_fit(self.fit)
         _check_numbers("mean", self.mean, -_LARGEST_MEAN, _LARGEST_MEAN)
         _check_numbers("std", self.std, *_STD_RANGE)
+
+    def _check_fit(self, kind: str) -> None:
+        if kind not in FITS:
+            raise RequestError(f"preprocess fit={kind}: known: {', '.join(FITS)} and none")
+        if self.resize is not None or self.crop is not None:
+            raise RequestError(
+                f"preprocess fit={kind} takes the whole picture, resize and crop a part of it: give"
+                " resize=none,crop=none beside it, or fit=none"
+            )
 
 
 def _check_numbers(part: str, numbers: tuple[float, ...], low: float, high: float) -> None:
@@ -115,6 +134,7 @@ def parse_preprocess(text: str, base: Preprocess) -> Preprocess:
         crop=_parse_pixels("crop", parts["crop"]) if "crop" in parts else base.crop,
         mean=_parse_numbers("mean", parts["mean"]) if "mean" in parts else base.mean,
         std=_parse_numbers("std", parts["std"]) if "std" in parts else base.std,
+        fit=_parse_word(parts["fit"]) if "fit" in parts else base.fit,
     )
 
 
@@ -139,18 +159,26 @@ def _parse_numbers(part: str, value: str) -> tuple[float, ...]:
         ) from None
 
 
-def describe(preprocess: Preprocess) -> dict[str, int | list[float] | None]:
-    """Return the four parts as JSON values for reports; None stands for a part that is not done."""
-    return {
+def _parse_word(value: str) -> str | None:
+    return None if value == "none" else value
+
+
+def describe(preprocess: Preprocess) -> dict[str, int | str | list[float] | None]:
+    """Return the parts as JSON values for reports; None stands for a part that is not done.
+
+    `fit` is among them only where it is done: classifiers have none.
+    """
+    parts: dict[str, int | str | list[float] | None] = {
         "resize": preprocess.resize,
         "crop": preprocess.crop,
         "mean": list(preprocess.mean) or None,
         "std": list(preprocess.std) or None,
     }
+    return parts if preprocess.fit is None else {**parts, "fit": preprocess.fit}
 
 
 def preprocess_text(preprocess: Preprocess) -> str:
-    """Return the text for --preprocess that says all four parts."""
+    """Return the text for --preprocess that says all parts."""
     return described_text(describe(preprocess))
 
 
@@ -189,8 +217,10 @@ def apply_as_array(
     """
     channels, height, width = check_input_shape(input_shape)
     image = to_channels(image, channels, name=name)
-    image = _resize(preprocess, image, name)
-    image = _crop(preprocess, image, name)
+    if preprocess.fit is not None:
+        image = fit(image, preprocess.fit, (width, height))
+    else:
+        image = _crop(preprocess, _resize(preprocess, image, name), name)
     if image.size != (width, height):
         raise DataError(_wrong_size(preprocess, image.size, (width, height), name))
     pixels = np.asarray(image).reshape(height, width, channels)  # [H, W, C]
@@ -239,11 +269,26 @@ def to_channels(image: Image.Image, channels: int, *, name: str) -> Image.Image:
         ) from None
 
 
+def resized_sides(preprocess: Preprocess, sides: Sides) -> Sides:
+    """Return (width, height) after `resize` of a picture that has `sides` before it."""
+    if preprocess.resize is None:
+        return sides
+    shorter = min(sides)
+    return preprocess.resize * sides[0] // shorter, preprocess.resize * sides[1] // shorter
+
+
+def crop_corner(preprocess: Preprocess, sides: Sides) -> Sides:
+    """Return (left, top) of the centre crop in a picture that has `sides`; (0, 0) without one."""
+    if preprocess.crop is None:
+        return 0, 0
+    left, top = (round((side - preprocess.crop) / 2) for side in sides)
+    return left, top
+
+
 def _resize(preprocess: Preprocess, image: Image.Image, name: str) -> Image.Image:
     if preprocess.resize is None:
         return image
-    shorter = min(image.size)
-    width, height = (preprocess.resize * side // shorter for side in image.size)
+    width, height = resized_sides(preprocess, image.size)
     if width * height > MAX_PIXELS:
         raise DataError(
             f"{name}: {_size(image.size)} pixels would become {width}x{height} with"
@@ -261,7 +306,7 @@ def _crop(preprocess: Preprocess, image: Image.Image, name: str) -> Image.Image:
             f"{name}: the image is {_size(image.size)} pixels, too small for the crop of {crop};"
             f" give larger images or enlarge them, e.g. --preprocess resize={_usual_resize(crop)}"
         )
-    left, top = (round((side - crop) / 2) for side in image.size)
+    left, top = crop_corner(preprocess, image.size)
     return image.crop((left, top, left + crop, top + crop))
 
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from intaglio.data.ahead import Ahead
-from intaglio.data.dataset import Dataset, Item
-from intaglio.data.decode import UnreadableImage, decode_as_array
+from intaglio.data.dataset import Dataset, Item, Label
+from intaglio.data.decode import UnreadableImage, batch_labels, decode_as_array
 from intaglio.data.guard import refuse_if_forbidden
 from intaglio.data.preprocess import Preprocess, check_input_shape
+from intaglio.data.truth import Truth
 from intaglio.errors import DataError, RequestError
 
 
@@ -24,12 +25,12 @@ class Batch:
 
     Attributes:
         images: [N, C, H, W] float32, N from 1 to the batch size.
-        labels: [N] int64, or None where the data set has no labels.
+        labels: [N] int64, or the boxes of each image; None where the data set has no labels.
         names: The items' names, N of them.
     """
 
     images: Tensor
-    labels: Tensor | None
+    labels: Tensor | list[Truth] | None
     names: tuple[str, ...]
 
 
@@ -127,33 +128,31 @@ class _Decoder:
         room = min(self.batch_size, len(self.dataset) - self._next_index)
         images = np.empty((room, *self.shape), np.float32)  # [N, C, H, W]
         items: list[Item] = []
+        labels: list[Label] = []
         while len(items) < room and self._next_index < len(self.dataset):
             if self.stop.is_set():
                 return None
             item = self.dataset.items[self._next_index]
             self._next_index += 1
-            if self._decode_into(images[len(items)], item):
-                items.append(item)
+            try:
+                images[len(items)], label = decode_as_array(
+                    item, self.preprocess, self.input_shape
+                )
+            except UnreadableImage as error:
+                if not self.skip_bad:
+                    raise
+                self.skipped.append(Skipped(item.name, str(error)))
+                continue
+            items.append(item)
+            labels.append(label)
         if not items:
             self._refuse_if_all_were_skipped()
             return None
-        labels = [item.label for item in items if item.label is not None]
         return Batch(
             torch.from_numpy(images[: len(items)]),
-            torch.tensor(labels, dtype=torch.int64) if len(labels) == len(items) else None,
+            batch_labels(labels),
             tuple(item.name for item in items),
         )
-
-    def _decode_into(self, target: np.ndarray, item: Item) -> bool:
-        """Write the preprocessed image to `target` [C, H, W]; return False if it was skipped."""
-        try:
-            target[...] = decode_as_array(item, self.preprocess, self.input_shape)
-        except UnreadableImage as error:
-            if not self.skip_bad:
-                raise
-            self.skipped.append(Skipped(item.name, str(error)))
-            return False
-        return True
 
     def _refuse_if_all_were_skipped(self) -> None:
         if self.skipped and len(self.skipped) == len(self.dataset):

@@ -14,6 +14,7 @@ MARK = "report.json"
 TRAIN_MARK = "train.json"
 """The same of a network that was trained; one that stayed float has no report."""
 SUMS = "SHA256SUMS"
+POSTPROCESS = "postprocess.json"
 
 RESULT_FILES: Registry[str] = Registry("file of a result")
 """Name of each file that a result may have, to what is in it.
@@ -34,6 +35,7 @@ for _name, _content in {
     "surgery.json": "what surgery did, and the price of each change",
     "network.pt2": "the float network after surgery, as an exported program",
     "synthetic.safetensors": "images that were made of batch norms",
+    POSTPROCESS: "how boxes come of a detector's outputs",
     SUMS: "SHA-256 of all the others",
 }.items():
     RESULT_FILES.register(_name)(_content)

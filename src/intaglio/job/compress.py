@@ -60,7 +60,9 @@ def compress(
     """
     run = _run(recipe, target, options, data=data)
     source = source_of(model, example_input, run.settings.seed)
-    run = replace(run, options=named(run.options, source))
+    wishes = named(run.options, source)
+    settings = replace(run.settings, own_task=wishes.provenance.task)
+    run = replace(run, options=wishes, settings=settings)
     if data is None and isinstance(model, str | os.PathLike):
         run = replace(run, options=_prepared_as(run.options, source))
     graph = run.recorder.step("capture", source.capture)
@@ -91,11 +93,11 @@ def noted(result: Result, source: Source) -> Result:
 
 
 def named(options: Options, source: Source) -> Options:
-    """Return the options with the network's name, where the user gave it no other one."""
+    """Return the options with what the network brings: its name, unless the user gave another."""
     where = options.provenance
-    if where.model != Provenance.model:
-        return options
-    return replace(options, provenance=replace(where, model=source.name))
+    model = source.name if where.model == Provenance.model else where.model
+    post = where.postprocess or source.postprocess
+    return replace(options, provenance=replace(where, model=model, postprocess=post))
 
 
 def _prepared_as(options: Options, source: Source) -> Options:

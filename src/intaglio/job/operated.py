@@ -170,7 +170,7 @@ def _evaluated(operated: Operated, settings: Settings, evaluate: Any) -> list[di
     rows, captured = operated.rows, operated.captured
     if evaluate is None:
         return [{} for _ in rows]
-    task, _ = task_of(captured, evaluate, settings.task)
+    task, _ = task_of(captured, evaluate, settings)
 
     def given(images: Tensor) -> list[Tensor]:
         """Return the outputs of the network that was given."""

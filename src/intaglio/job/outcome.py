@@ -196,13 +196,13 @@ def _skipped(where: Provenance) -> list[str]:
     return [f"{len(skipped)} unreadable images were passed over, first {skipped[0]}"]
 
 
-def task_of(captured: Graph, evaluate: Any, name: str | None = None) -> tuple[Task, bool]:
+def task_of(captured: Graph, evaluate: Any, settings: Settings) -> tuple[Task, bool]:
     """Return the task by which a run is judged and told, and whether somebody said that it is it.
 
     Args:
         evaluate: As the user gave it, or None. Nothing is read of it but the labels of a pair, or
             of a list's first.
-        name: What the user chose, or None.
+        settings: With the task that the user chose, and the one that the network brings.
 
     Raises:
         DataError: If the labels are none that fit the network, or the task needs some.
@@ -210,13 +210,14 @@ def task_of(captured: Graph, evaluate: Any, name: str | None = None) -> tuple[Ta
     first = evaluate[0] if isinstance(evaluate, list) and evaluate else evaluate
     is_pair = isinstance(first, tuple | list) and len(first) == 2 and isinstance(first[0], Tensor)
     labels = first[1] if is_pair else None
-    task = task_for(output_shapes(captured), labels, name)
+    name, own = settings.task, settings.own_task
+    task = task_for(output_shapes(captured), labels, name, own)
     if isinstance(evaluate, Tensor) and task.needs_labels:
         raise DataError(
             "evaluate has no labels: give (images, labels), or say what else the network is for:"
             " task 'values' needs none"
         )
-    return task, name is not None or labels is not None
+    return task, name is not None or own is not None or labels is not None
 
 
 def evaluated(

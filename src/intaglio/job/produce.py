@@ -90,7 +90,7 @@ def produce(captured: Graph, run: Run, evaluate: Any) -> Product:
     Args:
         evaluate: As the user gave it, or None; gone through once, at the end.
     """
-    task, is_told = task_of(captured, evaluate, run.settings.task)
+    task, is_told = task_of(captured, evaluate, run.settings)
     run = replace(run, settings=replace(run.settings, task=task.name)) if is_told else run
     asked = run.settings.keep_float
     prepared, settings = prepare_network(captured, run.settings, run.recorder)
@@ -114,7 +114,9 @@ def produce(captured: Graph, run: Run, evaluate: Any) -> Product:
     recipe = used_recipe(settings, run.options.provenance)
     graph, target = outcome.state.graph, settings.target
     result = Result(graph, twin.encodings, target, report, files, recipe, settings.io)
-    return Product(replace(result, synthetic=_images(outcome)), outcome, start)
+    post = run.options.provenance.postprocess
+    result = replace(result, synthetic=_images(outcome), postprocess=post)
+    return Product(result, outcome, start)
 
 
 def _images(outcome: Outcome) -> SyntheticImages | None:

@@ -197,7 +197,7 @@ def most_used(settings: Settings, graph: Graph) -> int | None:
 
 def chosen_task(graph: Graph, settings: Settings) -> Task:
     """Return the task of the user's word, else the one that the outputs fit."""
-    return task_for(output_shapes(graph), name=settings.task)
+    return task_for(output_shapes(graph), name=settings.task, own=settings.own_task)
 
 
 def judge_of(

@@ -43,6 +43,7 @@ class Trial:
         target: Name of the runtime.
         scheme: As on the command line.
         seed: Of every random choice.
+        own: The task that the network brings; None: its outputs tell.
     """
 
     captured: Graph
@@ -51,12 +52,13 @@ class Trial:
     target: str
     scheme: str
     seed: int = 0
+    own: Task | None = None
     _scores: dict[Treatment, float] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def task(self) -> Task:
         """What the network is for."""
-        return labelled_task_for(output_shapes(self.captured))
+        return self.own or labelled_task_for(output_shapes(self.captured))
 
     def score(self, treatment: Treatment) -> float:
         """Return the task's figure of the integer network, else its agreement; measured once.

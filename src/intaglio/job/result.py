@@ -10,8 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
+from intaglio.boxes.detect import detections
+from intaglio.boxes.detections import Detections
+from intaglio.boxes.postprocess import PostProcess
 from intaglio.errors import RequestError, WeightsError, cause
-from intaglio.host.files import MARK, SUMS, TRAIN_MARK, write_file
+from intaglio.host.files import MARK, POSTPROCESS, SUMS, TRAIN_MARK, write_file
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.hidden import is_unfinished
 from intaglio.host.strict_json import read_json
@@ -29,6 +34,7 @@ from intaglio.runtimes import target_named
 from intaglio.store.encodings import encodings_from_dict, encodings_to_dict
 from intaglio.store.encodings_fit import refuse_grids, refuse_halves, refuse_names, refuse_simulated
 from intaglio.store.graph import load_graph, save_graph
+from intaglio.store.postprocess import postprocess_text, read_postprocess
 from intaglio.store.synthetic import NAME as SYNTHETIC_NAME
 from intaglio.store.synthetic import SyntheticImages, load_synthetic
 from intaglio.targets.target import Target
@@ -52,6 +58,7 @@ class Result:
         io: What the file takes and gives, one of the target's `io_forms`.
         synthetic: Images that the run made of batch norms; None where it made none, or the folder
             that was loaded holds none.
+        postprocess: How boxes come of the outputs of a detector; None of any other network.
         kept: Folder in which the run is kept until the result is saved; None where nothing was.
     """
 
@@ -63,6 +70,7 @@ class Result:
     recipe: Recipe
     io: str = "float"
     synthetic: SyntheticImages | None = None
+    postprocess: PostProcess | None = None
     kept: Path | None = None
 
     @property
@@ -83,6 +91,23 @@ class Result:
     def twin(self) -> Twin:
         """The network in Python: of integers, equal to the file bit for bit; else in float32."""
         return build_twin(self.graph, self.encodings, self.target)
+
+    def detect(self, images: Tensor) -> list[Detections]:
+        """Return what the integer network finds in each of the images [N, C, H, W].
+
+        Boxes are in pixels of what the network sees.
+
+        Raises:
+            RequestError: If it is no detector of a known kind.
+        """
+        if self.postprocess is None:
+            raise RequestError(
+                f"of '{self.report.model}' it is not known how boxes come of its outputs: it has no"
+                f" {POSTPROCESS}"
+            )
+        return detections(
+            self.postprocess, [output.numpy() for output in self.twin.outputs(images)]
+        )
 
     def save(self, place: str | Path, *, replace: bool = False) -> None:
         """Write the result as a folder, whole or not at all, with a SHA256SUMS of its files.
@@ -112,6 +137,8 @@ class Result:
         write_file(folder / "encodings.json", json.dumps(encodings, indent=1) + "\n")
         write_file(folder / "recipe.toml", to_toml(self.recipe))
         save_graph(self.graph, folder / GRAPH_NAME)
+        if self.postprocess is not None:
+            write_file(folder / POSTPROCESS, postprocess_text(self.postprocess))
         wish = self.recipe.synthetic
         if self.synthetic is not None and wish is not None and wish.save:
             write_file(folder / SYNTHETIC_NAME, self.synthetic.to_bytes())
@@ -152,7 +179,8 @@ def load(place: str | Path) -> Result:
     is_simulated = report.verdict is not None and report.verdict.bits == "no file"
     files = {} if is_simulated else {target.file_name: _read_bytes(folder / target.file_name)}
     io, images = recipe.io or target.io_forms[0], _read_images(folder / SYNTHETIC_NAME)
-    return Result(graph, encodings, target, report, files, recipe, io, images)
+    post = read_postprocess(folder / POSTPROCESS)
+    return Result(graph, encodings, target, report, files, recipe, io, images, post)
 
 
 def _read_images(path: Path) -> SyntheticImages | None:

@@ -150,7 +150,7 @@ def operate(
     """Return a captured network after surgery; arguments as of `surgery`."""
     state = prepare_float(captured)
     _refuse_without_parts(state.graph, wish)
-    task, is_told = task_of(captured, evaluate, wish.settings.task)
+    task, is_told = task_of(captured, evaluate, wish.settings)
     if is_told:
         wish = replace(wish, settings=replace(wish.settings, task=task.name))
     held = recorder.step("hold images", lambda: _held(captured, data, wish))

@@ -33,6 +33,7 @@ from intaglio.methods.learn.processes import Processes
 from intaglio.methods.train.ground import Ground
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.reader import Source
+from intaglio.recipe.settings import Settings
 from intaglio.tasks.task import Task, output_shapes, task_for
 
 LOOKED_AT = 64
@@ -88,7 +89,7 @@ def train_graph(session: Session, wish: TrainWish, data: Any, evaluate: Any) -> 
     """Return a captured network after training; arguments as of `train`."""
     graph = session.captured
     samples = samples_of(data, graph[graph.inputs[0]].shape[1:])
-    task = _task(graph, samples, evaluate, wish.settings.task)
+    task = _task(graph, samples, evaluate, wish.settings)
     check_labels(graph, task, samples, wish.options)
     evaluate = evaluate if session.processes.is_first else None
     with _kept(session) as (folder, resume):
@@ -106,11 +107,12 @@ def train_graph(session: Session, wish: TrainWish, data: Any, evaluate: Any) -> 
         return work(session, wish, ground, evaluate)
 
 
-def _task(captured: Graph, samples: Samples, evaluate: Any, name: str | None) -> Task:
+def _task(captured: Graph, samples: Samples, evaluate: Any, settings: Settings) -> Task:
     """Return the task: what the user says, else what the labels are."""
-    if evaluate is None and name is None:
-        return task_for(output_shapes(captured), samples.take([0]).labels)
-    task, _ = task_of(captured, evaluate, name)
+    if evaluate is None and settings.task is None:
+        shapes = output_shapes(captured)
+        return task_for(shapes, samples.take([0]).labels, own=settings.own_task)
+    task, _ = task_of(captured, evaluate, settings)
     return task
 
 

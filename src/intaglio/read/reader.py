@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from intaglio.boxes.postprocess import PostProcess
 from intaglio.data.preprocess import Preprocess, parse_preprocess
 from intaglio.ir.graph import Graph
 from intaglio.registry import Registry
@@ -64,6 +65,7 @@ class Source:
         input_shape: (1, C, H, W); (1, ...) where it takes no images.
         notes: What the user should know about it, for the report.
         tensors: The network's own, by the names of its state dict.
+        postprocess: How boxes come of the outputs of a detector; None where nobody says it.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Source:
     input_shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    postprocess: PostProcess | None = None
 
 
 class Reader(Protocol):

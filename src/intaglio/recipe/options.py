@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from intaglio.boxes.postprocess import PostProcess
 from intaglio.data.preprocess import Preprocess
+from intaglio.data.truth import Category
 from intaglio.host.progress import Progress, Silent
+from intaglio.tasks.detect.detect import Detect
+from intaglio.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Provenance:
         preprocess: What is done to every image before the network; None where nothing is known.
         labels: Names of the classes, in order; () where unknown.
         skipped: Names of unreadable images passed over on request; filled while they are read.
+        postprocess: How boxes come of the outputs of a detector; None of any other network.
+        categories: Of the boxes that a detector is evaluated on; () where labels have its classes.
     """
 
     model: str = "model"
@@ -30,6 +36,13 @@ class Provenance:
     preprocess: Preprocess | None = None
     labels: tuple[str, ...] = ()
     skipped: list[str] = field(default_factory=list)
+    postprocess: PostProcess | None = None
+    categories: tuple[Category, ...] = ()
+
+    @property
+    def task(self) -> Task | None:
+        """The task that the network brings; None where it brings none."""
+        return None if self.postprocess is None else Detect(self.postprocess, self.categories)
 
 
 @dataclass(frozen=True)

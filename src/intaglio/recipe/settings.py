@@ -18,7 +18,7 @@ from intaglio.recipe.recipe import AUTO, DATA_FREE, WORKFLOW, Recipe, refuse_con
 from intaglio.recipe.without_images import spelled
 from intaglio.runtimes import DEFAULT_TARGET, SIMULATION, target_named
 from intaglio.targets.target import Target, runnable_scheme
-from intaglio.tasks import TASKS
+from intaglio.tasks import TASKS, Task
 
 DEFAULT_RECIPE = "auto"
 HALF_RECIPE = "plain"
@@ -39,7 +39,8 @@ class Settings:
     The defaults are what holds where neither the caller nor the recipe says anything; those of the
     scheme and of what the file takes are the target's. `float_reasons` says of layers among
     `keep_float` that nobody asked for why they are there; `is_spelled`, whether the recipe's steps
-    were chosen here, and may be chosen anew for the network (job/fitted.py).
+    were chosen here, and may be chosen anew for the network (job/fitted.py); `own_task`, the task
+    that the network brings.
     """
 
     recipe: Recipe
@@ -58,6 +59,7 @@ class Settings:
     allow_float: bool = False
     float_reasons: Mapping[str, str] = field(default_factory=dict)
     is_spelled: bool = False
+    own_task: Task | None = None
 
     @property
     def is_simulated(self) -> bool:
@@ -103,6 +105,7 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
         weight_bits=recipe.weight_bits,
         tuning_images=recipe.tuning_images or _images_for(scheme),
         is_spelled=recipe is not given,
+        own_task=options.provenance.task,
         **said,
     )
 

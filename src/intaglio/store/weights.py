@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from intaglio.errors import NonFiniteError, WeightsError, cause
 from intaglio.host.archive import DamagedArchive, check_contents, open_archive
 from intaglio.host.plain_pickle import check_pickle
-from intaglio.store.checkpoint import Place, Reading, is_counter, places, readings
+from intaglio.store.checkpoint import Place, Reading, is_counter, places
+from intaglio.store.layout import Layout, layout_of, readings_in
 
 PICKLES_OF_OLD_FORMAT = 5  # magic number, version, machine, content, keys of storages
 NAMED = 3  # how many keys of each kind a message names
@@ -28,7 +29,9 @@ PART = "#"
 """Between a file and the part of it that is meant: "net.pth#model_ema"."""
 
 
-def load_weights(module: nn.Module, path: Path | str) -> tuple[str, ...]:
+def load_weights(
+    module: nn.Module, path: Path | str, *, layouts: Sequence[Layout] = ()
+) -> tuple[str, ...]:
     """Copy the weights in the file `path` into `module`; keys and shapes must be exactly the same.
 
     `.safetensors` is read as such, all else as a PyTorch checkpoint with `weights_only=True`: a
@@ -37,6 +40,11 @@ def load_weights(module: nn.Module, path: Path | str) -> tuple[str, ...]:
     (float16, bfloat16, float64) become the network's own, float32. Counters that no evaluation
     reads may be missing, and of weights that the network ties all but one. On any error the network
     is as it was before.
+
+    Args:
+        module: The network.
+        path: Of the file.
+        layouts: Other keys that a file may have the network's weights under, all of them.
 
     Returns:
         What was taken of the file, in sentences; nothing where it is a state dict as the network
@@ -48,17 +56,20 @@ def load_weights(module: nn.Module, path: Path | str) -> tuple[str, ...]:
     """
     path, part = file_and_part(str(path))
     wanted = {k: v for k, v in module.state_dict().items() if isinstance(v, Tensor)}
-    taken, told = _chosen(_read(path), wanted, path, part)
+    content = _read(path)
+    layout = layout_of(content, wanted, layouts)
+    named = layout.named_as_in_file(wanted)
+    taken, told = _chosen(content, named, path, part, layout)
     converted = {
-        key: tensor.to(wanted[key].dtype)
+        key: tensor.to(named[key].dtype)
         for key, tensor in taken.items()
-        if not (is_counter(key) and _is_of_other_kind(tensor, wanted[key]))
+        if not (is_counter(key) and _is_of_other_kind(tensor, named[key]))
     }
     for key, tensor in converted.items():
         _check_finite(key, tensor, path)
     before = {key: tensor.clone() for key, tensor in wanted.items()}
     try:
-        module.load_state_dict(converted, strict=False)
+        module.load_state_dict(layout.named_as_own(converted), strict=False)
     except Exception as error:  # a hook of the user's network may refuse, halfway through
         with torch.no_grad():
             for key, tensor in before.items():
@@ -78,21 +89,27 @@ def file_and_part(text: str) -> tuple[Path, str | None]:
 
 
 def _chosen(
-    content: object, wanted: Mapping[str, Tensor], path: Path, part: str | None
+    content: object,
+    wanted: Mapping[str, Tensor],
+    path: Path,
+    part: str | None,
+    layout: Layout,
 ) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    """Return the network's weights among a file's content, by its keys, and what is to be said.
+    """Return the network's weights among a file's content, and what is to be said.
+
+    Both `wanted` and what is returned have the keys of the layout.
 
     Raises:
         WeightsError: If there are none, or several that nothing tells apart.
     """
     found = places(content)
-    read = [reading for place in found for reading in readings(place, wanted)]
+    read = readings_in(layout, found, wanted)
     fitting: dict[str, Reading] = {}
     for reading in sorted(read, key=lambda reading: reading.rank):
         if reading.name not in fitting and not _complaints(reading.tensors, wanted):
             fitting[reading.name] = reading
     if not fitting:
-        raise _unfit(content, found, read, wanted, path)
+        raise _unfit(content, found, read, wanted, path, layout)
     if part is not None and part not in fitting:
         raise WeightsError(
             f"the weights '{path}' have no part '{part}' that fits the network: these do,"
@@ -106,16 +123,21 @@ def _chosen(
             f"the weights '{path}' hold several networks that fit, {_quoted(names)}: say which,"
             f" such as '{path}{PART}{names[0]}'"
         )
-    return first.tensors, _told(first, [other for other in others if other.is_averaged], path)
+    averaged = [other for other in others if other.is_averaged]
+    return first.tensors, _told(first, averaged, path, layout)
 
 
 def _differ(one: Reading, other: Reading) -> bool:
     return any(not torch.equal(one.tensors[key], other.tensors[key]) for key in one.tensors)
 
 
-def _told(taken: Reading, averaged: Sequence[Reading], path: Path) -> tuple[str, ...]:
+def _told(
+    taken: Reading, averaged: Sequence[Reading], path: Path, layout: Layout
+) -> tuple[str, ...]:
     """Return what the user should know of what was taken."""
     said = []
+    if layout.name:
+        said.append(f"the weights of '{path.name}' were read in the layout '{layout.name}'")
     if taken.name:
         kind = "the averaged weights" if taken.is_averaged else "the weights"
         said.append(f"{kind} '{taken.name}' of '{path.name}' were taken")
@@ -142,6 +164,7 @@ def _unfit(
     read: Sequence[Reading],
     wanted: Mapping[str, Tensor],
     path: Path,
+    layout: Layout,
 ) -> WeightsError:
     """Return the error for a file in which nothing fits, told of what comes nearest."""
     if not isinstance(content, Mapping):
@@ -159,8 +182,9 @@ def _unfit(
             " or under 'state_dict'"
         )
     tensors = {} if near is None else near.tensors
+    form = f", in the layout '{layout.name}'" if layout.name else ""
     return WeightsError(
-        f"the weights '{path}' do not fit the network: {_complaints(tensors, wanted)}."
+        f"the weights '{path}' do not fit the network{form}: {_complaints(tensors, wanted)}."
         " Is it the right network, with the right arguments (width, num_classes)?"
     )
 

@@ -68,7 +68,7 @@ class Classify:
     def labels(self, dataset: Dataset, outputs: Shapes) -> Sequence[int | None]:
         """Return the class indices; raise DataError where one is none of the network's."""
         check_labels(dataset, class_count(outputs[0]))
-        return [item.label for item in dataset.items]
+        return [item.label if isinstance(item.label, int) else None for item in dataset.items]
 
     def batches(self, data: Any, sample_shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images, class indices [N] int64) a batch."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from intaglio.errors import DataError, RequestError
 from intaglio.report.figures import FLOAT
 from intaglio.tasks.judgement import Judgement, Loss, paired_loss, unpaired_loss
-from intaglio.tasks.task import Agreement, Labels, Meter, Outputs, Task, task_for
+from intaglio.tasks.task import Agreement, Labels, Meter, Outputs, Resampled, Task, task_for
 
 Made = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 Network = Callable[[Tensor], Made]
@@ -109,9 +109,11 @@ class SideBySide:
 
 def _loss(real: Meter, found: Meter, n: int) -> Loss | None:
     """Return the points lost; None where the float network shows none that could be lost."""
-    figure = next(iter(real.figures().values()))
-    if figure <= real.chance():
+    figure = next(iter(real.figures().values()), None)
+    if figure is None or figure <= real.chance():
         return None
+    if isinstance(found, Resampled):
+        return Loss(found.lost(real), found.error_against(real))
     images = real.by_image(), found.by_image()
     if images[0] is None or images[1] is None:
         return unpaired_loss(found.lost(real), n)
@@ -119,6 +121,8 @@ def _loss(real: Meter, found: Meter, n: int) -> Loss | None:
 
 
 def _wished(real: Mapping[str, float], found: Mapping[str, float]) -> dict[str, float]:
+    if not found:
+        return {}
     name, value = next(iter(found.items()))
     return {name: value, f"{FLOAT}{name}": real[name]}
 

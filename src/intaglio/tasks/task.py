@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -38,25 +38,29 @@ class Agreement:
 
     Attributes:
         n: Images.
-        same: Those for which both say the same, in the task's sense; None where it has none.
+        same: Those for which both say the same, in the task's sense; None where it has none. Of a
+            task whose images may be the same in part, the sum of these parts, 0..1 each.
         sqnr_db: Of each output by its name, each by itself; the float network is the signal. An
             output that is no signal to the task is not among them.
-        by_image: Whether both say the same, [n] bool, in the order of the images; None where that
-            was not kept.
+        by_image: Whether both say the same, [n] bool, in the order of the images, or the part of
+            each that is the same, [n] float64, 0..1; None where that was not kept.
         is_sure: Whether the outputs can be nothing but what the task takes them for. Else, and
             where nobody said so either, their SQNR has to be right as well.
         is_varied: Whether the float network says different things of different images. Else any
             network that is as stubborn agrees, and `same` says nothing.
         grouped: Outputs whose channels are of several sizes; their SQNR is the lowest group's.
+        parts: Percent of all that either says of any image (each box that it finds) that both say;
+            None where an image has one answer, or nothing is said of any.
     """
 
     n: int
-    same: int | None
+    same: float | None
     sqnr_db: Mapping[str, float]
     by_image: Tensor | None = None
     is_sure: bool = True
     is_varied: bool = True
     grouped: tuple[str, ...] = ()
+    parts: float | None = None
 
     @property
     def percent(self) -> float | None:
@@ -71,7 +75,10 @@ class Meter(Protocol):
         """Count one batch that the task's `check` has passed, or would pass."""
 
     def figures(self) -> dict[str, float]:
-        """Return the figures by their names in report.json, the one that a wish is about first."""
+        """Return the figures by their names in report.json, the one that a wish is about first.
+
+        None at all where no label says anything that could be right or wrong.
+        """
 
     def lost(self, real: Any) -> float:
         """Return how much worse the figure of the wish is than by the float network's meter.
@@ -91,6 +98,17 @@ class Meter(Protocol):
         A float network that is no better has labels that say nothing of it. 0 where there is no
         such answer.
         """
+
+
+@runtime_checkable
+class Resampled(Protocol):
+    """A meter whose figure is no mean over images, and that knows how sure a loss is all the same.
+
+    A meter need not have this: without it, and without `by_image`, the error is guessed.
+    """
+
+    def error_against(self, real: Any) -> float:
+        """Return one standard error of `lost(real)`, in the same unit."""
 
 
 class Beside(Protocol):
@@ -199,23 +217,29 @@ class Task(Protocol):
 TASKS: Registry[Task] = Registry("task", group="intaglio.tasks")
 
 
-def task_for(outputs: Shapes, labels: Labels = None, name: str | None = None) -> Task:
+def task_for(
+    outputs: Shapes, labels: Labels = None, name: str | None = None, own: Task | None = None
+) -> Task:
     """Return the task of a network.
 
     Args:
         outputs: Shapes of its outputs.
         labels: Those of one batch, or None.
-        name: What the user chose; None: the first that fits, by rank.
+        name: What the user chose; None: the network's own, else the first that fits, by rank.
+        own: The task that the network brings: a detector's, which says how its outputs are read.
 
     Raises:
         UnknownName: If there is no task of that name.
         DataError: If the chosen task, or every task, is misfit; says why.
     """
-    if name is not None:
-        reason = TASKS[name].misfit(outputs, labels)
+    chosen = own if own is not None and name in (None, own.name) else None
+    if chosen is None and name is not None:
+        chosen = TASKS[name]
+    if chosen is not None:
+        reason = chosen.misfit(outputs, labels)
         if reason is not None:
-            raise DataError(f"task '{name}': {reason}")
-        return TASKS[name]
+            raise DataError(f"task '{chosen.name}': {reason}")
+        return chosen
     reasons = []
     for task in _by_rank():
         reason = task.misfit(outputs, labels)

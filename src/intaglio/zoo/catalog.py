@@ -9,6 +9,8 @@ from torch import nn
 
 from intaglio.data.preprocess import Preprocess
 from intaglio.registry import Registry
+from intaglio.store.layout import Layout
+from intaglio.zoo.layouts import darknet_yolov3_nano, tensorflow_ssd_mobilenet_v1
 from intaglio.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_tf, qf_mobilenet_v1
 from intaglio.zoo.mobilenet_v2 import mobilenet_v2, mobilenet_v2_tf, qf_mobilenet_v2
 from intaglio.zoo.mobilenet_v3 import (
@@ -19,6 +21,8 @@ from intaglio.zoo.mobilenet_v3 import (
 )
 from intaglio.zoo.nasnet import nasnet_mobile, pnasnet5_mobile
 from intaglio.zoo.resnet_cifar import resnet20_cifar10
+from intaglio.zoo.ssd_mobilenet_v1 import ssd_mobilenet_v1
+from intaglio.zoo.yolov3_nano import yolov3_nano_mobilenet_v2
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -37,12 +41,14 @@ class ZooEntry:
         build: Makes the network; keyword arguments (`width`, `num_classes`, ...) are all optional.
         preprocess: What is done to an ordinary photograph before it goes in.
         input_shape: [1, 3, H, W] in pixels; the batch may be any other.
+        layouts: Other keys that public files have its weights under.
     """
 
     name: str
     build: Callable[..., nn.Module]
     preprocess: Preprocess
     input_shape: tuple[int, ...] = (1, 3, 224, 224)
+    layouts: tuple[Layout, ...] = ()
 
     def with_arguments(self, arguments: Mapping[str, object]) -> ZooEntry:
         """Return the entry as it is for a network built with `arguments`.
@@ -80,6 +86,24 @@ _add(
         resnet20_cifar10,
         Preprocess(mean=IMAGENET_MEAN, std=IMAGENET_STD),
         SMALL_INPUT_SHAPE,
+    )
+)
+_add(
+    ZooEntry(
+        "ssd_mobilenet_v1",
+        ssd_mobilenet_v1,
+        Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), fit="stretch"),
+        (1, 3, 300, 300),
+        (tensorflow_ssd_mobilenet_v1(),),
+    )
+)
+_add(
+    ZooEntry(
+        "yolov3_nano_mobilenet_v2",
+        yolov3_nano_mobilenet_v2,
+        Preprocess(fit="stretch"),
+        (1, 3, 320, 320),
+        (darknet_yolov3_nano(),),
     )
 )
 

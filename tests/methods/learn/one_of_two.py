@@ -20,7 +20,7 @@ from torch import Tensor, nn
 TESTS = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TESTS))
 
-from intaglio.errors import DataError, RequestError  # noqa: E402
+from intaglio.errors import DataError, PartnerLost  # noqa: E402
 from intaglio.methods.learn import processes as module  # noqa: E402
 from intaglio.methods.learn.processes import Processes, joined_processes  # noqa: E402
 from intaglio.methods.learn.sharded import measured_by_parts  # noqa: E402
@@ -127,12 +127,23 @@ def measured(processes: Processes) -> list[object]:
 
 def main(folder: Path) -> None:
     """Do everything, then lose the second process."""
+    tensors, said = dict[str, Tensor](), dict[str, object]()
+    try:
+        done(folder, tensors, said)
+    except PartnerLost as error:
+        said["lost"] = str(error)
+    write(folder, 0, tensors, said)
+    os._exit(0)  # as the command line ends behind such a loss
+
+
+def done(folder: Path, tensors: dict[str, Tensor], said: dict[str, object]) -> None:
+    """Do everything together; the second process ends here, and the first loses it."""
     with joined_processes(wait=timedelta(seconds=60)) as processes:
-        tensors = {**reduced(processes), **gradients(processes), **gathered(processes)}
+        tensors |= {**reduced(processes), **gradients(processes), **gathered(processes)}
         for dtype in (torch.float32, torch.float64):
             state = trained(processes, dtype)
             tensors.update({f"{dtype} {name}": value for name, value in state.items()})
-        said: dict[str, object] = {
+        said |= {
             "rank": processes.rank,
             "agreed": agreed(processes),
             "measured": measured(processes),
@@ -141,11 +152,7 @@ def main(folder: Path) -> None:
         if not processes.is_first:
             write(folder, processes.rank, tensors, said)
             os._exit(3)
-        try:
-            processes.barrier()
-        except RequestError as error:
-            said["lost"] = str(error)
-        write(folder, processes.rank, tensors, said)
+        processes.barrier()
 
 
 def write(folder: Path, rank: int, tensors: dict[str, Tensor], said: dict[str, object]) -> None:

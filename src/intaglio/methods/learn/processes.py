@@ -35,7 +35,7 @@ import torch.distributed as dist
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from intaglio.errors import RequestError, cause
+from intaglio.errors import PartnerLost, RequestError, cause
 
 WAIT = timedelta(minutes=10)
 """How long a process waits for another before it takes it for dead."""
@@ -177,7 +177,7 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
-            raise RequestError(
+            raise PartnerLost(
                 f"process {self.rank} (of {self.count}, from 0) lost the others: one of them has"
                 " ended, or did not answer in time. What it said first is the reason"
                 f" ({cause(error)})"
@@ -205,6 +205,7 @@ def joined_processes(
     Raises:
         RequestError: If a part of what torchrun sets is missing or is no number, the machine has
             no GPU for this process, or the others do not come.
+        PartnerLost: Behind it this process does well to end by os._exit.
     """
     start = _start(environment)
     if start is None or start.count == 1:
@@ -214,6 +215,9 @@ def joined_processes(
     _join(start, processes.device, wait)
     try:
         yield processes
+    except PartnerLost:
+        # Gloo may abort the process where it takes down what it shared with one that is gone
+        raise
     except BaseException:
         # NCCL might wait here for sums that the others never get to; the end of the process ends it
         if processes.device == "cpu":

@@ -8,6 +8,7 @@ from torch import nn
 
 from intaglio.errors import RequestError
 from intaglio.read.module.export import capture, check_example
+from intaglio.read.module.postprocess import own_postprocess
 from intaglio.read.module.unwrap import notes_of, unwrapped
 from intaglio.read.reader import Given, Source
 
@@ -48,6 +49,7 @@ class ModuleReader:
             (1, *example.shape[1:]),
             notes_of(module),
             inner.state_dict(),
+            own_postprocess(inner, example.shape),
         )
 
 

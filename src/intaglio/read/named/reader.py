@@ -7,6 +7,7 @@ from pathlib import Path
 
 from intaglio.errors import RequestError
 from intaglio.read.module.export import capture
+from intaglio.read.module.postprocess import own_postprocess
 from intaglio.read.module.unwrap import unwrapped
 from intaglio.read.named.build import BuiltModel, build_model
 from intaglio.read.named.request import is_factory_name, parse_model
@@ -45,16 +46,23 @@ class NamedReader:
             raise _without_shape(text)
         notes = _load(built, given.weights)
         example = given.example_of(shape)
-        tensors = unwrapped(built.module).state_dict()
+        inner = unwrapped(built.module)
         return Source(
-            text, lambda: capture(built.module, example), preprocess, shape, notes, tensors
+            text,
+            lambda: capture(built.module, example),
+            preprocess,
+            shape,
+            notes,
+            inner.state_dict(),
+            own_postprocess(inner, shape),
         )
 
 
 def _load(built: BuiltModel, weights: str | Path | None) -> tuple[str, ...]:
     """Load the weights, if any; return what the user should know of them."""
     if weights is not None:
-        return load_weights(built.module, weights)
+        layouts = ZOO[built.name].layouts if built.name in ZOO else ()
+        return load_weights(built.module, weights, layouts=layouts)
     if built.name in ZOO:
         return ("no --weights were given: the network has random weights",)
     return ()

@@ -1,0 +1,93 @@
+"""What Python users give to evaluate a detector on: images, and the boxes in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from intaglio.data.batches import BATCH_SIZE, image_batches
+from intaglio.data.truth import Placement, Truth
+from intaglio.errors import DataError
+
+FORM = (
+    "give for each image a dict with 'boxes' [n, 4] (left, top, right, bottom, in pixels of the"
+    " input) and 'labels' [n], or a Truth"
+)
+
+
+def box_batches(data: Any, sample_shape: tuple[int, ...]) -> Iterator[tuple[Tensor, list[Truth]]]:
+    """Yield (images [N, C, H, W], their boxes) a batch.
+
+    Args:
+        data: (images, boxes), of which boxes is a list with one entry an image, or an iterable of
+            such pairs.
+
+    Raises:
+        DataError: If boxes are missing, or are none.
+    """
+    for number, item in enumerate(_pairs(data)):
+        if not isinstance(item, tuple | list) or len(item) < 2:
+            raise DataError(f"batch {number} of evaluate has no boxes: {FORM}")
+        images = next(image_batches([item[0]], sample_shape))
+        if not isinstance(item[1], Sequence) or len(item[1]) != len(images):
+            raise DataError(f"batch {number} of evaluate has {len(images)} images: {FORM}")
+        size = sample_shape[-2], sample_shape[-1]
+        yield images, [truth_of(entry, size, f"batch {number}") for entry in item[1]]
+
+
+def truth_of(entry: object, size: tuple[int, int], where: str) -> Truth:
+    """Return the boxes of one image as a truth whose picture is the network's input.
+
+    Args:
+        entry: A truth, or a dict with `boxes`, `labels` and, maybe, `iscrowd` and `area`.
+        size: (height, width) of the input.
+        where: For the message.
+
+    Raises:
+        DataError: If it is neither, or its parts do not go together.
+    """
+    if isinstance(entry, Truth):
+        return entry
+    if not isinstance(entry, Mapping) or not {"boxes", "labels"} <= set(entry):
+        raise DataError(f"{where} of evaluate holds {type(entry).__name__}: {FORM}")
+    boxes = _numbers(entry["boxes"], where).astype(np.float32).reshape(-1, 4)
+    classes = _numbers(entry["labels"], where).astype(np.int64).reshape(-1)
+    count = len(classes)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    if len(boxes) != count or not np.isfinite(boxes).all() or bool((sides < 0).any()):
+        raise DataError(
+            f"{where} of evaluate has {len(boxes)} boxes and {count} labels, or a box that ends"
+            f" before it begins: {FORM}"
+        )
+    crowd = _numbers(entry.get("iscrowd", np.zeros(count)), where).astype(bool).reshape(-1)
+    areas = entry.get("area", sides[:, 0].astype(np.float64) * sides[:, 1])
+    return Truth(
+        boxes, classes, crowd, _numbers(areas, where).astype(np.float64), size, Placement()
+    )
+
+
+def _pairs(data: Any) -> Iterable[object]:
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
+        images, boxes = data
+        if not isinstance(boxes, Sequence) or len(boxes) != len(images):
+            raise DataError(
+                f"evaluate has {len(images)} images and other labels than boxes: {FORM}"
+            )
+        return (
+            (images[start : start + BATCH_SIZE], boxes[start : start + BATCH_SIZE])
+            for start in range(0, len(images), BATCH_SIZE)
+        )
+    if not isinstance(data, Iterable):
+        raise DataError(f"evaluate is {type(data).__name__}: {FORM}")
+    return data
+
+
+def _numbers(values: object, where: str) -> Any:
+    try:
+        return torch.as_tensor(values).detach().cpu().numpy()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{where} of evaluate: {error}: {FORM}") from error
