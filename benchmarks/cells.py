@@ -25,7 +25,7 @@ from benchmarks.places import earlier_rows, print_row, save_result
 from intaglio.cost.macs import count_macs, total_params
 from intaglio.errors import UnsupportedByTarget
 from intaglio.ir.graph import Graph
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.job.result import Result
 from intaglio.read.module.export import capture
 from intaglio.runtimes import LITERT, LITERT_REFERENCE

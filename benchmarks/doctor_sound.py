@@ -29,7 +29,7 @@ from intaglio.doctor import Finding, diagnose
 from intaglio.doctor.finding import DATA, PREPROCESSING, Treatment
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.read.module.export import capture
 from intaglio.recipe.options import Options

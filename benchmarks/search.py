@@ -28,7 +28,7 @@ from benchmarks.networks import V2
 from benchmarks.places import IMAGENET, earlier_rows, print_row, save_result
 from intaglio.data.images import batches, open_dataset
 from intaglio.job import ladder
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.job.result import Result
 from intaglio.recipe.options import Options
 from intaglio.run.twin import Twin

@@ -14,7 +14,7 @@ assert SPEC.loader is not None
 rooms = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(rooms)
 
-OPTIONAL = {"sklearn", "tensorboard"}
+OPTIONAL = {"pycocotools", "sklearn", "tensorboard", "yaml"}
 """Third-party packages that a plain installation lacks: these alone may be imported late."""
 LATE = {"intaglio", "intaglio.cli.main"}
 """Modules that import late, so that neither `import intaglio` nor help has to wait for torch."""

@@ -14,7 +14,7 @@ from benchmarks.measured import Place, judged, judged_at
 from benchmarks.networks import V1_025, V1_075, V2, Subject
 from benchmarks.rows import Job, Row, Wish
 from benchmarks.training.runs import at
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.recipe.options import Options, Provenance
 
 JUDGED = "judge.csv"

@@ -7,6 +7,7 @@
     │   ├── DataError            images, manifests or labels that cannot be used
     │   ├── OutputError          the output place cannot be written
     │   ├── CaptureError         the network cannot be captured as one static graph
+    │   │   └── Untraceable      since its own code computes with values
     │   ├── PartnerLost          another process of a training has ended
     │   ├── NonFiniteError       NaN or infinity in weights or activations
     │   └── UnsupportedByTarget  the runtime cannot hold a layer, or not bit for bit
@@ -78,6 +79,10 @@ class OutputError(RequestError):
 
 class CaptureError(RequestError):
     """The network cannot be captured as one static graph."""
+
+
+class Untraceable(CaptureError):
+    """The network's own code computes with values, or takes something else than one tensor."""
 
 
 class PartnerLost(RequestError):

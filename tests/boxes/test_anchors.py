@@ -148,6 +148,14 @@ def test_pyramid_anchors_lie_on_whole_steps_from_0():
     assert boxes_of(grid)[7].tolist() == [16 - 4, 16 - 4, 16 + 4, 16 + 4]
 
 
+def test_points_without_anchors_count_in_steps_or_in_given_sides():
+    (steps,) = point_grids((65, 97), [(4, 6)], centre=0.5)
+    (sides,) = point_grids((65, 97), [(4, 6)], sides=(20,))
+
+    assert boxes_of(steps)[7].tolist() == [16, 16, 32, 32]
+    assert boxes_of(sides)[7].tolist() == [6, 6, 26, 26]
+
+
 def test_yolo_anchors_lie_at_the_middle_of_cells():
     coarse, _ = yolo_grids((64, 96), (32, 16), [[(10, 14)], [(1, 2)]])
 
@@ -188,6 +196,7 @@ def test_places_refuse_nonsense(nonsense):
     [
         lambda: default_boxes((300, 300), [(3, 3)]),
         lambda: anchor_grids((300, 300), [(3, 3)], sizes=[(1,), (2,)]),
+        lambda: point_grids((300, 300), [(3, 3)], sides=(1, 2)),
     ],
 )
 def test_anchors_need_as_many_sizes_as_maps(call):

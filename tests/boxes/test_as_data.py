@@ -106,7 +106,7 @@ WRONG = [
     (("input_size", 0), 10**9, "a side of the input is"),
     (("classes",), 6, "level 0 has 5 scores of 6 classes"),
     (("names",), ["only one"], "1 names of 5 classes"),
-    (("names",), {"0": "a"}, "names is a object of 1|names is an object of 1"),
+    (("names",), {"0": "a"}, "names is an object of 1"),
     (("levels",), [], "number of levels"),
     (("levels", 0), 7, r"levels\[0\] is 7: it must be an object"),
     ((*GRID, "kind"), "os.system", "kind 'os.system': it must be one of grid, table"),
@@ -122,7 +122,7 @@ WRONG = [
     (("levels", 0, "coder", "kind"), "grid", "kind 'grid': it must be one of deltas"),
     (("levels", 0, "boxes", 0, "output"), 5000, "output of a part is 5000"),
     (("levels", 0, "boxes", 0, "layout"), "heap", "layout of a part is 'heap'"),
-    (("levels", 0, "boxes", 0, "count"), 3, "first|numbers of a box|width"),
+    (("levels", 0, "boxes", 0, "count"), 3, "level 0 has 3 numbers of a box"),
     (("select", "above"), "0.5", r"select\.above is '0\.5'"),
     (("suppress", "overlap"), 1.5, "overlap of a suppression is 1.5"),
 ]
@@ -145,6 +145,9 @@ def test_messages_stay_short_whatever_a_file_holds():
         from_json(changed(("family",), ["x"] * 10_000))
     with pytest.raises(ValueError, match="unknown") as other:
         from_json(changed(("x" * 100_000,), 1))
+    with pytest.raises(ValueError, match="family") as third:
+        from_json(changed(("family",), "x" * 100_000))
 
     assert len(str(caught.value)) < 300
+    assert len(str(third.value)) < 300
     assert len(str(other.value)) < 500

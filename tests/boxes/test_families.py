@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from boxes.plain import (
     around,
@@ -271,10 +269,8 @@ def test_decoded_yolo_in_columns_and_in_rows(objectness):
 
 def test_centernet():
     random = np.random.default_rng(8)
-    heat, size, offset = (
-        random.normal(0, 2, (PICTURES, width, 8, 12)).astype(np.float32)
-        for width in (CLASSES, 2, 2)
-    )
+    shapes = [(PICTURES, width, 8, 12) for width in (CLASSES, 2, 2)]
+    heat, size, offset = (random.normal(0, 2, shape).astype(np.float32) for shape in shapes)
     (grid,) = point_grids(INPUT, [(8, 12)])
 
     found = detections(centernet(INPUT, grid, classes=CLASSES, most=9), [heat, size, offset])
@@ -287,9 +283,9 @@ def test_centernet():
             box = around(8 * (column + dx), 8 * (row + dy), 8 * width, 8 * height)
             for own in range(CLASSES):
                 score = heat[picture, own, row, column]
-                near = heat[
-                    picture, own, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2
-                ]
+                rows = slice(max(row - 1, 0), row + 2)
+                columns = slice(max(column - 1, 0), column + 2)
+                near = heat[picture, own, rows, columns]
                 if score >= near.max():
                     some.append((sigmoid(float(score)), own, box))
         same(found[picture], highest(some, 9))
@@ -324,7 +320,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@given(seed=st.integers(0, 1000))
+@pytest.mark.parametrize("seed", [10, 11])
 def test_a_family_finds_the_same_in_every_layout(layout, seed):
     random = np.random.default_rng(seed)
     # [N, rows, columns, anchors, numbers] of boxes, then of scores

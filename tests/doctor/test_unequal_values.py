@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from intaglio.doctor import diagnose
 from intaglio.doctor.finding import Finding
 from intaglio.ir.graph import Graph
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.read.module.export import capture
 from intaglio.recipe.recipe import Recipe
 from intaglio.run.float import run_float

@@ -7,7 +7,7 @@ import pytest
 import intaglio
 from architectures import architectures, captured, images
 from intaglio.errors import UnsupportedByTarget
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.runtimes import TARGETS
 
 REFUSED = {"choices": "yes and no", "unknown_ops": "atan2"}

@@ -17,7 +17,7 @@ from intaglio.calibrate import (
     trial_encodings,
 )
 from intaglio.ir.graph import Graph
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.recipe.recipe import Recipe
 from intaglio.run.float import run_float

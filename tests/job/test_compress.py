@@ -21,7 +21,7 @@ from intaglio.errors import (
     RequestError,
     UnknownName,
 )
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.job.outcome import CHECK_IMAGES
 from intaglio.recipe.recipe import Recipe
 from intaglio.run.twin import quantize_input

@@ -11,7 +11,7 @@ from doctor.clinic import captured, sound_images, verdict_on
 from intaglio.doctor import Diagnosis
 from intaglio.doctor.finding import Treatment
 from intaglio.ir.graph import Graph
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe

@@ -20,6 +20,7 @@ KNOWING = (
     "calibrate/implied_ranges.py",  # without images, scores have ranges of their own
     "calibrate/noise_ranges.py",
     "demo/",
+    "report/detection.py",  # what a detector lost, one kind of thing after the other
     "runtimes/litert/file/",  # what a file says of itself, and the scores of any file
     "cli/options.py",  # help texts
     "cli/train_options.py",

@@ -11,7 +11,7 @@ import intaglio
 from cli.scripts import make_names
 from intaglio import zoo
 from intaglio.errors import RequestError
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.run.float import run_float
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
 from intaglio.zoo.cells import FactorizedReduction

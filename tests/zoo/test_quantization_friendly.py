@@ -14,7 +14,7 @@ import intaglio
 from cli.scripts import make_names
 from intaglio import zoo
 from intaglio.ir.graph import Graph, Node
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.run.float import run_float
 from intaglio.runtimes import LITERT, LITERT_REFERENCE

@@ -18,6 +18,7 @@ SSD300_SCALES = (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05)
 SSD300_STEPS = (8, 16, 32, 64, 100, 300)
 SSDLITE_RATIOS = ((2.0, 3.0),) * 6
 PYRAMID_RATIOS = (0.5, 1.0, 2.0)
+FCOS_SIDES = (8, 16, 32, 64, 128)
 RETINANET_SIZES = tuple(
     (side, int(side * 2 ** (1 / 3)), int(side * 2 ** (2 / 3))) for side in (32, 64, 128, 256, 512)
 )
@@ -168,23 +169,30 @@ def anchor_grids(
 
 
 def point_grids(
-    input_size: Size, maps: Sequence[Size], *, centre: float = 0.0, side: float = 1.0
+    input_size: Size,
+    maps: Sequence[Size],
+    *,
+    centre: float = 0.0,
+    sides: Sequence[float] | None = None,
 ) -> tuple[Grid, ...]:
-    """Return one square anchor a cell, as wide as the step: for detectors without anchors.
+    """Return one anchor a cell, for detectors without anchors: what they count in.
 
     Args:
         input_size: Pixels.
         maps: Height and width of each map; steps are input side // map side.
         centre: Place of the first cell, in steps: 0 for FCOS, YOLOX and CenterNet, 0.5 for YOLOv8.
-        side: Of the anchor, in steps.
+        sides: Of each map's square anchor, in pixels: FCOS's strides, which differ from the steps
+            where maps were rounded up. Unless given, anchors are as large as the steps.
     """
+    if sides is not None and len(sides) != len(maps):
+        raise ValueError(f"{len(maps)} maps, but sides of {len(sides)}")
     height, width = input_size
     grids = []
-    for rows, columns in maps:
+    for number, (rows, columns) in enumerate(maps):
         step_y, step_x = height // rows, width // columns
+        tall, wide = (step_y, step_x) if sides is None else (sides[number], sides[number])
         first = (centre * step_y, centre * step_x)
-        anchor = around(side * step_x, side * step_y)
-        grids.append(Grid(rows, columns, step_y, step_x, *first, (anchor,)))
+        grids.append(Grid(rows, columns, step_y, step_x, *first, (around(wide, tall),)))
     return tuple(grids)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
 from intaglio.boxes import coders, postprocess
+from intaglio.boxes.bounds import shown
 from intaglio.boxes.postprocess import PostProcess, TwoStage
 
 FORMAT = 1
@@ -47,7 +48,7 @@ def from_json(data: object) -> PostProcess | TwoStage:
     """
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
-        raise ValueError(f"post-processing has format {found!r}: this version reads {FORMAT}")
+        raise ValueError(f"post-processing has format {shown(found)}: this version reads {FORMAT}")
     rest = {name: value for name, value in data.items() if name != "format"}
     found = _read(PostProcess | TwoStage, rest, "postprocess")
     return typing.cast(PostProcess | TwoStage, found)
@@ -78,7 +79,7 @@ def _read_plain(kind: object, value: object, place: str) -> object:
     allowed = (int, float) if kind is float else (kind,)
     if type(value) not in allowed:
         name = getattr(kind, "__name__", str(kind))
-        raise ValueError(f"{place} is {_shown(value)}: it must be of type {name}")
+        raise ValueError(f"{place} is {shown(value)}: it must be of type {name}")
     return value
 
 
@@ -92,13 +93,13 @@ def _read_choice(kind: types.UnionType, value: object, place: str) -> object:
     words = {KINDS[one]: one for one in choices}
     word = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(word, str) or word not in words:
-        raise ValueError(f"{place} is of kind {_shown(word)}: it must be one of {', '.join(words)}")
+        raise ValueError(f"{place} is of kind {shown(word)}: it must be one of {', '.join(words)}")
     return _read(words[word], value, place)
 
 
 def _read_tuple(kinds: tuple[object, ...], value: object, place: str) -> tuple[object, ...]:
     if not isinstance(value, list) or len(value) > MOST_ENTRIES:
-        raise ValueError(f"{place} is {_shown(value)}: it must be a list")
+        raise ValueError(f"{place} is {shown(value)}: it must be a list")
     if Ellipsis in kinds:
         kinds = (kinds[0],) * len(value)
     if len(kinds) != len(value):
@@ -109,22 +110,14 @@ def _read_tuple(kinds: tuple[object, ...], value: object, place: str) -> tuple[o
 
 def _read_fields(kind: type, value: object, place: str) -> object:
     if not isinstance(value, dict):
-        raise ValueError(f"{place} is {_shown(value)}: it must be an object")
+        raise ValueError(f"{place} is {shown(value)}: it must be an object")
     known = typing.get_type_hints(kind)
     given = {name: one for name, one in value.items() if name != "kind" or kind not in KINDS}
     if wrong := sorted(str(name) for name in given.keys() ^ known.keys()):
         word = "unknown" if wrong[0] in given else "missing"
-        raise ValueError(f"{place} has {word} {_shown(wrong[0])}: it must have {', '.join(known)}")
+        raise ValueError(f"{place} has {word} {shown(wrong[0])}: it must have {', '.join(known)}")
     read = {name: _read(known[name], one, f"{place}.{name}") for name, one in given.items()}
     try:
         return kind(**read)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-
-
-def _shown(value: object) -> str:
-    """Return a value for a message, cut off where it is long."""
-    if isinstance(value, dict | list):
-        return f"a {'list' if isinstance(value, list) else 'object'} of {len(value)}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -146,7 +146,7 @@ def fcos(
 
     Args:
         input_size: Pixels.
-        places: `anchors.point_grids`.
+        places: `anchors.point_grids` with `sides=FCOS_SIDES`.
         classes: As many as the head has scores.
         heads: `per_level(len(places), objectness=True)` unless given; objectness is centre-ness.
         limits: What is kept.

@@ -24,7 +24,7 @@ class Limits:
 
 SSD = Limits(0.01, 400, 0.45, 200)
 SSDLITE = Limits(0.001, 300, 0.55, 300)
-TF_SSD = Limits(0.05, 100, 0.6, 100)
+TF_SSD = Limits(0.05, None, 0.6, 100)
 RETINANET = Limits(0.05, 1000, 0.5, 300)
 FCOS = Limits(0.2, 1000, 0.6, 100)
 YOLO_V3 = Limits(0.005, 30_000, 0.45, 300)

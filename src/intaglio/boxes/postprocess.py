@@ -273,7 +273,7 @@ class PostProcess:
 
 def _check_words(post: PostProcess) -> None:
     if not isinstance(post.family, str) or len(post.family) > 100:
-        raise ValueError(f"family is {post.family!r}: it must be a word")
+        raise ValueError(f"family is {bounds.shown(post.family)}: it must be a word")
     bounds.word("activation", post.activation, ACTIVATIONS)
     bounds.word("combine", post.combine, ("product", "root"))
     if post.names and len(post.names) != post.classes:
@@ -281,7 +281,7 @@ def _check_words(post: PostProcess) -> None:
     if not all(isinstance(name, str) and len(name) <= 1000 for name in post.names):
         raise ValueError("names of classes must be texts")
     if not isinstance(post.input_size, tuple) or len(post.input_size) != 2:
-        raise ValueError(f"input_size is {post.input_size!r}: it must be height, width")
+        raise ValueError(f"input_size is {bounds.shown(post.input_size)}: it must be height, width")
 
 
 def _check_level(post: PostProcess, level: Level, place: str) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from intaglio.boxes.detect import Picture, detections, found_in
-from intaglio.boxes.detections import Detections
+from intaglio.boxes.detections import NOTHING, Detections
 from intaglio.boxes.nms import areas
-from intaglio.boxes.postprocess import Pooling, PostProcess
+from intaglio.boxes.postprocess import Pooling, PostProcess, TwoStage
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -177,7 +177,9 @@ def _pooled(
     )
     size, sampling = pooling.size, pooling.sampling
     pooled = np.empty((len(boxes), len(features[0]), size, size), np.float32)
-    for level, one in zip(levels, features, strict=True):
+    # of two maps of one level the first is taken
+    maps = dict(zip(reversed(levels), reversed(features), strict=True))
+    for level, one in maps.items():
         members = np.flatnonzero(own == level)
         pooled[members] = roi_align(
             one, boxes[members], size=size, sampling=sampling, scale=2.0**-level
@@ -208,3 +210,24 @@ def region_detections(
         found.append(found_in(head, Picture(own, proposed=boxes)))
         start += len(boxes)
     return found
+
+
+def two_stage_detections(
+    post: TwoStage, outputs: Sequence[Floats], second: Callable[[Floats], Sequence[Floats]]
+) -> list[Detections]:
+    """Return what was found, for each picture of a batch.
+
+    Args:
+        post: What the outputs of both cores mean.
+        outputs: Of the first core, [N, ...] each.
+        second: From regions [R, C, size, size] to the second core's outputs, [R, ...] each; not
+            called where there are none.
+
+    Raises:
+        ValueError: If outputs are missing, or have other shapes.
+    """
+    regions = proposals(post.regions, outputs)
+    pooled = pooled_regions(post.pooling, outputs, regions, post.regions.input_size)
+    if not len(pooled):
+        return [NOTHING for _ in regions]
+    return region_detections(post.head, second(pooled), regions)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from intaglio.boxes.nms import falling
 from intaglio.boxes.postprocess import Grid, PostProcess
 
 Floats = NDArray[np.float32]
@@ -72,7 +71,10 @@ def highest(scores: Floats, most: int | None) -> Indices:
     """Return the indices of the highest `most` of scores [n], rising; ties by index."""
     if most is None or len(scores) <= most:
         return np.arange(len(scores), dtype=np.int64)
-    return np.sort(falling(scores)[:most])
+    last = np.partition(scores, -most)[-most]  # the lowest that is among them
+    above = np.flatnonzero(scores > last)
+    level = np.flatnonzero(scores == last)[: most - len(above)]
+    return np.sort(np.concatenate([above, level]))
 
 
 def peaks(maps: Floats) -> NDArray[np.bool_]:

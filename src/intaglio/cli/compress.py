@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from intaglio.cli.beside import ran_with, unreadable
+from intaglio.cli.compressed import Job, Work, of_graph, of_whole
 from intaglio.cli.failures import tell_note
-from intaglio.cli.images import Images
 from intaglio.cli.options import CompressRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import (
@@ -21,8 +21,6 @@ from intaglio.cli.request import (
     settled_choices,
 )
 from intaglio.cli.screen import screen
-from intaglio.cli.source import open_named
-from intaglio.data.dataset import Dataset
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
 from intaglio.errors import IntaglioError, one_line
@@ -30,16 +28,15 @@ from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.place import Place
 from intaglio.host.progress import Progress
 from intaglio.host.training import drop_training, has_stages
-from intaglio.job.compress import compress_graph
+from intaglio.job.compress import captured_or_cut
 from intaglio.job.kept import is_kept, refuse_nothing, refuse_resume
-from intaglio.job.quantize import most_used
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
+from intaglio.read.module.core_whole import Whole
 from intaglio.read.reader import Source
-from intaglio.recipe.options import Options, Provenance
+from intaglio.recipe.options import Options
 from intaglio.recipe.settings import WISHES, Settings
 from intaglio.report import print_report
-from intaglio.tasks.task import output_shapes, task_for
 
 
 def run(request: CompressRequest) -> None:
@@ -98,30 +95,9 @@ def _wishes(request: CompressRequest) -> Options:
     return Options(**said, device=known_device(request.device))
 
 
-@dataclass(frozen=True)
-class _Job:
-    """Everything but the network: wishes settled, data sets opened."""
-
-    request: CompressRequest
-    wishes: Options
-    settled: Settings
-    calibration: Dataset | None
-    labels: tuple[str, ...]
-    evaluation: Dataset | None
-
-    def network(self) -> Source:
-        """Return the network that was named, its weights loaded."""
-        return open_named(self.request, self.settled.seed)
-
-    def images(self, dataset: Dataset, network: Source) -> Images:
-        """Return a data set as the network takes it."""
-        skip_bad = self.request.skip_bad_images
-        return Images(dataset, network.preprocess, network.input_shape, skip_bad)
-
-
 def _opened(
     request: CompressRequest, wishes: Options, settled: Settings, *, limit: int | None
-) -> _Job:
+) -> Job:
     """Return the job of a request with its data sets looked through; no image is opened yet."""
     calibration = calibration_data(
         request.data, settled, evaluated=request.evaluation is not None, limit=limit
@@ -129,7 +105,7 @@ def _opened(
     evaluation = open_dataset(request.evaluation) if request.evaluation else None
     # class names stand in the file, and what it is evaluated on does not change a file of integers
     named = calibration or (evaluation if settled.scheme.is_half else None)
-    return _Job(
+    return Job(
         request=request,
         wishes=wishes,
         settled=settled,
@@ -139,7 +115,7 @@ def _opened(
     )
 
 
-def _made(job: _Job) -> Result:
+def _made(job: Job) -> Result:
     """Return the result; no failure of the system in it is taken for one of the output place."""
     job.settled.target.quiet()
     totals = {"evaluate": len(job.evaluation)} if job.evaluation else {}
@@ -150,8 +126,7 @@ def _made(job: _Job) -> Result:
         raise IntaglioError(f"the system failed: {error}") from error
 
 
-def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
-    settled = job.settled
+def _compressed(job: Job, network: Source, progress: Progress) -> Result:
     calibration = evaluation = None
     if job.calibration is not None:
         calibration = job.images(job.calibration, network)
@@ -160,43 +135,14 @@ def _compressed(job: _Job, network: Source, progress: Progress) -> Result:
         evaluation = job.images(job.evaluation, network)
         if job.request.data != NO_DATA:  # else none is opened before the network is made
             evaluation.try_first()
-    recorder = Recorder(progress)
-    graph = recorder.step("capture", network.capture)
-    wishes, judged = job.wishes, None
-    provenance = Provenance(
-        model=network.name,
-        preprocess=network.preprocess,
-        labels=job.labels,
-        postprocess=network.postprocess,
-        categories=job.evaluation.categories if job.evaluation else (),
-    )
-    if evaluation is not None:  # what is wrong with the labels is told before the work
-        task = task_for(output_shapes(graph), name=settled.task, own=provenance.task)
-        judged = evaluation.for_task(task, output_shapes(graph))
-        wishes = replace(wishes, task=task.name)
-    used = calibration and calibration.drawn(most_used(settled, graph), settled.seed)
-    if calibration is not None and used is not None:
-        provenance = replace(
-            provenance,
-            data=str(calibration.dataset.path),
-            images=len(used),
-            offered=len(calibration),
-            skipped=used.skipped,
-        )
-    result = compress_graph(
-        graph,
-        data=used.batches() if used else None,
-        target=settled.target.name,
-        evaluate=judged,
-        recipe=settled.recipe,
-        options=replace(wishes, provenance=provenance, progress=progress),
-        steps=recorder.steps,
-    )
+    work = Work(job, network, calibration, evaluation, Recorder(progress))
+    captured = work.recorder.step("capture", lambda: captured_or_cut(network))
+    made = of_whole(work, captured) if isinstance(captured, Whole) else of_graph(work, captured)
     missed = [] if evaluation is None else evaluation.skipped
-    return _annotated(result, job, network, missed)
+    return _annotated(made, job, network, missed)
 
 
-def _annotated(result: Result, job: _Job, network: Source, missed: Sequence[str]) -> Result:
+def _annotated(result: Result, job: Job, network: Source, missed: Sequence[str]) -> Result:
     """Return the result with what the command line knows beside the pipeline."""
     notes = [*network.notes, *unreadable(missed)]
     report = replace(result.report, warnings=[*result.report.warnings, *notes])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -92,7 +92,7 @@ def _figures(
     as_json: bool,
 ) -> dict[str, float]:
     labels = task.labels(require_labels(images.dataset), outputs)
-    seen = _reshaped(network, outputs)
+    seen: Callable[[Tensor], Sequence[Tensor]] = _reshaped(network, outputs)
     if isinstance(task, Classify):
         seen = without_background(seen, outputs, labels)
     with shown_progress(as_json=as_json) as progress:

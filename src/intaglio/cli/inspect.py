@@ -9,10 +9,13 @@ from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import load_told
 from intaglio.cli.screen import print_json, print_line, print_table
 from intaglio.cli.source import open_source, tell_notes
-from intaglio.doctor.inspection import Inspection, inspect
+from intaglio.doctor.inspection import Inspection, inspect, joined
 from intaglio.errors import RequestError
 from intaglio.host.files import MARK
 from intaglio.ir.graph import BATCH, Graph
+from intaglio.job.compress import captured_or_cut
+from intaglio.job.cut import graphs_of
+from intaglio.read.module.core_whole import Whole
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.zoo import ZOO
 
@@ -30,18 +33,20 @@ def run(request: InspectRequest) -> None:
                 f"{request.model} is a saved result: leave --weights and --input-shape out"
             )
         saved = load_told(folder)
-        graph, target = saved.graph, TARGETS[request.target] if request.target else saved.target
+        graphs = [saved.graph, *(part.graph for part in saved.parts.values())]
+        target = TARGETS[request.target] if request.target else saved.target
     else:
         target = TARGETS[request.target or DEFAULT_TARGET]
-        graph = _captured(request)
-    found = inspect(graph, target, request.scheme or None)
+        graphs = _captured(request)
+    found = joined([inspect(one, target, request.scheme or None) for one in graphs])
     if request.as_json:
         print_json(found.to_dict())
     else:
         _show(found)
 
 
-def _captured(request: InspectRequest) -> Graph:
+def _captured(request: InspectRequest) -> list[Graph]:
+    """Return the network's graph; of a detector that is cut, those of its cores."""
     network = open_source(
         request.model,
         weights=request.weights,
@@ -53,7 +58,8 @@ def _captured(request: InspectRequest) -> Graph:
         tell_notes(network)
     with shown_progress(as_json=request.as_json) as progress:
         progress.begin("capture", None)
-        return network.capture()
+        captured = captured_or_cut(network)
+        return graphs_of(captured) if isinstance(captured, Whole) else [captured]
 
 
 def _show(found: Inspection) -> None:

@@ -81,7 +81,7 @@ class Dataset:
 
     @property
     def labelled(self) -> bool:
-        """Whether the images have class indices."""
+        """Whether it is known what is in the images."""
         return len(self.items) > 0 and self.items[0].label is not None
 
 

@@ -112,7 +112,7 @@ def decode_as_array(
 
 
 def batch_labels(labels: Sequence[Label]) -> Tensor | list[Truth] | None:
-    """Return the labels of a batch: class indices [N] int64, boxes of each; None where one lacks."""
+    """Return the labels of a batch: class indices [N] int64, or boxes; None where one lacks."""
     indices = [label for label in labels if isinstance(label, int)]
     truths = [label for label in labels if isinstance(label, Truth)]
     if labels and len(truths) == len(labels):

@@ -13,14 +13,15 @@ from intaglio.data.guard import refuse_if_forbidden
 from intaglio.data.parquet import in_any_order
 from intaglio.data.preprocess import Preprocess, check_input_shape
 from intaglio.data.samples import Taken
+from intaglio.data.truth import Category
 from intaglio.errors import DataError
 
 
 class ImageSamples:
     """The samples of a folder, a manifest, a parquet file or tar shards.
 
-    Labels are the class indices. Memory: the image files of a parquet file, as they are compressed
-    (`parquet.in_any_order`); nothing of the others.
+    Labels are the class indices, or the boxes of each image. Memory: the image files of a parquet
+    file, as they are compressed (`parquet.in_any_order`); nothing of the others.
     """
 
     def __init__(
@@ -55,6 +56,11 @@ class ImageSamples:
     def name(self) -> str:
         """The last part of the data set's path."""
         return self._dataset.name
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """Of boxes, by class; () where labels are no boxes."""
+        return self._dataset.categories
 
     def __len__(self) -> int:
         return len(self._dataset)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from intaglio.data.batches import image_batches
+from intaglio.data.given_truths import given_truth, is_given_truth
 from intaglio.data.samples import Taken
 from intaglio.data.tensor_samples import as_label
 from intaglio.errors import DataError, IntaglioError, cause
@@ -32,7 +33,8 @@ class MapSamples:
 
         Args:
             dataset: Its items are an image, or (image, label) with the label a number, a tensor or
-                a tuple of these, of the same shape for all.
+                a tuple of these, of the same shape for all; or the boxes in the image
+                (`given_truths.py`).
             sample_shape: What the network takes of one image.
 
         Raises:
@@ -60,7 +62,13 @@ class MapSamples:
         """
         items = [self._item(int(index)) for index in indices]
         images = torch.stack([image for image, _ in items]) if items else self._no_images()
-        return Taken(images, _together([label for _, label in items], indices), tuple(indices))
+        labels = [label for _, label in items]
+        if any(map(is_given_truth, labels)):
+            size = (self._shape[-2], self._shape[-1])
+            pairs = zip(labels, indices, strict=True)
+            truths = [given_truth(one, size, f"item {index} of data") for one, index in pairs]
+            return Taken(images, truths, tuple(indices))
+        return Taken(images, _together(labels, indices), tuple(indices))
 
     def _item(self, index: int) -> tuple[Tensor, Any]:
         try:

@@ -135,9 +135,7 @@ class _Decoder:
             item = self.dataset.items[self._next_index]
             self._next_index += 1
             try:
-                images[len(items)], label = decode_as_array(
-                    item, self.preprocess, self.input_shape
-                )
+                images[len(items)], label = decode_as_array(item, self.preprocess, self.input_shape)
             except UnreadableImage as error:
                 if not self.skip_bad:
                     raise

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from intaglio.data.batches import image_batches
+from intaglio.data.given_truths import given_truth, is_given_truth
 from intaglio.data.samples import Taken
 from intaglio.errors import DataError
 
@@ -24,8 +25,9 @@ class TensorSamples:
 
         Args:
             images: [N, *sample_shape] float32.
-            labels: One tensor [N, ...], or a tuple or list of several, in the task's form; None
-                where there are none. Whole numbers are given as int64, others as float32.
+            labels: One tensor [N, ...], or a tuple or list of several, in the task's form; a list
+                of the boxes of each image (`given_truths.py`); None where there are none. Whole
+                numbers are given as int64, others as float32.
             sample_shape: What the network takes of one image.
 
         Raises:
@@ -39,7 +41,7 @@ class TensorSamples:
         self.name = "the tensors of data"
         self.skipped: tuple[str, ...] = ()
         self._images = images.detach()
-        self._labels = _checked(labels, len(images))
+        self._labels = _checked(labels, len(images), sample_shape)
         if not len(images):
             raise DataError("there are no images to train on: data is a tensor of none")
 
@@ -65,13 +67,18 @@ def as_label(label: object) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor.long()
 
 
-def _checked(labels: Any, count: int) -> Any:
+def _checked(labels: Any, count: int, sample_shape: tuple[int, ...]) -> Any:
     if labels is None:
         return None
+    if isinstance(labels, list) and any(map(is_given_truth, labels)):
+        if len(labels) != count:
+            raise DataError(f"data has {count} images, but the boxes of {len(labels)}")
+        size = (sample_shape[-2], sample_shape[-1])
+        return [given_truth(one, size, f"label {n} of data") for n, one in enumerate(labels)]
     if isinstance(labels, tuple) or (
         isinstance(labels, list) and any(isinstance(part, Tensor) for part in labels)
     ):
-        return tuple(_checked(part, count) for part in labels)
+        return tuple(_checked(part, count, sample_shape) for part in labels)
     tensor = as_label(labels)
     if not tensor.ndim or len(tensor) != count:
         found = len(tensor) if tensor.ndim else "a single number for"
@@ -82,4 +89,6 @@ def _checked(labels: Any, count: int) -> Any:
 def _at(labels: Any, index: Tensor) -> Any:
     if isinstance(labels, tuple):
         return tuple(_at(part, index) for part in labels)
+    if isinstance(labels, list):
+        return [labels[one] for one in index.tolist()]
     return None if labels is None else labels[index]

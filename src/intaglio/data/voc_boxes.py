@@ -205,6 +205,7 @@ def _tree(file: Path) -> Element:
     """Return the elements of a stranger's file, which may define no entities."""
 
     def refuse(*_: object) -> NoReturn:
+        """Raise DataError, whatever is defined."""
         raise DataError(
             f"{file}: line {parser.CurrentLineNumber}: it has a document type or entities, which"
             " no file of labels needs; remove <!DOCTYPE ...>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -96,6 +96,16 @@ def inspect(
     )
     hazards = tuple(_hazards(graph, runtime, known_scheme(scheme, runtime)))
     return Inspection(layers, total_params(graph), sum(macs.values()), hazards)
+
+
+def joined(parts: Sequence[Inspection]) -> Inspection:
+    """Return what several parts of one network hold together."""
+    return Inspection(
+        tuple(layer for part in parts for layer in part.layers),
+        sum(part.params for part in parts),
+        sum(part.macs for part in parts),
+        tuple(hazard for part in parts for hazard in part.hazards),
+    )
 
 
 def _hazards(graph: Graph, target: Target, scheme: Scheme) -> Iterator[str]:

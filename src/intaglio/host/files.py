@@ -15,6 +15,9 @@ TRAIN_MARK = "train.json"
 """The same of a network that was trained; one that stayed float has no report."""
 SUMS = "SHA256SUMS"
 POSTPROCESS = "postprocess.json"
+CORES = "cores.json"
+MOST_CORES = 4
+"""Parts of one detector that a result may hold, each a network of its own."""
 
 RESULT_FILES: Registry[str] = Registry("file of a result")
 """Name of each file that a result may have, to what is in it.
@@ -23,22 +26,40 @@ Nothing else is ever written into a result's folder, and nothing else is removed
 that adds a file to results registers its name here.
 """
 for _name, _content in {
-    MARK: "what was done and measured",
-    "report.html": "the same as a page",
-    "encodings.json": "scale and zero point of every value and weight",
-    "recipe.toml": "what was really run",
-    "graph.json": "the twin's graph",
-    "graph.safetensors": "the twin's weights",
+    "report.html": "report.json as a page",
     TRAIN_MARK: "what training did",
     "weights.safetensors": "the trained weights, by the names of the user's network",
     "state.safetensors": "the state that training ended in",
     "surgery.json": "what surgery did, and the price of each change",
     "network.pt2": "the float network after surgery, as an exported program",
     "synthetic.safetensors": "images that were made of batch norms",
+    CORES: "which parts of a user's detector these are",
     POSTPROCESS: "how boxes come of a detector's outputs",
     SUMS: "SHA-256 of all the others",
 }.items():
     RESULT_FILES.register(_name)(_content)
+
+
+def core_prefix(number: int) -> str:
+    """Return what the names of a core's files begin with; those of the first, 1, with nothing."""
+    return "" if number == 1 else f"core{number}-"
+
+
+def register_of_cores(name: str, content: str) -> None:
+    """Register a file that every core of a result has."""
+    for number in range(1, MOST_CORES + 1):
+        of_core = "" if number == 1 else f", of core {number}"
+        RESULT_FILES.register(f"{core_prefix(number)}{name}")(f"{content}{of_core}")
+
+
+for _name, _content in {
+    MARK: "what was done and measured",
+    "encodings.json": "scale and zero point of every value and weight",
+    "recipe.toml": "what was really run",
+    "graph.json": "the twin's graph",
+    "graph.safetensors": "the twin's weights",
+}.items():
+    register_of_cores(_name, _content)
 
 
 def write_file(path: Path, content: bytes | str) -> None:

@@ -10,25 +10,21 @@ from typing import Any
 from torch import Tensor, nn
 
 from intaglio.data.batches import Data
-from intaglio.errors import RequestError
+from intaglio.errors import CaptureError, RequestError, Untraceable
 from intaglio.ir.graph import Graph
-from intaglio.job.fitted import fitted_settings
-from intaglio.job.kept import kept_run, refuse_resume
-from intaglio.job.produce import Run, produce
-from intaglio.job.recorder import Recorder
+from intaglio.job.of_graph import asked_run, produced
 from intaglio.job.result import Result
+from intaglio.job.whole import WholeWish, compress_whole
+from intaglio.read.module.core_whole import Whole
 from intaglio.read.reader import Source
 from intaglio.read.source import read
-from intaglio.recipe.needs import refuse_training, refuse_unmet_needs
 from intaglio.recipe.options import Options, Provenance
-from intaglio.recipe.recipe import Recipe, find_recipe
-from intaglio.recipe.settings import default_recipe, settle
-from intaglio.report.record import StepRow
+from intaglio.recipe.recipe import Recipe
 
 
 def compress(
     model: nn.Module | str | os.PathLike[str] | Source,
-    example_input: Tensor | None = None,
+    example_input: Tensor | Sequence[Tensor] | None = None,
     *,
     target: str | None = None,
     data: Data | None = None,
@@ -42,7 +38,9 @@ def compress(
         model: A trained module or exported program with one image tensor in; or a text or path,
             as the command line takes it ("net.pt2", "mobilenet_v2", "package.module:factory"); or
             what `intaglio.read` returned for one, which also takes weights.
-        example_input: [N, C, H, W] float32 of the deployed size; needed where no text says it.
+        example_input: [N, C, H, W] float32 of the deployed size; needed where no text says it. Of a
+            detector that takes a list of pictures, such a list. Where its own Python computes with
+            values, its cores are found and made integers (`Result.module`).
         target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
             batches (a tensor, or a tuple of one and, maybe, class indices, which a search then
@@ -58,20 +56,49 @@ def compress(
         RequestError: If something asked for is wrong; its kinds say what (intaglio.errors).
         MismatchError: If file and twin disagree: a defect of ours, the file is not handed out.
     """
-    run = _run(recipe, target, options, data=data)
+    run = asked_run(recipe, target, options, data=data)
     source = source_of(model, example_input, run.settings.seed)
+    captured = run.recorder.step("capture", lambda: captured_or_cut(source))
+    source = with_postprocess(source, captured)
     wishes = named(run.options, source)
     settings = replace(run.settings, own_task=wishes.provenance.task)
     run = replace(run, options=wishes, settings=settings)
     if data is None and isinstance(model, str | os.PathLike):
         run = replace(run, options=_prepared_as(run.options, source))
-    graph = run.recorder.step("capture", source.capture)
-    return noted(_produced(graph, run, evaluate), source)
+    if isinstance(captured, Whole):
+        wish = WholeWish(data, evaluate, target, recipe, wishes)
+        return noted(compress_whole(captured, source, wish, run.recorder), source)
+    return noted(produced(captured, run, evaluate), source)
+
+
+def captured_or_cut(source: Source) -> Graph | Whole:
+    """Return a network's graph; of one that cannot be followed as a whole, its cores.
+
+    Raises:
+        CaptureError: If it has none either; says where its code cannot be followed.
+    """
+    try:
+        return source.capture()
+    except Untraceable as failure:
+        if source.cut is None:
+            raise
+        try:
+            whole: Whole = source.cut()
+        except CaptureError as other:
+            raise CaptureError(f"{failure}. Nor is there a core that can: {other}") from failure
+        return whole
+
+
+def with_postprocess(source: Source, captured: Graph | Whole) -> Source:
+    """Return the source of a network that was captured, with how boxes come of its outputs."""
+    if source.recognise is None:
+        return source
+    return replace(source, postprocess=source.recognise(captured))
 
 
 def source_of(
     model: nn.Module | str | os.PathLike[str] | Source,
-    example_input: Tensor | None,
+    example_input: Tensor | Sequence[Tensor] | None,
     seed: int,
 ) -> Source:
     """Return the network that was given in any of its forms.
@@ -109,58 +136,3 @@ def _prepared_as(options: Options, source: Source) -> Options:
     if where.preprocess is not None:
         return options
     return replace(options, provenance=replace(where, preprocess=source.preprocess))
-
-
-def compress_graph(
-    captured: Graph,
-    *,
-    data: Data | None,
-    target: str | None = None,
-    evaluate: Any = None,
-    recipe: str | Recipe | None = None,
-    options: Options | None = None,
-    steps: Sequence[StepRow] = (),
-) -> Result:
-    """Return the integer network of a graph that `capture` made: `compress` from there on.
-
-    Args:
-        steps: What was done before, to stand first in the report's steps.
-    """
-    run = _run(recipe, target, options, data=data, steps=steps)
-    return _produced(captured, run, evaluate)
-
-
-def _produced(captured: Graph, run: Run, evaluate: Any) -> Result:
-    """Return what comes of a captured network, long stages kept where that was asked."""
-    run = replace(run, settings=fitted_settings(captured, run.settings))
-    options = run.options if run.data is None else replace(run.options, out=None)
-    with kept_run(captured, run.settings, options) as kept:
-        result = produce(captured, replace(run, kept=kept), evaluate).result
-    return replace(result, kept=kept.folder)
-
-
-def _run(
-    recipe: str | Recipe | None,
-    target: str | None,
-    options: Options | None,
-    *,
-    data: Data | None,
-    steps: Sequence[StepRow] = (),
-) -> Run:
-    """Return what holds for a run, once it is certain that its recipe has what it needs."""
-    wishes = options or Options()
-    name = recipe or default_recipe(wishes.scheme, has_images=data is not None)
-    chosen = name if isinstance(name, Recipe) else find_recipe(name)
-    refuse_training(chosen)
-    settings = settle(chosen, target, wishes)
-    if not settings.scheme.is_half:
-        refuse_unmet_needs(chosen, _may_hold(data))
-    refuse_resume(wishes, settings.recipe, has_images=data is not None)
-    return Run(settings, wishes, data, Recorder(wishes.progress, list(steps)))
-
-
-def _may_hold(data: Data | None) -> set[str]:
-    """Return what data gives to steps as far as can be told without going through it."""
-    if data is None:
-        return {"task"}
-    return {"images", "task"} | (set() if isinstance(data, Tensor) else {"labels"})

@@ -20,7 +20,8 @@ from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.place import Place
 from intaglio.host.processor import processor_name
 from intaglio.ir.graph import Graph
-from intaglio.job.compress import compress_graph, noted
+from intaglio.job.compress import noted
+from intaglio.job.of_graph import compress_graph
 from intaglio.job.operation import Measured, Operation
 from intaglio.job.outcome import task_of
 from intaglio.job.recorder import Recorder

@@ -220,6 +220,21 @@ def task_of(captured: Graph, evaluate: Any, settings: Settings) -> tuple[Task, b
     return task, name is not None or own is not None or labels is not None
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What an evaluation came to.
+
+    Attributes:
+        report: With the task's figures of both networks.
+        found: The two networks, side by side.
+        start: Figures, and `n`, of the network before it was trained; empty where it was not.
+    """
+
+    report: Report
+    found: Compared
+    start: dict[str, Any]
+
+
 def evaluated(
     report: Report,
     captured: Graph,
@@ -229,12 +244,8 @@ def evaluated(
     recorder: Recorder,
     evaluate: Any,
     outcome: Outcome,
-) -> tuple[Report, Judgement, dict[str, Any]]:
-    """Return the report with the task's figures of both networks, and the judgement.
-
-    Images are read once. What comes last are the figures of the network before training, if it was
-    trained.
-    """
+) -> Evaluated:
+    """Return what the evaluation of both networks came to; images are read once."""
     before, target = outcome.start, outcome.settings.target
     networks = [twin.outputs]
     if before is not None:
@@ -249,18 +260,18 @@ def evaluated(
             task,
             names=captured.output_titles,
             seen=recorder.progress.advance,
+            looks=True,
         )
 
     side, *start = recorder.step("evaluate", work)
-    found = compared(side)
-    made = _with_figures(report, captured, found, task)
-    return made, found.judgement, told_figures(captured, start[0]) if start else {}
+    found = compared(side, report.preprocess)
+    made = _by_output(with_figures(report, found, task), captured, found.judgement)
+    return Evaluated(made, found, told_figures(captured, start[0]) if start else {})
 
 
-def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) -> Report:
-    judgement, lowest = found.judgement, report.integer.logits_sqnr_db
-    if report.data == "none":  # nothing else was measured
-        lowest = judgement.sqnr_db
+def with_figures(report: Report, found: Compared, task: Task) -> Report:
+    """Return the report with the task's figures of both networks, and how they agree."""
+    judgement = found.judgement
     return replace(
         report,
         float=replace(report.float, figures=found.float_figures, n=judgement.n),
@@ -269,11 +280,19 @@ def _with_figures(report: Report, captured: Graph, found: Compared, task: Task) 
             figures=found.figures,
             n=judgement.n,
             agreement=judgement.percent,
-            logits_sqnr_db=lowest,
-            sqnr_db=listed_sqnr_db(captured, judgement),
         ),
         task=stated_name(task),
+        detection=found.shown.detection,
     )
+
+
+def _by_output(report: Report, captured: Graph, judgement: Judgement) -> Report:
+    """Return the report with the SQNR of each output on the images that were evaluated."""
+    lowest = report.integer.logits_sqnr_db
+    if report.data == "none":  # nothing else was measured
+        lowest = judgement.sqnr_db
+    listed = listed_sqnr_db(captured, judgement)
+    return replace(report, integer=replace(report.integer, logits_sqnr_db=lowest, sqnr_db=listed))
 
 
 def told_figures(captured: Graph, side: SideBySide) -> dict[str, Any]:

@@ -105,10 +105,11 @@ def produce(captured: Graph, run: Run, evaluate: Any) -> Product:
     report = replace(report, kept_float=_kept_float(outcome, asked))
     found, start = None, dict[str, Any]()
     if evaluate is not None:
-        report, found, start = evaluated(
+        done = evaluated(
             report, captured, twin, task, recorder=run.recorder, evaluate=evaluate, outcome=outcome
         )
-    report = _judged(report, outcome, found)
+        report, found, start = done.report, done.found, done.start
+    report = _judged(report, outcome, None if found is None else found.judgement)
     report = replace(report, steps=run.recorder.steps, wording=task.wording)
     settings = outcome.settings
     recipe = used_recipe(settings, run.options.provenance)
@@ -116,6 +117,8 @@ def produce(captured: Graph, run: Run, evaluate: Any) -> Product:
     result = Result(graph, twin.encodings, target, report, files, recipe, settings.io)
     post = run.options.provenance.postprocess
     result = replace(result, synthetic=_images(outcome), postprocess=post)
+    if found is not None:
+        result = replace(result, shown=found.shown.sections)
     return Product(result, outcome, start)
 
 

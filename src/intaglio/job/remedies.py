@@ -16,7 +16,7 @@ from intaglio.doctor.preprocessing import changed
 from intaglio.errors import RequestError
 from intaglio.host.progress import Progress, Silent
 from intaglio.ir.graph import Graph
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe
 from intaglio.run.float import run_float

@@ -5,32 +5,49 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from intaglio.boxes.detect import detections
 from intaglio.boxes.detections import Detections
-from intaglio.boxes.postprocess import PostProcess
+from intaglio.boxes.postprocess import PostProcess, TwoStage
+from intaglio.boxes.regions import two_stage_detections
 from intaglio.errors import RequestError, WeightsError, cause
-from intaglio.host.files import MARK, POSTPROCESS, SUMS, TRAIN_MARK, write_file
+from intaglio.host.files import (
+    CORES,
+    MARK,
+    POSTPROCESS,
+    SUMS,
+    TRAIN_MARK,
+    core_prefix,
+    write_file,
+)
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.hidden import is_unfinished
 from intaglio.host.strict_json import read_json
 from intaglio.host.sums import verify_sums
 from intaglio.host.training import drop_training
 from intaglio.ir.graph import Graph
+from intaglio.job.cut import same_cut, stored_whole
 from intaglio.numerics.encodings import Encodings
+from intaglio.read.module.core_networks import Network, with_networks
+from intaglio.read.module.core_whole import Whole
 from intaglio.recipe.recipe import Recipe, find_recipe, to_toml
 from intaglio.report.html import render_html
 from intaglio.report.layers import weight_ranges
 from intaglio.report.record import Report
+from intaglio.report.section import Section
 from intaglio.run.float import infer_shapes
 from intaglio.run.twin import Twin, build_twin
 from intaglio.runtimes import target_named
+from intaglio.store.cores import cores_text, read_cores
 from intaglio.store.encodings import encodings_from_dict, encodings_to_dict
 from intaglio.store.encodings_fit import refuse_grids, refuse_halves, refuse_names, refuse_simulated
 from intaglio.store.graph import load_graph, save_graph
@@ -40,7 +57,7 @@ from intaglio.store.synthetic import SyntheticImages, load_synthetic
 from intaglio.targets.target import Target
 from intaglio.tasks.task import wording_of
 
-GRAPH_NAME = "graph"
+GRAPH_NAME, ENCODINGS, RECIPE = "graph", "encodings.json", "recipe.toml"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +76,12 @@ class Result:
         synthetic: Images that the run made of batch norms; None where it made none, or the folder
             that was loaded holds none.
         postprocess: How boxes come of the outputs of a detector; None of any other network.
+        whole: The user's detector, cut into cores of which `graph` is the first; None where the
+            network is captured as a whole, or was loaded without the module.
+        core: Name of that first core; "" where there are none.
+        parts: The other cores, each by its name.
+        shown: What the page shows of the evaluation beside the report; a folder holds it in its
+            page alone.
         kept: Folder in which the run is kept until the result is saved; None where nothing was.
     """
 
@@ -70,7 +93,11 @@ class Result:
     recipe: Recipe
     io: str = "float"
     synthetic: SyntheticImages | None = None
-    postprocess: PostProcess | None = None
+    postprocess: PostProcess | TwoStage | None = None
+    whole: Whole | None = None
+    core: str = ""
+    parts: Mapping[str, Result] = field(default_factory=dict)
+    shown: tuple[Section, ...] = ()
     kept: Path | None = None
 
     @property
@@ -105,9 +132,34 @@ class Result:
                 f"of '{self.report.model}' it is not known how boxes come of its outputs: it has no"
                 f" {POSTPROCESS}"
             )
-        return detections(
-            self.postprocess, [output.numpy() for output in self.twin.outputs(images)]
-        )
+        outputs = [output.numpy() for output in self.twin.outputs(images)]
+        if isinstance(self.postprocess, PostProcess):
+            return detections(self.postprocess, outputs)
+        second = next(iter(self.parts.values()))  # a core of masks comes behind it
+
+        def looked_at(regions: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+            """Return what the second core gives for regions [R, C, size, size]."""
+            return [output.numpy() for output in second.twin.outputs(torch.from_numpy(regions))]
+
+        return two_stage_detections(self.postprocess, outputs, looked_at)
+
+    def module(self) -> nn.Module:
+        """Return the user's module with the integer networks in the places of its cores.
+
+        It takes and returns what the user's does.
+
+        Raises:
+            RequestError: If the network was captured as a whole, so that the twin is all of it; or
+                the result was loaded without the module.
+        """
+        if self.whole is None:
+            what = "give it: load(place, module=...)" if self.core else "the twin is all of it"
+            raise RequestError(
+                f"of '{self.report.model}' there is no Python beside the integers here: {what}"
+            )
+        networks: dict[str, Network] = {self.core: self.twin.outputs}
+        networks |= {name: part.twin.outputs for name, part in self.parts.items()}
+        return with_networks(self.whole, networks)
 
     def save(self, place: str | Path, *, replace: bool = False) -> None:
         """Write the result as a folder, whole or not at all, with a SHA256SUMS of its files.
@@ -127,42 +179,77 @@ class Result:
 
     def write_into(self, folder: Path) -> None:
         """Write the result's files into a folder that exists."""
-        for name, content in self.files.items():
-            write_file(folder / name, content)
-        write_file(folder / MARK, self.report.to_json())
+        self._write_core(folder, 1)
         images = None if self.synthetic is None else self.synthetic.images
-        page = render_html(self.report, weight_ranges(self.graph), images=images)
+        ranges = weight_ranges(self.graph)
+        page = render_html(self.report, ranges, extra=self.shown, images=images)
         write_file(folder / "report.html", page)
-        encodings = encodings_to_dict(self.encodings)
-        write_file(folder / "encodings.json", json.dumps(encodings, indent=1) + "\n")
-        write_file(folder / "recipe.toml", to_toml(self.recipe))
-        save_graph(self.graph, folder / GRAPH_NAME)
+        for number, part in enumerate(self.parts.values(), start=2):
+            part._write_core(folder, number)
+        if self.whole is not None:
+            write_file(folder / CORES, cores_text(stored_whole(self.whole)))
         if self.postprocess is not None:
             write_file(folder / POSTPROCESS, postprocess_text(self.postprocess))
         wish = self.recipe.synthetic
         if self.synthetic is not None and wish is not None and wish.save:
             write_file(folder / SYNTHETIC_NAME, self.synthetic.to_bytes())
 
+    def _write_core(self, folder: Path, number: int) -> None:
+        """Write what every core has."""
+        prefix = core_prefix(number)
+        for name, content in self.files.items():
+            write_file(folder / f"{prefix}{name}", content)
+        write_file(folder / f"{prefix}{MARK}", self.report.to_json())
+        encodings = json.dumps(encodings_to_dict(self.encodings), indent=1) + "\n"
+        write_file(folder / f"{prefix}{ENCODINGS}", encodings)
+        write_file(folder / f"{prefix}{RECIPE}", to_toml(self.recipe))
+        save_graph(self.graph, folder / f"{prefix}{GRAPH_NAME}")
 
-def load(place: str | Path) -> Result:
+
+def load(place: str | Path, *, module: nn.Module | None = None) -> Result:
     """Return the result that `Result.save` wrote, its files verified by their SHA256SUMS.
+
+    Args:
+        module: Of a detector whose Python computes with values: the user's module, for
+            `Result.module`. It is cut anew, and must have the cores that the result holds.
 
     Warns:
         UserWarning: If it is of a version that wrote no SHA256SUMS.
 
     Raises:
-        RequestError: If the folder is not a result, or a file in it is damaged; names the file.
+        RequestError: If the folder is not a result, or a file in it is damaged; names the file. If
+            the module has other cores, or the result is of no such detector.
     """
     folder = Path(place)
     _verify(folder)
-    plain = _read_json(folder / MARK)
-    report = Report.from_dict(plain, wording_of(plain.get("task")))
-    encodings = encodings_from_dict(
-        _read_json(folder / "encodings.json"), str(folder / "encodings.json")
+    main, stored = _loaded(folder, 1), read_cores(folder / CORES)
+    main = replace(
+        main,
+        synthetic=_read_images(folder / SYNTHETIC_NAME),
+        postprocess=read_postprocess(folder / POSTPROCESS),
     )
-    graph = _load_graph(folder / GRAPH_NAME)
+    if stored is None:
+        if module is not None:
+            raise RequestError(
+                f"the result {folder} is of a network without cores: leave module out"
+            )
+        return main
+    names = [core.name for core in stored.cores]
+    parts = {name: _loaded(folder, number) for number, name in enumerate(names[1:], start=2)}
+    whole = None if module is None else same_cut(module, stored, str(folder))
+    return replace(main, core=names[0], parts=parts, whole=whole)
+
+
+def _loaded(folder: Path, number: int) -> Result:
+    """Return one core of a result; most have one alone."""
+    prefix = core_prefix(number)
+    plain = _read_json(folder / f"{prefix}{MARK}")
+    report = Report.from_dict(plain, wording_of(plain.get("task")))
+    where = folder / f"{prefix}{ENCODINGS}"
+    encodings = encodings_from_dict(_read_json(where), str(where))
+    graph = _load_graph(folder / f"{prefix}{GRAPH_NAME}")
     kept_float = {kept.name for kept in report.kept_float}
-    target, where = target_named(report.target), folder / "encodings.json"
+    target = target_named(report.target)
     if target.computes_reals:
         refuse_simulated(graph, encodings, where)
     elif encodings.halves is None:
@@ -170,17 +257,17 @@ def load(place: str | Path) -> Result:
         refuse_grids(graph, encodings, target.widest_bits, where)
     else:
         refuse_halves(graph, encodings, where)
-    recipe = find_recipe(str(folder / "recipe.toml"))
+    said = folder / f"{prefix}{RECIPE}"
+    recipe = find_recipe(str(said))
     if recipe.io not in (None, *target.io_forms):
         raise RequestError(
-            f"{folder / 'recipe.toml'}: io '{recipe.io}' is none of target {target.name}, which has"
+            f"{said}: io '{recipe.io}' is none of target {target.name}, which has"
             f" {', '.join(target.io_forms)}: it is damaged or of another result"
         )
     is_simulated = report.verdict is not None and report.verdict.bits == "no file"
-    files = {} if is_simulated else {target.file_name: _read_bytes(folder / target.file_name)}
-    io, images = recipe.io or target.io_forms[0], _read_images(folder / SYNTHETIC_NAME)
-    post = read_postprocess(folder / POSTPROCESS)
-    return Result(graph, encodings, target, report, files, recipe, io, images, post)
+    name = target.file_name
+    files = {} if is_simulated else {name: _read_bytes(folder / f"{prefix}{name}")}
+    return Result(graph, encodings, target, report, files, recipe, recipe.io or target.io_forms[0])
 
 
 def _read_images(path: Path) -> SyntheticImages | None:

@@ -27,6 +27,7 @@ from intaglio.job.recorder import Recorder
 from intaglio.job.teach import Session, trained_float, trained_integer
 from intaglio.job.trained import TrainResult
 from intaglio.job.training import TrainRun, TrainWish, fingerprint, wished
+from intaglio.methods.learn.feed import check_changes
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.learn.precision import check_precision
 from intaglio.methods.learn.processes import Processes
@@ -72,12 +73,22 @@ def train(
     wish = wished(run, scheme=scheme, method=method, options=options)
     check_precision(wish.options, run.processes.device)
     source = source_of(model, _example(model, data), wish.settings.seed)
-    wish = replace(wish, choices=named(wish.choices, source))
+    wish = _brought(wish, source, data)
     recorder = Recorder(wish.choices.progress if run.processes.is_first else Silent())
     graph = recorder.step("capture", source.capture)
     place = None if run.out is None else _claimed(run.out, run.processes)
     session = Session(graph, source, recorder, run.processes, place, run.resume)
     return train_graph(session, wish, data, evaluate)
+
+
+def _brought(wish: TrainWish, source: Source, data: Any) -> TrainWish:
+    """Return the wish with what network and data bring: name, task, categories of boxes."""
+    choices = named(wish.choices, source)
+    where = choices.provenance
+    categories = where.categories or getattr(data, "categories", ())
+    choices = replace(choices, provenance=replace(where, categories=categories))
+    settings = replace(wish.settings, own_task=choices.provenance.task)
+    return replace(wish, choices=choices, settings=settings)
 
 
 def _example(model: object, data: Any) -> Tensor | None:
@@ -121,6 +132,7 @@ def check_labels(captured: Graph, task: Task, samples: Samples, options: TrainOp
 
     Raises:
         DataError: If there are none, or one is none of the network's.
+        RequestError: If the task has no loss for the network, or not with these options.
     """
     taken = samples.take(range(min(LOOKED_AT, len(samples))))
     count = len(taken.indices)
@@ -135,6 +147,10 @@ def check_labels(captured: Graph, task: Task, samples: Samples, options: TrainOp
         return
     outputs = [torch.zeros(count, *shape[1:]) for shape in output_shapes(captured)]
     task.check(outputs, taken.labels)
+    check_changes(options, taken.labels)
+    if options.distill < 1.0:  # what a loss refuses, it refuses of one image
+        one = samples.take(taken.indices[:1])
+        task.loss([output[:1] for output in outputs], one.labels, smoothing=options.smoothing)
 
 
 def _claimed(out: str | Path, processes: Processes) -> Place:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from intaglio.ir.edit import bypass, replace
 from intaglio.ir.graph import Graph, Node
 from intaglio.passes.fold_batch_norm import batch_norm_to_affine, fold_batch_norm
+from intaglio.passes.fold_channel_constants import fold_channel_constants
 from intaglio.passes.fold_constants import fold_constants
 from intaglio.passes.fuse_activation import fuse_activation, hoist_clamp
 from intaglio.passes.fuse_functions import fuse_functions
@@ -32,6 +33,7 @@ def canonicalize(graph: Graph) -> dict[str, int]:
         clamp_by_constant,
         explicit_pool,
         global_pool,
+        fold_channel_constants,
         fold_batch_norm,
         batch_norm_to_affine,
         fuse_activation,

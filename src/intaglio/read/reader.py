@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from intaglio.boxes.postprocess import PostProcess
+from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.data.preprocess import Preprocess, parse_preprocess
 from intaglio.ir.graph import Graph
 from intaglio.registry import Registry
@@ -29,6 +29,7 @@ class Given:
         preprocess: What is done to the images; a text replaces parts of the network's own.
         input_shape: (1, ...), of one image; always there with an example input.
         example_input: [N, ...] float32.
+        pictures: [C, H, W] each, of a module that takes a list of them; () of all others.
         seed: Of random weights, where none are loaded.
     """
 
@@ -36,6 +37,7 @@ class Given:
     preprocess: str | Preprocess | None = None
     input_shape: tuple[int, ...] | None = None
     example_input: Tensor | None = None
+    pictures: tuple[Tensor, ...] = ()
     seed: int = 0
 
     def example_of(self, shape: tuple[int, ...]) -> Tensor:
@@ -66,6 +68,10 @@ class Source:
         notes: What the user should know about it, for the report.
         tensors: The network's own, by the names of its state dict.
         postprocess: How boxes come of the outputs of a detector; None where nobody says it.
+        cut: Finds the cores of a module that cannot be captured as a whole; None where there is no
+            module.
+        recognise: From what was captured, or cut, to how boxes come of its outputs, or None; None
+            where there is no module to tell it by.
     """
 
     name: str
@@ -74,7 +80,9 @@ class Source:
     input_shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
-    postprocess: PostProcess | None = None
+    postprocess: PostProcess | TwoStage | None = None
+    cut: Callable[[], Any] | None = None
+    recognise: Callable[[Any], PostProcess | TwoStage | None] | None = None
 
 
 class Reader(Protocol):

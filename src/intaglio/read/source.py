@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from intaglio.data.preprocess import Preprocess
-from intaglio.errors import RequestError
+from intaglio.errors import CaptureError, RequestError
 from intaglio.read.module.export import check_example
 from intaglio.read.module.reader import MODULE
 from intaglio.read.module.unwrap import example_notes, not_a_module, plain_example
@@ -32,7 +32,7 @@ for reader in OWN:
 
 def read(
     model: object,
-    example_input: Tensor | None = None,
+    example_input: Tensor | Sequence[Tensor] | None = None,
     *,
     weights: str | Path | None = None,
     input_shape: Sequence[int] | None = None,
@@ -46,7 +46,8 @@ def read(
             "net.pt2", "mobilenet_v2(width=0.5)", "package.module:factory"; or what an installed
             reader takes.
         example_input: [N, C, H, W] float32 of the size that the network will be deployed at; not
-            needed where a text says the size.
+            needed where a text says the size. Of a detector that takes them: a list of pictures
+            [C, H, W].
         weights: Trained weights, for a network that is named by a text.
         input_shape: (1, C, H, W), in place of an example input.
         preprocess: What is done to the images; a text replaces parts of the network's own.
@@ -56,17 +57,31 @@ def read(
         RequestError: If there is no such network, or what is given does not go with it.
         CaptureError: If the example input is none.
     """
-    example = plain_example(example_input)
+    pictures = _pictures(example_input)
+    example = None if pictures else plain_example(example_input)
     given = Given(
         weights=weights,
         preprocess=preprocess,
         input_shape=_settled_shape(example, input_shape),
         example_input=example,
+        pictures=pictures,
         seed=seed,
     )
     wanted = os.fsdecode(model) if isinstance(model, os.PathLike) else model
     source = _reader_of(wanted).open(wanted, given)
-    return replace(source, notes=(*source.notes, *example_notes(example_input)))
+    return replace(source, notes=(*source.notes, *example_notes(example)))
+
+
+def _pictures(example: object) -> tuple[Tensor, ...]:
+    """Return the pictures of a list of them, float32; () where an example is none."""
+    if not isinstance(example, list | tuple) or not example:
+        return ()
+    if any(not isinstance(one, Tensor) or one.ndim != 3 for one in example):
+        raise CaptureError(
+            "the example input is a list, but not one of pictures [C, H, W]: give a tensor"
+            " [N, C, H, W], or what the detector takes"
+        )
+    return tuple(plain_example(one) for one in example)
 
 
 def _reader_of(model: object) -> Reader:

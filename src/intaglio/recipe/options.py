@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from intaglio.boxes.postprocess import PostProcess
+from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.data.preprocess import Preprocess
 from intaglio.data.truth import Category
 from intaglio.host.progress import Progress, Silent
@@ -36,13 +36,14 @@ class Provenance:
     preprocess: Preprocess | None = None
     labels: tuple[str, ...] = ()
     skipped: list[str] = field(default_factory=list)
-    postprocess: PostProcess | None = None
+    postprocess: PostProcess | TwoStage | None = None
     categories: tuple[Category, ...] = ()
 
     @property
     def task(self) -> Task | None:
         """The task that the network brings; None where it brings none."""
-        return None if self.postprocess is None else Detect(self.postprocess, self.categories)
+        post = self.postprocess
+        return Detect(post, self.categories) if isinstance(post, PostProcess) else None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,30 @@
     });
   }
 
+  // one colour a curve; the float network's line is dashed, and in the legend only the other one's
+  function drawCurves(place) {
+    const COLORS = ["#1c2330", "#1f5fa8", "#c2571a", "#1b7a3d", "#7b4fb3", "#8a5a00"];
+    const traces = [];
+    data.curves.forEach(function (curve, index) {
+      for (const [name, dash] of [["float", "dot"], ["integer", "solid"]]) {
+        traces.push({
+          x: curve[name].map((_, at) => at),
+          y: curve[name],
+          text: curve[name].map((precision, at) =>
+            "<b>" + plain(curve.name) + "</b>, " + name + "<br>recall " + at + " %, precision "
+            + precision.toFixed(1) + " %"),
+          hoverinfo: "text", mode: "lines", name: plain(curve.name), legendgroup: String(index),
+          showlegend: name === "integer",
+          line: { color: COLORS[index % COLORS.length], width: index ? 1.5 : 2.5, dash: dash, shape: "vh" },
+        });
+      }
+    });
+    const shown = layout("recall (%)", "precision (%)");
+    Object.assign(shown.xaxis, { range: [0, 101] });
+    Object.assign(shown.yaxis, { range: [0, 102] });
+    Plotly.newPlot(place, traces, shown, config);
+  }
+
   const select = document.getElementById("layer");
   const byRange = document.getElementById("by-range");
 
@@ -172,6 +196,8 @@
   }
   const sqnrPlot = document.getElementById("sqnr-plot");
   if (sqnrPlot) drawSqnr(sqnrPlot);
+  const curvesPlot = document.getElementById("curves-plot");
+  if (curvesPlot) drawCurves(curvesPlot);
   if (select) {
     select.addEventListener("change", () => choose(select.value));
     byRange.addEventListener("change", drawWeights);

@@ -8,54 +8,35 @@ written as null, because JSON has no infinity.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, FailFast, Field, JsonValue, SkipValidation
+from pydantic import Field, JsonValue, SkipValidation
 
 from intaglio.errors import IntaglioError
 from intaglio.report.byte_input import ByteInput
+from intaglio.report.detection import Detection
+from intaglio.report.fields import (
+    ABSENT,
+    DECIBELS,
+    FLAT,
+    MEGABYTES,
+    PERCENT,
+    SECONDS,
+    SHARE,
+    UNWRITTEN,
+    Count,
+    Decibels,
+    Figures,
+    Many,
+    NotBelowZero,
+    Percent,
+    Share,
+)
 from intaglio.report.figures import PLAIN, Wording
 from intaglio.report.half_row import HalfRow
 from intaglio.report.synthetic import Synthetic
-
-Percent = Annotated[float, Field(ge=0.0, le=100.0)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=0)]
-NotBelowZero = Annotated[float, Field(ge=0.0)]
-Item = TypeVar("Item")
-
-
-class _FirstError(FailFast):
-    """As pydantic's, with a hash, without which `Many[...] | None` is no type."""
-
-    __hash__ = object.__hash__
-
-
-Many = Annotated[list[Item], _FirstError()]
-"""A list that is read up to its first wrong item: a file may hold millions of them."""
-Decibels = Annotated[
-    float | None, BeforeValidator(lambda value: math.inf if value is None else value)
-]
-"""10 log10(signal / noise), infinite where there is no noise. A null that is read from report.json
-is that infinity; None is what the field holds where report.json has no such key."""
-
-Figures = dict[str, Annotated[float, BeforeValidator(lambda v: math.inf if v is None else v)]]
-"""A task's figures by name, the one that a wish is about first; null is infinity here too."""
-
-# how `intaglio.report.plain` writes a field
-ABSENT = {"optional": True}
-FLAT = {"flat": True}
-"""Its entries stand beside the fields, each under its own key."""
-UNWRITTEN = {"unwritten": True}
-PERCENT = {"optional": True, "digits": 2}
-SHARE = {"optional": True, "digits": 6}
-MEGABYTES = {"optional": True, "digits": 1}
-SECONDS = {"digits": 3}
-DECIBELS = {"optional": True, "digits": 2, "null": math.inf}
-"""Of one value, or of each in a list."""
 
 
 @dataclass(frozen=True)
@@ -313,6 +294,28 @@ class FloatShare:
 
 
 @dataclass(frozen=True)
+class CoreRow:
+    """A part of a detector that is in integers; the rest is the user's own Python.
+
+    Attributes:
+        name: Path of its first layer in the user's module.
+        places: Paths of all its layers that the module calls by themselves, in order.
+        weights_percent: Of the module's weights, those in it.
+        size_bytes: Of its file.
+        values_compared, mismatches: Of its file and its twin.
+        sqnr_db: Of its outputs, the lowest.
+    """
+
+    name: str
+    places: Many[str]
+    weights_percent: Percent = field(metadata={"digits": 2})
+    size_bytes: Count
+    values_compared: Count
+    mismatches: Count
+    sqnr_db: Decibels = field(default=None, metadata=DECIBELS)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What came out, in two words.
 
@@ -346,6 +349,7 @@ class ReportData:
         preprocess: What was done to every image, by step; empty where nothing is known of it.
         input: How the file's input is made of that, where it is uint8; else None.
         float, integer: The two networks.
+        cores: Parts of a detector that are in integers, each a network; None where all of it is.
         verdict: On bits and accuracy; None in reports from before there was one.
         check: The bit-for-bit comparison; None where it was not run.
         steps: In the order they ran.
@@ -354,6 +358,7 @@ class ReportData:
         halves: What float16 does to each layer's numbers; None of a network of integers.
         in_float: What that costs; None where nothing stayed.
         synthetic: Images that were made because there were none; None where none were.
+        detection: Boxes of both networks in numbers; None where no detector was evaluated.
         attempts: What a search tried, in order.
         doctor: What still ails the network, the worst first; None where it was not asked.
         doctor_images: On how many of the calibration images that was measured.
@@ -373,6 +378,7 @@ class ReportData:
     float: FloatSide
     integer: IntegerSide
     input: ByteInput | None = field(default=None, metadata=ABSENT)
+    cores: Many[CoreRow] | None = field(default=None, metadata=ABSENT)
     verdict: Verdict | None = field(default=None, metadata=ABSENT)
     check: CheckResult | None = field(default=None, metadata=ABSENT)
     steps: Many[StepRow] = field(default_factory=list)
@@ -381,6 +387,7 @@ class ReportData:
     halves: Many[HalfRow] | None = field(default=None, metadata=ABSENT)
     in_float: FloatShare | None = field(default=None, metadata=ABSENT)
     synthetic: Synthetic | None = field(default=None, metadata=ABSENT)
+    detection: Detection | None = field(default=None, metadata=ABSENT)
     attempts: Many[Attempt] = field(default_factory=list)
     doctor: Many[Ailment] | None = field(default=None, metadata=ABSENT)
     doctor_images: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)

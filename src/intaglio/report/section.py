@@ -13,6 +13,7 @@ from typing import Literal, get_args
 from pydantic import JsonValue
 
 from intaglio.errors import IntaglioError
+from intaglio.report.pictures import Pictures
 
 WARNING = "Warning"
 
@@ -225,7 +226,7 @@ class Picture:
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
-Body = Facts | Claims | Remarks | Table | Plot | Picture
+Body = Facts | Claims | Remarks | Table | Plot | Picture | Pictures
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from intaglio.report.parts import ReportData
+from intaglio.report.pictures import Pictures
 from intaglio.report.section import (
     Claim,
     Claims,
@@ -112,7 +113,7 @@ def _renderables(section: Section, title: str) -> list[RenderableType]:
             return [_text(remark.sentence, "yellow") for remark in body.remarks]
         case Table() as body:
             return _table(body, title)
-        case Picture():
+        case Picture() | Pictures():
             return [_text(title)] if title else []
         case Plot():
             return []
@@ -129,7 +130,7 @@ def _lines(section: Section) -> list[str]:
         case Table() as body:
             told = [section.told] if section.told else []
             return told + [row.line or _line(section.title, body, row) for row in body.rows]
-        case Picture():
+        case Picture() | Pictures():
             return [section.told] if section.told else []
         case Plot():
             return []

@@ -41,9 +41,7 @@ OWN = Layout()
 """The network's own keys."""
 
 
-def layout_of(
-    content: object, wanted: Mapping[str, Tensor], layouts: Sequence[Layout]
-) -> Layout:
+def layout_of(content: object, wanted: Mapping[str, Tensor], layouts: Sequence[Layout]) -> Layout:
     """Return the layout of which a file has the most keys; OWN where none has more than that.
 
     Args:
@@ -54,13 +52,14 @@ def layout_of(
     if not layouts:
         return OWN
     found = places(content)
+    return max((OWN, *layouts), key=lambda layout: _held(layout, found, wanted))
 
-    def held(layout: Layout) -> int:
-        named = layout.named_as_in_file(wanted)
-        read = readings_in(layout, found, named)
-        return max((sum(key in named for key in one.tensors) for one in read), default=0)
 
-    return max((OWN, *layouts), key=held)
+def _held(layout: Layout, found: Sequence[Place], wanted: Mapping[str, Tensor]) -> int:
+    """Return how many of the network's weights a file has under a layout's keys."""
+    named = layout.named_as_in_file(wanted)
+    read = readings_in(layout, found, named)
+    return max((sum(key in named for key in one.tensors) for one in read), default=0)
 
 
 def readings_in(

@@ -6,17 +6,17 @@ import json
 from pathlib import Path
 
 from intaglio.boxes.as_data import as_json, from_json
-from intaglio.boxes.postprocess import PostProcess
+from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.errors import RequestError
 from intaglio.host.strict_json import read_json
 
 
-def postprocess_text(post: PostProcess) -> str:
+def postprocess_text(post: PostProcess | TwoStage) -> str:
     """Return the text of the file."""
     return json.dumps(as_json(post), indent=1) + "\n"
 
 
-def read_postprocess(path: Path) -> PostProcess | None:
+def read_postprocess(path: Path) -> PostProcess | TwoStage | None:
     """Return what the file says; None where there is none.
 
     Raises:

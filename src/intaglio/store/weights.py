@@ -67,17 +67,23 @@ def load_weights(
     }
     for key, tensor in converted.items():
         _check_finite(key, tensor, path)
-    before = {key: tensor.clone() for key, tensor in wanted.items()}
+    _put_in(module, layout.named_as_own(converted), path)
+    return told
+
+
+def _put_in(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy tensors into the network, by its own keys; all of them, or none at all."""
+    held = {k: v for k, v in module.state_dict().items() if isinstance(v, Tensor)}
+    before = {key: tensor.clone() for key, tensor in held.items()}
     try:
-        module.load_state_dict(layout.named_as_own(converted), strict=False)
+        module.load_state_dict(tensors, strict=False)
     except Exception as error:  # a hook of the user's network may refuse, halfway through
         with torch.no_grad():
             for key, tensor in before.items():
-                wanted[key].copy_(tensor)  # state_dict() shares memory with the network
+                held[key].copy_(tensor)  # state_dict() shares memory with the network
         raise WeightsError(
             f"the network refuses the weights in '{path}': {cause(error)}"
         ) from error
-    return told
 
 
 def file_and_part(text: str) -> tuple[Path, str | None]:

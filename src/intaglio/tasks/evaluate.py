@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from pydantic import JsonValue
 from torch import Tensor
 
 from intaglio.errors import DataError, RequestError
 from intaglio.report.figures import FLOAT
+from intaglio.report.shown import NOTHING as NOTHING_SHOWN
+from intaglio.report.shown import Shown
 from intaglio.tasks.judgement import Judgement, Loss, paired_loss, unpaired_loss
-from intaglio.tasks.task import Agreement, Labels, Meter, Outputs, Resampled, Task, task_for
+from intaglio.tasks.task import (
+    Agreement,
+    Labels,
+    Meter,
+    Outputs,
+    Resampled,
+    Showing,
+    Task,
+    task_for,
+)
 
 Made = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 Network = Callable[[Tensor], Made]
@@ -85,6 +97,23 @@ class SideBySide:
             for outputs, meter in zip((real, found), self.meters, strict=True):
                 meter.add(outputs, labels)
 
+    def look(self, images: Tensor) -> None:
+        """Keep, where the task has such, what a page shows of the batch that was added last."""
+        real, found = self.meters
+        if self._is_labelled and isinstance(found, Showing):
+            found.look(real, images)
+
+    def shown(self, preprocess: Mapping[str, JsonValue] | None = None) -> Shown:
+        """Return what there is to show beside figures; of a task without such things nothing.
+
+        Args:
+            preprocess: How images were prepared, as a report has it; None where it is not known.
+        """
+        real, found = self.meters
+        if not (self._is_labelled and isinstance(found, Showing)):
+            return NOTHING_SHOWN
+        return found.shown(real, self._beside.agreement(), preprocess or {})
+
     def figures(self) -> tuple[dict[str, float], dict[str, float]]:
         """Return the figures of the float network and of the other; empty without labels."""
         if not self._is_labelled:
@@ -134,11 +163,13 @@ class Compared:
     Attributes:
         float_figures, figures: Of each, by their names in report.json; empty without labels.
         judgement: Of the two.
+        shown: What there is to show beside.
     """
 
     float_figures: dict[str, float]
     figures: dict[str, float]
     judgement: Judgement
+    shown: Shown = field(default=NOTHING_SHOWN)
 
 
 def compare(
@@ -164,9 +195,9 @@ def compare(
     return compared(both)
 
 
-def compared(both: SideBySide) -> Compared:
-    """Return what two networks came to."""
-    return Compared(*both.figures(), both.judgement())
+def compared(both: SideBySide, preprocess: Mapping[str, JsonValue] | None = None) -> Compared:
+    """Return what two networks came to; `preprocess` as of `SideBySide.shown`."""
+    return Compared(*both.figures(), both.judgement(), both.shown(preprocess))
 
 
 def side_by_side(
@@ -177,11 +208,13 @@ def side_by_side(
     *,
     names: Sequence[str],
     seen: Callable[[int], None] = lambda count: None,
+    looks: bool = False,
 ) -> list[SideBySide]:
     """Return each of the other networks beside the float one, which is run once for all of them.
 
     Args:
         others: The float one itself may be among them; it is not run again.
+        looks: Whether what a page shows of the first of them is kept.
 
     Other arguments, Raises: As `compare`.
     """
@@ -195,6 +228,8 @@ def side_by_side(
             task.check(outputs, labels)
         for side, outputs in zip(sides, found, strict=True):
             side.add(given, outputs, labels)
+        if looks:
+            sides[0].look(images)
         n += len(images)
         seen(len(images))
     if not n:

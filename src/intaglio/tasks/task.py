@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from pydantic import JsonValue
 from torch import Tensor
 
 from intaglio.data.dataset import Dataset
@@ -18,6 +19,7 @@ from intaglio.errors import DataError, RequestError
 from intaglio.ir.graph import Graph
 from intaglio.registry import Registry
 from intaglio.report.figures import PLAIN, Wording
+from intaglio.report.shown import Shown
 
 Outputs = Sequence[Tensor]
 """The outputs of a network for a batch, in the network's order, [N, ...] each."""
@@ -109,6 +111,33 @@ class Resampled(Protocol):
 
     def error_against(self, real: Any) -> float:
         """Return one standard error of `lost(real)`, in the same unit."""
+
+
+@runtime_checkable
+class Showing(Protocol):
+    """A meter that keeps what a page shows: pictures, curves.
+
+    A meter need not have this: then the page shows figures alone.
+    """
+
+    def look(self, real: Any, images: Sequence[Tensor] | Tensor) -> None:
+        """Look at the images of the batch that this meter and the float network's counted last.
+
+        No more may be kept than a page has room for.
+
+        Args:
+            real: The float network's meter.
+            images: [C, H, W] each, as the network takes them.
+        """
+
+    def shown(self, real: Any, agreement: Agreement, preprocess: Mapping[str, JsonValue]) -> Shown:
+        """Return what there is to show of both networks.
+
+        Args:
+            real: The float network's meter.
+            agreement: Of the two networks.
+            preprocess: How images were prepared, as a report has it; empty where it is not known.
+        """
 
 
 class Beside(Protocol):

@@ -44,8 +44,8 @@ def _mobilenet_v3_large(width: float) -> Body:
     return Body(_numbered(mobilenet_v3_large(width, num_classes=1).features), "features.")
 
 
-def _resnet50(_width: float) -> Body:
-    return Body(resnet50_layers(), "")
+def _resnet50(width: float) -> Body:
+    return Body(resnet50_layers(width), "")
 
 
 BODIES: Mapping[str, Callable[[float], Body]] = {
@@ -68,7 +68,7 @@ def body(detector: str, name: str, *, known: tuple[str, ...], width: float = 1.0
     return BODIES[name](width)
 
 
-def out_channels(layer: nn.Module) -> int:
+def channels_of(layer: nn.Module) -> int:
     """Return the channels that a layer puts out: those of its last convolution."""
     return [m for m in layer.modules() if isinstance(m, nn.Conv2d)][-1].out_channels
 

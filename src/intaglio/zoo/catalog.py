@@ -10,6 +10,11 @@ from torch import nn
 from intaglio.data.preprocess import Preprocess
 from intaglio.registry import Registry
 from intaglio.store.layout import Layout
+from intaglio.zoo.faster_rcnn import (
+    fasterrcnn_mobilenet_v2_fpn,
+    fasterrcnn_mobilenet_v3_large_320_fpn,
+    fasterrcnn_mobilenet_v3_large_fpn,
+)
 from intaglio.zoo.layouts import darknet_yolov3_nano, tensorflow_ssd_mobilenet_v1
 from intaglio.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_tf, qf_mobilenet_v1
 from intaglio.zoo.mobilenet_v2 import mobilenet_v2, mobilenet_v2_tf, qf_mobilenet_v2
@@ -21,7 +26,10 @@ from intaglio.zoo.mobilenet_v3 import (
 )
 from intaglio.zoo.nasnet import nasnet_mobile, pnasnet5_mobile
 from intaglio.zoo.resnet_cifar import resnet20_cifar10
+from intaglio.zoo.retinanet import retinanet_mobilenet_v2_fpn, retinanet_resnet50_fpn
+from intaglio.zoo.ssd import ssd300_vgg16
 from intaglio.zoo.ssd_mobilenet_v1 import ssd_mobilenet_v1
+from intaglio.zoo.ssdlite import ssdlite320_mobilenet_v3_large, ssdlite_mobilenet_v2
 from intaglio.zoo.yolov3_nano import yolov3_nano_mobilenet_v2
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -30,6 +38,12 @@ PYTORCH_PHOTOGRAPH = Preprocess(resize=256, crop=224, mean=IMAGENET_MEAN, std=IM
 # RGB / 127.5 - 1
 TENSORFLOW_PHOTOGRAPH = Preprocess(resize=256, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 SMALL_INPUT_SHAPE = (1, 3, 32, 32)
+# of detectors, which see whole pictures
+PYTORCH_PICTURE = Preprocess(mean=IMAGENET_MEAN, std=IMAGENET_STD, fit="stretch")
+TENSORFLOW_PICTURE = Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), fit="stretch")
+VGG_PICTURE = Preprocess(
+    mean=(0.48235, 0.45882, 0.40784), std=(1 / 255, 1 / 255, 1 / 255), fit="stretch"
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +67,12 @@ class ZooEntry:
     def with_arguments(self, arguments: Mapping[str, object]) -> ZooEntry:
         """Return the entry as it is for a network built with `arguments`.
 
-        Only `small_input=True` changes something: 32x32 images, neither resized nor cropped.
+        `small_input=True` means 32x32 images, neither resized nor cropped; a backbone of TensorFlow
+        has TensorFlow's mean and standard deviation.
         """
+        if str(arguments.get("backbone", "")).endswith("_tf"):
+            mean, std = TENSORFLOW_PICTURE.mean, TENSORFLOW_PICTURE.std
+            return replace(self, preprocess=replace(self.preprocess, mean=mean, std=std))
         if not arguments.get("small_input"):
             return self
         preprocess = replace(self.preprocess, resize=None, crop=None)
@@ -106,6 +124,19 @@ _add(
         (darknet_yolov3_nano(),),
     )
 )
+
+
+for _build, _picture, _side in (
+    (fasterrcnn_mobilenet_v2_fpn, PYTORCH_PICTURE, 320),
+    (fasterrcnn_mobilenet_v3_large_320_fpn, PYTORCH_PICTURE, 320),
+    (fasterrcnn_mobilenet_v3_large_fpn, PYTORCH_PICTURE, 640),
+    (retinanet_mobilenet_v2_fpn, PYTORCH_PICTURE, 320),
+    (retinanet_resnet50_fpn, PYTORCH_PICTURE, 640),
+    (ssd300_vgg16, VGG_PICTURE, 300),
+    (ssdlite320_mobilenet_v3_large, TENSORFLOW_PICTURE, 320),
+    (ssdlite_mobilenet_v2, PYTORCH_PICTURE, 320),
+):
+    _add(ZooEntry(_build.__name__, _build, _picture, (1, 3, _side, _side)))
 
 
 def names() -> tuple[str, ...]:

@@ -221,7 +221,7 @@ def proposals(post: PostProcess, objectness: Sequence[Tensor], deltas: Sequence[
         assert isinstance(level.coder, Deltas)
         worth = logits.detach().permute(1, 2, 0).flatten()
         best = worth.argsort(descending=True, stable=True)[: post.select.most]
-        rows = moves.detach().unflatten(0, (-1, 4)).permute(2, 3, 0, 1).reshape(-1, 4)
+        rows = moves.detach().reshape(-1, 4, *moves.shape[1:]).permute(2, 3, 0, 1).reshape(-1, 4)
         moved = decoded(rows[best], anchors_of(place, like=rows)[best], level.coder)
         boxes.append(clipped(moved, post.input_size))
         scores.append(worth[best].sigmoid())
@@ -246,7 +246,7 @@ def found(post: PostProcess, boxes: Tensor, logits: Tensor, deltas: Tensor) -> F
     coder = post.levels[0].coder
     assert isinstance(coder, Deltas)
     assert post.suppress is not None
-    rows = decoded(deltas.unflatten(1, (-1, 4)), boxes[:, None], coder)
+    rows = decoded(deltas.reshape(len(boxes), post.classes, 4), boxes[:, None], coder)
     placed = clipped(rows, post.input_size)[:, 1:].reshape(-1, 4)
     scores = logits.softmax(1)[:, 1:]
     labels = torch.arange(1, post.classes, device=logits.device).expand_as(scores).reshape(-1)

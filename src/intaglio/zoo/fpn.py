@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intaglio.zoo.blocks import LINEAR_GAIN, RELU_GAIN, initialize
-from intaglio.zoo.bodies import Body, out_channels
+from intaglio.zoo.bodies import Body, channels_of
 from intaglio.zoo.frozen_norm import freeze_norms
 
 Maps = tuple[Tensor, ...]
@@ -28,7 +28,7 @@ class TappedBody(nn.Sequential):
         super().__init__(OrderedDict((name, layers[name]) for name in names[: last + 1]))
         self.taps = frozenset(taps)
 
-    def forward(self, images: Tensor) -> Maps:  # type: ignore[override]
+    def forward(self, images: Tensor) -> Maps:
         """Return what the tapped layers make of `images` [N, 3, H, W], in their order."""
         features, tapped = images, []
         for name, layer in self.named_children():
@@ -109,7 +109,7 @@ class PyramidBackbone(nn.Module):
         super().__init__()
         self.body = TappedBody(body.layers, taps)
         freeze_norms(self.body, eps=norm_eps)
-        self.fpn = FeaturePyramid([out_channels(body.layers[tap]) for tap in taps], further)
+        self.fpn = FeaturePyramid([channels_of(body.layers[tap]) for tap in taps], further)
 
     def forward(self, images: Tensor) -> Maps:
         """Return the maps [N, 256, H / stride, W / stride] of `images`, finest first."""

@@ -34,7 +34,7 @@ class FrozenNorm(nn.Module):
         self.register_buffer("bias", torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
-        self.register_load_state_dict_pre_hook(_drop_counter)
+        self.register_load_state_dict_pre_hook(_drop_counter)  # type: ignore[no-untyped-call]
 
     def forward(self, features: Tensor) -> Tensor:
         """Return [N, C, H, W] of `features` [N, C, H, W], in training mode too."""

@@ -30,7 +30,7 @@ def darknet_yolov3_nano() -> Layout:
 
     Keys are L.<number>.conv.{weight,bias} and L.<number>.bn.{weight,bias,running_mean,...}.
     """
-    keys = {}
+    keys: dict[str, str] = {}
     for number, layer in (*_yolo_bottlenecks(), *YOLO_HEADS.items()):
         keys |= {f"L.{number}.conv.{part}": f"{layer}.0.{part}" for part in ("weight", "bias")}
         keys |= {f"L.{number}.bn.{part}": f"{layer}.1.{part}" for part in NORM_PARTS}
@@ -60,7 +60,7 @@ def tensorflow_ssd_mobilenet_v1() -> Layout:
     Its tensors have the names of the operations in the quantization-aware training that made them;
     its anchors are what `boxes` computes, rounded to the 8 bits of the file.
     """
-    keys = {}
+    keys: dict[str, str] = {}
     for (name, bias), layer in _ssd_convolutions().items():
         keys |= {f"{name}.{SSD_WEIGHT}": f"{layer}.weight", f"{name}.{bias}": f"{layer}.bias"}
     return Layout("tensorflow", keys, beside=frozenset({"anchors"}))

@@ -20,12 +20,11 @@ LEVEL_EPSILON = 1e-6  # a region whose side is a power of two times 224 belongs 
 
 def anchors_of(grid: Grid, *, like: Tensor) -> Tensor:
     """Return a grid's anchors [rows * columns * A, 4], on the device of `like`, in its type."""
-    options = {"dtype": like.dtype, "device": like.device}
-    across = torch.arange(grid.columns, **options) * grid.step_x + grid.first_x
-    down = torch.arange(grid.rows, **options) * grid.step_y + grid.first_y
+    across = _counted(grid.columns, like) * grid.step_x + grid.first_x
+    down = _counted(grid.rows, like) * grid.step_y + grid.first_y
     y, x = torch.meshgrid(down, across, indexing="ij")
     places = torch.stack((x, y, x, y), dim=-1)  # [rows, columns, 4]
-    anchors = torch.tensor(grid.anchors, **options)
+    anchors = like.new_tensor(grid.anchors)
     return (places[:, :, None] + anchors).reshape(-1, 4)
 
 
@@ -35,7 +34,8 @@ def decoded(deltas: Tensor, anchors: Tensor, coder: Deltas) -> Tensor:
     Source: Girshick et al. 2014, arXiv:1311.2524, appendix C: x = cx + w dx / wx, and the width
     w exp(dw / ww); deltas are (dx, dy, dw, dh).
     """
-    shift, growth = (deltas / deltas.new_tensor(coder.weights)).split(2, dim=-1)
+    scaled = deltas / deltas.new_tensor(coder.weights)
+    shift, growth = scaled[..., :2], scaled[..., 2:]
     if coder.limit is not None:
         growth = growth.clamp(max=coder.limit)
     sides = anchors[..., 2:] - anchors[..., :2]
@@ -86,7 +86,7 @@ def suppressed(boxes: Tensor, scores: Tensor, overlap: float) -> Tensor:
 def suppressed_by(boxes: Tensor, scores: Tensor, groups: Tensor, overlap: float) -> Tensor:
     """Return what `suppressed` keeps where only boxes of one group [n] remove each other."""
     kept = [groups.new_empty(0)]
-    for group in groups.unique():
+    for group in torch.unique(groups):
         members = (groups == group).nonzero()[:, 0]
         kept.append(members[suppressed(boxes[members], scores[members], overlap)])
     together = torch.cat(kept).sort().values
@@ -122,13 +122,17 @@ def _bins(low: Tensor, high: Tensor, cells: int, size: int, sampling: int) -> Te
     """Return what each cell of one axis weighs in each bin of each region: [R, size, cells]."""
     count = size * sampling
     step = (high - low).clamp(min=1) / count
-    middles = torch.arange(count, dtype=low.dtype, device=low.device) + 0.5
+    middles = _counted(count, low) + 0.5
     samples = low[:, None] + middles * step[:, None]  # [R, size * sampling]
     inside = (samples >= -1) & (samples <= cells)
     samples = samples.clamp(0, cells - 1)
-    places = torch.arange(cells, dtype=low.dtype, device=low.device)
-    weights = (1 - (samples[..., None] - places).abs()).clamp(min=0) * inside[..., None]
-    return weights.unflatten(1, (size, sampling)).mean(dim=2)
+    distances = (samples[..., None] - _counted(cells, low)).abs()
+    weights = (1 - distances).clamp(min=0) * inside[..., None]
+    return weights.reshape(-1, size, sampling, cells).mean(dim=2)
+
+
+def _counted(count: int, like: Tensor) -> Tensor:
+    return torch.arange(count, dtype=like.dtype, device=like.device)
 
 
 def level_of(boxes: Tensor, pooling: Pooling, *, finest: int, coarsest: int) -> Tensor:

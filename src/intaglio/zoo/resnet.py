@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from intaglio.zoo.blocks import LINEAR_GAIN, RELU_GAIN, initialize
 
 EXPANSION = 4
+FIRST = 64  # channels of the first convolution
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 """Inner channels, blocks and stride of each stage; a stage puts out four times its channels."""
 LAST_GAIN = 0.3  # of a branch: sixteen of them are added, and the sum is to keep its size
@@ -48,18 +49,19 @@ class Bottleneck(nn.Module):
         return summed
 
 
-def resnet50_layers() -> OrderedDict[str, nn.Module]:
+def resnet50_layers(width: float = 1.0) -> OrderedDict[str, nn.Module]:
     """Return the layers by their keys, randomly initialized: conv1, bn1, relu, maxpool, layer1..4.
 
-    layer1 has stride 4 to the image and 256 channels; each later one doubles both.
+    layer1 has stride 4 to the image and, at width 1, 256 channels; each later one doubles both.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers["conv1"] = _conv(3, 64, 7, stride=2)
-    layers["bn1"] = nn.BatchNorm2d(64)
+    in_channels = max(1, int(FIRST * width))
+    layers["conv1"] = _conv(3, in_channels, 7, stride=2)
+    layers["bn1"] = nn.BatchNorm2d(in_channels)
     layers["relu"] = nn.ReLU()
     layers["maxpool"] = nn.MaxPool2d(3, stride=2, padding=1)
-    in_channels = 64
-    for number, (channels, repeats, stride) in enumerate(STAGES, 1):
+    for number, (base, repeats, stride) in enumerate(STAGES, 1):
+        channels = max(1, int(base * width))
         blocks = []
         for index in range(repeats):
             blocks.append(Bottleneck(in_channels, channels, stride=stride if index == 0 else 1))

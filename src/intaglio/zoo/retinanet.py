@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from intaglio.boxes import anchors, families
 from intaglio.boxes.postprocess import PostProcess
-from intaglio.zoo.blocks import check_arguments, check_num_classes
+from intaglio.zoo.blocks import RELU_GAIN, check_arguments, initialize
 from intaglio.zoo.bodies import body
 from intaglio.zoo.fpn import CHANNELS, Maps, PyramidBackbone, Strided
 
 DEPTH = 4  # convolutions in front of each head's last one
-INITIAL_STD = 0.01
+INITIAL_STD = 0.01  # of the last layers' weights: section 4.1
 INITIAL_PROBABILITY = 0.01  # of an object, whatever the class, in an untrained network
 
 
@@ -34,10 +34,13 @@ class PyramidHead(nn.Module):
     def __init__(self, numbers: int, last: str, *, bias: float = 0.0) -> None:
         super().__init__()
         self.conv = nn.Sequential(
-            *(nn.Sequential(_conv(CHANNELS, CHANNELS), nn.ReLU()) for _ in range(DEPTH))
+            *(nn.Sequential(_conv(CHANNELS), nn.ReLU()) for _ in range(DEPTH))
         )
         self.last = last
-        self.add_module(last, _conv(CHANNELS, numbers, bias=bias))
+        layer = _conv(numbers)
+        nn.init.normal_(layer.weight, std=INITIAL_STD)
+        nn.init.constant_(_bias(layer), bias)
+        self.add_module(last, layer)
 
     def forward(self, maps: Maps) -> Maps:
         """Return [N, numbers, H, W] of each map [N, 256, H, W]."""
@@ -94,21 +97,25 @@ class RetinaNet(nn.Module):
         return families.retinanet(input_size, places, classes=self.num_classes)
 
 
-def retinanet_resnet50_fpn(num_classes: int = 91, *, norm_eps: float = 1e-5) -> RetinaNet:
+def retinanet_resnet50_fpn(
+    num_classes: int = 91, *, width: float = 1.0, norm_eps: float = 1e-5
+) -> RetinaNet:
     """Return a randomly initialized RetinaNet on ResNet-50, with frozen norms.
 
     Input: RGB in 0..1, minus the ImageNet mean, over its standard deviation.
 
     Args:
         num_classes: As torchvision counts them.
+        width: Multiplies the body's channel numbers; the pyramid has 256.
         norm_eps: What norms add to the variance; 0 for torchvision's trained weights (COCO_V1),
             which were made without.
 
     Raises:
-        RequestError: If `num_classes` is no integer >= 1.
+        RequestError: If `width` is not a number above 0, or `num_classes` no integer >= 1.
     """
-    check_num_classes("retinanet_resnet50_fpn", num_classes)
-    resnet = body("retinanet_resnet50_fpn", "resnet50", known=("resnet50",))
+    name = "retinanet_resnet50_fpn"
+    check_arguments(name, width=width, num_classes=num_classes)
+    resnet = body(name, "resnet50", known=("resnet50",), width=width)
     taps = ("layer2", "layer3", "layer4")
     backbone = PyramidBackbone(resnet, taps, Strided(CHANNELS), norm_eps=norm_eps)
     keys = {"backbone.body.": resnet.prefix}
@@ -140,9 +147,12 @@ def retinanet_mobilenet_v2_fpn(
     return RetinaNet(pyramid, num_classes=num_classes, backbone_keys=keys)
 
 
-def _conv(in_channels: int, out_channels: int, *, bias: float = 0.0) -> nn.Conv2d:
-    convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-    nn.init.normal_(convolution.weight, std=INITIAL_STD)
-    assert convolution.bias is not None
-    nn.init.constant_(convolution.bias, bias)
+def _conv(out_channels: int) -> nn.Conv2d:
+    convolution = nn.Conv2d(CHANNELS, out_channels, 3, padding=1)
+    initialize(convolution, RELU_GAIN)
     return convolution
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intaglio.boxes import anchors, families, limits
 from intaglio.boxes.limits import Limits
 from intaglio.boxes.postprocess import PostProcess
 from intaglio.zoo.blocks import LINEAR_GAIN, RELU_GAIN, check_arguments, initialize
+from intaglio.zoo.bodies import channels_of
 from intaglio.zoo.vgg import vgg16_features
 
 Maps = tuple[Tensor, ...]
@@ -24,6 +24,7 @@ Predictor = Callable[[int, int], nn.Module]
 
 CONV4_3, CONV5_3 = 23, 30
 """Where VGG-16 is cut: behind the ReLU of each, in front of the pool."""
+SMALLEST_NORM = 1e-12  # a cell of zeros stays zeros
 INITIAL_SCALE = 20.0  # of conv4_3's channels, whose norm over a cell is made 1: section 3.1
 
 
@@ -151,8 +152,8 @@ class VggMaps(MapsBackbone):
 
     def __init__(self, width: float) -> None:
         super().__init__()
-        layers = vgg16_features(width)
-        channels = layers[CONV4_3 - 2].out_channels
+        layers = list(vgg16_features(width))
+        channels = channels_of(layers[CONV4_3 - 2])
         inner, outer, narrow = (max(1, int(base * width)) for base in (1024, 512, 256))
         self.scale_weight = nn.Parameter(torch.full((channels,), INITIAL_SCALE))
         self.features = nn.Sequential(*layers[:CONV4_3])
@@ -177,7 +178,7 @@ class VggMaps(MapsBackbone):
     def forward(self, images: Tensor) -> Maps:
         """Return six maps of `images` [N, 3, H, W], the finest (H / 8, W / 8) first."""
         features = self.features(images)
-        maps = [self.scale_weight.view(1, -1, 1, 1) * F.normalize(features)]
+        maps = [self.scale_weight.view(1, -1, 1, 1) * _normalized(features)]
         for stage in self.extra:
             features = stage(features)
             maps.append(features)
@@ -216,6 +217,12 @@ def ssd300_vgg16(num_classes: int = 91, *, width: float = 1.0) -> Ssd:
         for index in range(CONV4_3, CONV5_3)
     }
     return Ssd(backbone, head, SSD300, num_classes=num_classes, backbone_keys=keys)
+
+
+def _normalized(features: Tensor) -> Tensor:
+    """Return [N, C, H, W], each cell over its norm; F.normalize, in words that integers have."""
+    squares = (features * features).mean(dim=1, keepdim=True) * features.shape[1]
+    return features / squares.sqrt().clamp(min=SMALLEST_NORM)
 
 
 def _sides(side: int) -> tuple[int, ...]:

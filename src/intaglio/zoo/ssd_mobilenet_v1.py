@@ -37,37 +37,31 @@ class SsdMobileNetV1(nn.Module):
         super().__init__()
         channels = int(width * 32)
         if channels < 1:
-            raise RequestError(f"ssd_mobilenet_v1: width {width!r} leaves the first layer no channel")
+            raise RequestError(
+                f"ssd_mobilenet_v1: width {width!r} leaves the first layer no channel"
+            )
         self.num_classes = num_classes
         layers = [_layer(3, channels, kernel_size=3, stride=2, batch_norm=batch_norm)]
-        sources = []
-        for index, (base_channels, stride) in enumerate(SEPARABLE_LAYERS, 1):
+        for base_channels, stride in SEPARABLE_LAYERS:
             in_channels, channels = channels, int(width * base_channels)
-            layers.append(
-                nn.Sequential(
-                    _layer(
-                        in_channels,
-                        in_channels,
-                        kernel_size=3,
-                        stride=stride,
-                        depthwise=True,
-                        batch_norm=batch_norm,
-                    ),
-                    _layer(in_channels, channels, batch_norm=batch_norm),
-                )
+            depthwise = _layer(
+                in_channels,
+                in_channels,
+                kernel_size=3,
+                stride=stride,
+                depthwise=True,
+                batch_norm=batch_norm,
             )
-            if index in SOURCES:
-                sources.append(channels)
+            pointwise = _layer(in_channels, channels, batch_norm=batch_norm)
+            layers.append(nn.Sequential(depthwise, pointwise))
         self.features = nn.Sequential(*layers)
+        sources = [int(width * SEPARABLE_LAYERS[index - 1][0]) for index in SOURCES]
         extras = []
         for narrow, wide in EXTRA_LAYERS:
-            hidden, in_channels, channels = int(width * narrow), channels, int(width * wide)
-            extras.append(
-                nn.Sequential(
-                    _layer(in_channels, hidden, batch_norm=batch_norm),
-                    _layer(hidden, channels, kernel_size=3, stride=2, batch_norm=batch_norm),
-                )
-            )
+            hidden, channels = int(width * narrow), int(width * wide)
+            first = _layer(sources[-1], hidden, batch_norm=batch_norm)
+            last = _layer(hidden, channels, kernel_size=3, stride=2, batch_norm=batch_norm)
+            extras.append(nn.Sequential(first, last))
             sources.append(channels)
         self.extras = nn.ModuleList(extras)
         self.boxes = nn.ModuleList(map(_prediction, sources, [4 * count for count in BOXES]))
@@ -88,10 +82,9 @@ class SsdMobileNetV1(nn.Module):
             levels.append(extra(levels[-1]))
         boxes = [_rows(head(x), 4) for head, x in zip(self.boxes, levels, strict=True)]
         scores = [
-            _rows(head(x).sigmoid(), self.num_classes)
-            for head, x in zip(self.scores, levels, strict=True)
+            _rows(head(x), self.num_classes) for head, x in zip(self.scores, levels, strict=True)
         ]
-        return torch.cat(boxes, 1), torch.cat(scores, 1)
+        return torch.cat(boxes, 1), torch.cat(scores, 1).sigmoid()
 
     def postprocess(self, input_size: tuple[int, int]) -> PostProcess:
         """Return what the outputs of images of `input_size` (height, width) mean.
@@ -146,4 +139,4 @@ def _prediction(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 def _rows(predicted: Tensor, numbers: int) -> Tensor:
     """Return a level's map [N, A * numbers, H, W] as [N, H * W * A, numbers]."""
-    return predicted.permute(0, 2, 3, 1).flatten(1).unflatten(1, (-1, numbers))
+    return predicted.permute(0, 2, 3, 1).reshape(predicted.shape[0], -1, numbers)

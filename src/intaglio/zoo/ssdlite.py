@@ -23,7 +23,7 @@ from intaglio.zoo.blocks import (
     check_arguments,
     initialize,
 )
-from intaglio.zoo.bodies import out_channels
+from intaglio.zoo.bodies import channels_of
 from intaglio.zoo.mobilenet_v2 import MobileNetV2
 from intaglio.zoo.mobilenet_v3 import LARGE, MobileNetV3, Table
 from intaglio.zoo.ssd import Boxes, Maps, MapsBackbone, Ssd, SsdHead
@@ -42,21 +42,23 @@ class Cut:
     Attributes:
         block: Its index among the layers.
         inside: The name of the block's own Sequential.
+        layers: How many layers there are.
     """
 
     block: int
     inside: str
+    layers: int
 
     def keys(self) -> Mapping[str, str]:
         """Return where a classifier's weights go: prefixes of the detector to its own."""
-        own, first, second = "backbone.features.", f"{self.block}.", f"features.{self.block}."
-        keys = {f"{own}0.{first}": f"{second}{self.inside}.0."}
-        keys |= {f"{own}1.0.": f"{second}{self.inside}."}
-        keys |= {f"{own}0.{index}.": f"features.{index}." for index in range(self.block)}
-        return keys
+        own, inside = "backbone.features", f"features.{self.block}.{self.inside}."
+        keys = {f"{own}.0.{index}.": f"features.{index}." for index in range(self.block)}
+        keys |= {f"{own}.0.{self.block}.": f"{inside}0.", f"{own}.1.0.": inside}
+        behind = range(self.block + 1, self.layers)
+        return keys | {f"{own}.1.{index - self.block}.": f"features.{index}." for index in behind}
 
 
-V2_CUT, V3_CUT = Cut(14, "conv"), Cut(13, "block")
+V2_CUT, V3_CUT = Cut(14, "conv", 19), Cut(13, "block", 17)
 
 
 class MobileMaps(MapsBackbone):
@@ -77,7 +79,7 @@ class MobileMaps(MapsBackbone):
             # a slice keeps the names of the layers: block.1 is features.1.0.1
             nn.Sequential(block[1:], *layers[cut.block + 1 :]),
         )
-        sizes = [out_channels(block[0]), out_channels(layers[-1])]
+        sizes = [channels_of(block[0]), channels_of(layers[-1])]
         extra = []
         for base in EXTRA_CHANNELS:
             channels = max(FEWEST_CHANNELS, int(base * width))

@@ -7,6 +7,8 @@ the pooling pyramid: Huang, Wang 2019, arXiv:1903.08589.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -89,24 +91,8 @@ class YoloV3Nano(nn.Module):
                 f"yolov3_nano_mobilenet_v2: width {width!r} leaves the first block no channel"
             )
         self.num_classes = num_classes
-        channels = int(width * STEM_CHANNELS)
-        layers: list[nn.Module] = [
-            _layer(3, channels, kernel_size=3, stride=2, batch_norm=batch_norm)
-        ]
-        for expansion, base_channels, repeats, first_stride in STAGES:
-            for index in range(repeats):
-                in_channels, channels = channels, int(width * base_channels)
-                stride = first_stride if index == 0 else 1
-                layers.append(
-                    Bottleneck(
-                        in_channels,
-                        channels,
-                        stride=stride,
-                        expansion=expansion,
-                        batch_norm=batch_norm,
-                    )
-                )
-        self.features = nn.Sequential(*layers)
+        self.features = nn.Sequential(*_features(width, batch_norm=batch_norm))
+        channels = int(width * STAGES[-1][1])
         fine_channels = 6 * int(width * STAGES[4][1])
         hidden, outputs = int(width * 288), BOXES * (5 + num_classes)
         pyramid_channels = (len(POOLS) + 1) * channels
@@ -126,8 +112,9 @@ class YoloV3Nano(nn.Module):
         """
         features = self.features[:FINE_LAYER](images)
         block = self.features[FINE_LAYER]
-        wide = block.expand(features)  # type: ignore[operator]  # [N, C, H / 16, W / 16]
-        features = block.project(block.depthwise(wide))  # type: ignore[operator]
+        assert isinstance(block, Bottleneck)
+        wide = block.expand(features)  # [N, C, H / 16, W / 16]
+        features = block.project(block.depthwise(wide))
         features = self.features[FINE_LAYER + 1 :](features)  # [N, C, H / 32, W / 32]
         pooled = [F.max_pool2d(features, size, 1, size // 2) for size in POOLS]
         coarse = self.coarse_neck(torch.cat([*pooled, features], 1))
@@ -167,6 +154,22 @@ def yolov3_nano_mobilenet_v2(
     return YoloV3Nano(width=width, num_classes=num_classes, batch_norm=batch_norm)
 
 
+def _features(width: float, *, batch_norm: bool) -> Iterator[nn.Module]:
+    """Yield the first convolution and the bottlenecks."""
+    channels = int(width * STEM_CHANNELS)
+    yield _layer(3, channels, kernel_size=3, stride=2, batch_norm=batch_norm)
+    for expansion, base_channels, repeats, first_stride in STAGES:
+        for index in range(repeats):
+            in_channels, channels = channels, int(width * base_channels)
+            yield Bottleneck(
+                in_channels,
+                channels,
+                stride=first_stride if index == 0 else 1,
+                expansion=expansion,
+                batch_norm=batch_norm,
+            )
+
+
 def _layer(
     in_channels: int,
     out_channels: int,
@@ -189,9 +192,7 @@ def _layer(
     return layer.build(in_channels, out_channels, convention=PYTORCH)
 
 
-def _head(
-    channels: int, narrow: int, wide: int, outputs: int, batch_norm: bool
-) -> nn.Sequential:
+def _head(channels: int, narrow: int, wide: int, outputs: int, batch_norm: bool) -> nn.Sequential:
     """Return filter (3x3), 1x1 to `narrow`, 1x1 to `wide` channels, and the prediction."""
     prediction = ConvNorm(1, gain=LINEAR_GAIN, bias=True)
     return nn.Sequential(

@@ -16,7 +16,7 @@ import intaglio
 from intaglio.errors import GraphError
 from intaglio.ir.graph import Graph
 from intaglio.ir.text import text
-from intaglio.job.compress import compress_graph
+from intaglio.job.of_graph import compress_graph
 from intaglio.ops.verify import verify
 from intaglio.read.module.output_names import names_of, output_names
 from intaglio.read.module.program import graph_of_program

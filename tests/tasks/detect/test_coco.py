@@ -146,3 +146,14 @@ def test_without_pycocotools_it_is_said_how_to_get_it(monkeypatch):
 
     with pytest.raises(RequestError, match=r'pip install "intaglio\[detect\]"'):
         coco_figures([], [])
+
+
+def test_of_two_objects_overlapped_alike_the_last_is_taken():
+    # the surer box overlaps both alike, the other one only the left
+    left, right = (0, 0, 10, 10), (4, 0, 14, 10)
+    found = [detections(((2, 0, 12, 10), 0.9, 0), ((0, 0, 8, 10), 0.8, 0))]
+    takes_right, takes_left = [truth((left, 0), (right, 0))], [truth((right, 0), (left, 0))]
+
+    for figures_of in (coco_figures, counted_figures):
+        assert figures_of(found, takes_right)["ap50"] == pytest.approx(100.0)
+        assert figures_of(found, takes_left)["ap50"] == pytest.approx(100 * 51 / 101)

@@ -11,10 +11,15 @@ from torch import Tensor
 
 from intaglio.data.ahead import taken_ahead
 from intaglio.data.augment import Augment, augmented
+from intaglio.data.augment_boxes import Reframe, moved_truths, reframed
+from intaglio.data.augment_colour import coloured
 from intaglio.data.order import steps_from
 from intaglio.data.samples import Samples, Taken
+from intaglio.data.seen import are_truths
+from intaglio.errors import RequestError
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.learn.processes import Processes
+from intaglio.tasks.task import Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,18 +103,43 @@ def partner_places(batch: Sequence[int], processes: Processes) -> Places:
 
 
 def _changed(taken: Taken, places: Places, options: TrainOptions, step: int, batch: int) -> Taken:
-    """Return images mirrored and moved, each by what is drawn for its place in the whole batch."""
+    """Return images with other colours, cut, mirrored and moved, and their boxes with them.
+
+    Each by what is drawn for its place in the whole batch.
+    """
     place_of = dict(zip(places.indices, places.positions, strict=True))
     positions = [place_of[index] for index in taken.indices]
-    images = augmented(
-        Augment(options.flip, options.crop),
-        taken.images,
-        positions,
-        batch=batch,
-        seed=options.seed,
-        step=step,
-    )
-    return Taken(images, taken.labels, taken.indices)
+    seed, images, labels = options.seed, taken.images, taken.labels
+    check_changes(options, labels)
+    images = coloured(images, positions, strength=options.colour, seed=seed, step=step)
+    augment = Augment(options.flip, options.crop)
+    if are_truths(labels):
+        reframe = Reframe(options.cut, options.shrink)
+        images, labels = reframed(
+            reframe, images, labels, positions=positions, seed=seed, step=step
+        )
+        labels = moved_truths(augment, labels, positions, batch=batch, seed=seed, step=step)
+    images = augmented(augment, images, positions, batch=batch, seed=seed, step=step)
+    return Taken(images, labels, taken.indices)
+
+
+def check_changes(options: TrainOptions, labels: Labels) -> None:
+    """Make sure that what is done to images can be done to such labels.
+
+    Raises:
+        RequestError: If boxes are to be mixed, or parts cut out of images that have none.
+    """
+    if are_truths(labels):
+        if options.mixup:
+            raise RequestError(
+                f"mixup = {options.mixup:g} mixes two images, and what is then in a box is neither"
+                " of both: train with mixup = 0"
+            )
+    elif options.cut or options.shrink > 1.0:
+        raise RequestError(
+            f"cut = {options.cut:g} and shrink = {options.shrink:g} are for images with boxes, and"
+            " these have none: train with cut = 0 and shrink = 1"
+        )
 
 
 def plain_images(

@@ -31,6 +31,9 @@ class TrainOptions(BaseModel):
         mixup: Parameter of the Beta distribution by which two images are mixed; 0: they are not.
         flip: Whether images are mirrored, left and right, half of the time.
         crop: By how many pixels images are moved at most, zeros coming in.
+        cut: Share of images with boxes of which a part is cut out and enlarged.
+        shrink: How many times smaller other images with boxes are made at most, half of the time.
+        colour: By how much brightness, contrast and saturation of images change at most.
         distill: Share of the loss that is the distance to the float network's outputs; the rest is
             the task's. 1.0 needs no labels.
         temperature: Of both networks' classes in that distance.
@@ -64,6 +67,9 @@ class TrainOptions(BaseModel):
     mixup: NotNegative = 0.0
     flip: bool = False
     crop: Count = 0
+    cut: Share = 0.0
+    shrink: Annotated[float, Field(ge=1.0, le=10.0)] = 1.0
+    colour: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     distill: Share = 0.0
     temperature: Positive = 1.0
     ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0

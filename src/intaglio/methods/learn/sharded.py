@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from intaglio.data.packed_truths import PARTS, packed_truths, unpacked_truths
 from intaglio.data.samples import Samples
+from intaglio.data.seen import are_truths
 from intaglio.errors import DataError
 from intaglio.methods.learn.processes import Processes
 from intaglio.tasks.evaluate import NOTHING
@@ -22,8 +24,8 @@ from intaglio.tasks.task import Labels, Outputs, Task
 Network = Callable[[Tensor], Outputs]
 """Images [N, C, H, W], N >= 1 -> outputs [N, ...] in order, on any device."""
 
-NO_LABELS, ONE_TENSOR, SEVERAL = range(3)
-"""Forms of a batch's labels: none, a tensor [N, ...], or several such."""
+NO_LABELS, ONE_TENSOR, SEVERAL, BOXES = range(4)
+"""Forms of a batch's labels: none, a tensor [N, ...], several such, or the boxes of each image."""
 
 
 def measured_by_parts(
@@ -106,11 +108,13 @@ def _listed(labels: Labels) -> tuple[int, list[Tensor]]:
         return NO_LABELS, []
     if isinstance(labels, Tensor):
         return ONE_TENSOR, [labels]
+    if are_truths(labels):
+        return BOXES, packed_truths(labels)
     if isinstance(labels, tuple | list) and all(isinstance(part, Tensor) for part in labels):
         return SEVERAL, list(labels)
     raise DataError(
         f"the labels of a batch are {type(labels).__name__}: to be measured by several processes"
-        " they are a tensor [N, ...], or several"
+        " they are a tensor [N, ...], several, or the boxes of each image"
     )
 
 
@@ -122,4 +126,6 @@ def _joined(parts: Sequence[Sequence[Tensor]]) -> tuple[Outputs, Labels]:
     outputs, labels = joined[:count], joined[count:]
     if form == NO_LABELS:
         return outputs, None
+    if form == BOXES:
+        return outputs, unpacked_truths(labels[:PARTS])
     return outputs, labels[0] if form == ONE_TENSOR else tuple(labels)

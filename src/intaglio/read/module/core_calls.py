@@ -53,6 +53,7 @@ class Call:
         last: Number of the last call inside of this one; its own where there is none.
         arguments: (args, kwargs) with a `Value` in the place of every tensor.
         result: Likewise.
+        changed: What it was given, to what became of it in place; most change nothing.
     """
 
     place: str
@@ -61,6 +62,7 @@ class Call:
     last: int
     arguments: Any
     result: Any
+    changed: Mapping[Value, Value]
 
     def holds(self, number: int) -> bool:
         """Whether a call is this one or one inside of it."""
@@ -162,8 +164,11 @@ class _Recorder(TorchFunctionMode):
             number, part, arguments = self._open.pop()
         with torch._C.DisableTorchFunction():
             made = self._noted(result)
+            given = {value: self.tensors[value] for value in values_in(arguments)}
+            now = {value: self._value(tensor) for value, tensor in given.items()}
+        changed = {value: later for value, later in now.items() if later != value}
         place, last = self._places[module], self._begun - 1
-        self.calls[number] = Call(place, module, number, last, arguments, made)
+        self.calls[number] = Call(place, module, number, last, arguments, made, changed)
 
     def _noted(self, structure: Any) -> Any:
         return pytree.tree_map_only(Tensor, self._value, structure)

@@ -33,8 +33,9 @@ def core_inputs(whole: Whole, core: Core, batches: Iterable[object]) -> Iterator
 
 
 def core_outputs(whole: Whole, core: Core, batch: object) -> tuple[Tensor, ...]:
-    """Return what a core makes of one batch, in the order of its output names; () where nothing
-    reaches it.
+    """Return what a core makes of one batch, in the order of its output names.
+
+    () where nothing reaches it.
 
     Raises:
         DataError: If its input is of another size than the example's; names both.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,25 +98,24 @@ def keep(made: Any, structure: Any, held: dict[int, Tensor]) -> None:
             held[slot.number] = leaf
 
 
-def names_by_slot(steps: Sequence[Step]) -> dict[int, str]:
-    """Return what to call each tensor that is made: its part's path, and its place in the result.
+def output_names(plan: Plan) -> tuple[str, ...]:
+    """Return what to call each output: its part's path, and its place in what the part returns.
 
     A tensor that several parts return is called by the last of them; no two names are the same.
     """
-    names: dict[int, str] = {}
-    for step in steps:
+    wishes: dict[int, str] = {}
+    for step in plan.steps:
         for keys, leaf in pytree.tree_flatten_with_path(step.result)[0]:
             if isinstance(leaf, Slot):
-                names[leaf.number] = ".".join((step.place, *(_word(key) for key in keys)))
-    taken: set[str] = set()
-    for number, wish in names.items():
-        name, again = wish, 0
-        while name in taken:
+                wishes[leaf.number] = ".".join((step.place, *(_word(key) for key in keys)))
+    names: list[str] = []
+    for slot in plan.outputs:
+        name, again = wishes[slot], 0
+        while name in names:
             again += 1
-            name = f"{wish}:{again}"
-        taken.add(name)
-        names[number] = name
-    return names
+            name = f"{wishes[slot]}:{again}"
+        names.append(name)
+    return tuple(names)
 
 
 def entry_of(step: Step, arguments: Any) -> Tensor:

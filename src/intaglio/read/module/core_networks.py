@@ -53,7 +53,9 @@ def with_networks(whole: Whole, networks: Mapping[str, Network]) -> nn.Module:
     cores = [whole.core(name) for name in networks]
     module = _copied(whole.module, cores)
     for core in cores:
-        stand_in = _StandIn(core, networks[core.name], core.module.core_plan)
+        stand_in = _StandIn(
+            core.name, core.output_names, core.module.core_plan, networks[core.name]
+        )
         for place in dict.fromkeys(core.places):
             part = module.get_submodule(place)
             if place not in core.module.core_plan.kept:
@@ -106,9 +108,10 @@ class _StandIn:
         done: Place to how often it was called in this run.
     """
 
-    core: Core
-    network: Network
+    core: str
+    output_names: tuple[str, ...]
     plan: Plan
+    network: Network
     held: dict[int, Tensor] = field(default_factory=dict)
     done: dict[str, int] = field(default_factory=dict)
 
@@ -137,7 +140,7 @@ class _StandIn:
         return filled(step.result, self.held)
 
     def _run(self, entry: Tensor) -> None:
-        checked_entry(entry, self.core.name, self.plan)
+        checked_entry(entry, self.core, self.plan)
         shapes = {slot: (len(entry), *shape[1:]) for slot, shape in self.plan.shapes.items()}
         nothing = entry.new_full((), float("nan"))
         self.held = {slot: nothing.expand(shape) for slot, shape in shapes.items()}
@@ -145,16 +148,16 @@ class _StandIn:
         outputs = self.plan.outputs
         if not len(entry):
             return
-        made = self.network(entry)
+        made = self.network(entry.clone())  # which it may change; the user's code may read it on
         if len(made) != len(outputs):
             raise RequestError(
-                f"the network in the place of core '{self.core.name}' returns {len(made)} tensors,"
-                f" not {len(outputs)}: {', '.join(self.core.output_names)}"
+                f"the network in the place of core '{self.core}' returns {len(made)} tensors,"
+                f" not {len(outputs)}: {', '.join(self.output_names)}"
             )
-        for slot, name, tensor in zip(outputs, self.core.output_names, made, strict=True):
+        for slot, name, tensor in zip(outputs, self.output_names, made, strict=True):
             if tuple(tensor.shape) != shapes[slot]:
                 raise RequestError(
-                    f"the network in the place of core '{self.core.name}' returns the shape"
+                    f"the network in the place of core '{self.core}' returns the shape"
                     f" {list(tensor.shape)} for '{name}', not {list(shapes[slot])}"
                 )
             self.held[slot] = tensor

@@ -44,7 +44,7 @@ class Draft:
     Attributes:
         entry: The tensor that its first piece is given.
         pieces: Calls, in order.
-        known: The entry, and all that the pieces returned.
+        known: The entry, all that the pieces returned, and what they made of it in place.
     """
 
     entry: Value
@@ -58,7 +58,7 @@ class Draft:
     def add(self, call: Call) -> None:
         """Make a call the next piece."""
         self.pieces.append(call)
-        self.known.update(values_in(call.result))
+        self.known.update(values_in(call.result), call.changed.values())
 
     @property
     def weights(self) -> int:
@@ -257,17 +257,18 @@ class _Packed(nn.Module):
 
     def __init__(self, call: Call, values: list[Value], shapes: list[torch.Size]) -> None:
         super().__init__()
-        self.place, self.arguments = call.place, call.arguments
-        self.values, self.shapes = values, shapes
+        # The user's own names stand beside these.
+        self.core_call, self.core_values, self.core_shapes = call, values, shapes
         hang(self, call.place, call.module)
 
     def forward(self, packed: Tensor) -> list[Tensor]:
         """Return the tensors that the part returns, from all that it is given, [N, values]."""
-        pieces = torch.split(packed, [math.prod(shape) for shape in self.shapes], 1)
+        call, shapes = self.core_call, self.core_shapes
+        pieces = torch.split(packed, [math.prod(shape) for shape in shapes], 1)
         held = {
             value: piece.reshape(-1, *shape[1:])
-            for value, piece, shape in zip(self.values, pieces, self.shapes, strict=True)
+            for value, piece, shape in zip(self.core_values, pieces, shapes, strict=True)
         }
-        args, kwargs = pytree.tree_map_only(Value, lambda value: held[value], self.arguments)
-        made = pytree.tree_leaves(self.get_submodule(self.place)(*args, **kwargs))
+        args, kwargs = pytree.tree_map_only(Value, lambda value: held[value], call.arguments)
+        made = pytree.tree_leaves(self.get_submodule(call.place)(*args, **kwargs))
         return [one for one in made if isinstance(one, Tensor)]

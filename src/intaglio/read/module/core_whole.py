@@ -21,6 +21,7 @@ class Core:
         example: [N, C, H, W] or [N, F] float32, what it was given when the module ran.
         output_names: Of the tensors that it returns: path of the piece, then where in its result.
         share: Of the module's weights (those of two axes and more), 0..1.
+        entered: Cores are entered in the rising order of it; the first is given the pictures.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Core:
     example: Tensor
     output_names: tuple[str, ...]
     share: float
+    entered: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +41,13 @@ class Whole:
         module: A copy of the user's, float32 on the CPU, in eval mode. The cores are parts of it.
         cores: With the most weights first.
         left_out: A sentence for each part with weights that is in no core.
+        example: What the module took when it was cut.
     """
 
     module: nn.Module
     cores: tuple[Core, ...]
     left_out: tuple[str, ...] = ()
+    example: object = None
 
     def core(self, name: str) -> Core:
         """Return the core of that name.

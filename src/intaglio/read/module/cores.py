@@ -19,7 +19,7 @@ from intaglio.errors import CaptureError
 from intaglio.read.module.core_calls import Call, Recording, Value, record, value_of, values_in
 from intaglio.read.module.core_inputs import core_inputs
 from intaglio.read.module.core_left import left_out, obstacle
-from intaglio.read.module.core_module import INPUT, CoreModule, Plan, Slot, Step, names_by_slot
+from intaglio.read.module.core_module import INPUT, CoreModule, Plan, Slot, Step, output_names
 from intaglio.read.module.core_networks import with_networks
 from intaglio.read.module.core_pieces import Choice, Draft, choose, weights_of
 from intaglio.read.module.core_whole import Core, Whole
@@ -87,20 +87,20 @@ def _cut(
         plan = _plan(draft, recording, reads_known=reads_known)
         if not plan.outputs:
             continue  # nobody reads it: a branch for training
-        names = names_by_slot(plan.steps)
         core = Core(
             draft.pieces[0].place,
             tuple(piece.place for piece in draft.pieces),
             CoreModule({piece.place: piece.module for piece in draft.pieces}, plan),
             recording.tensors[draft.entry].detach(),
-            tuple(names[slot] for slot in plan.outputs),
+            output_names(plan),
             draft.weights / total,
+            draft.pieces[0].number,
         )
         if value_of(core.example) != draft.entry:  # changed in place since
             core = replace(core, example=_entry(Whole(module, (core,)), example))
         cores.append(core)
     cores.sort(key=lambda core: -core.share)
-    return Whole(module, tuple(cores), left_out(recording, choice))
+    return Whole(module, tuple(cores), left_out(recording, choice), example)
 
 
 def _entry(whole: Whole, example: object) -> Tensor:
@@ -109,20 +109,23 @@ def _entry(whole: Whole, example: object) -> Tensor:
 
 def _plan(draft: Draft, recording: Recording, *, reads_known: bool) -> Plan:
     slots = {draft.entry: INPUT}
+    shapes = {INPUT: tuple(recording.tensors[draft.entry].shape)}
     for piece in draft.pieces:
+        for before, later in piece.changed.items():
+            slots[later] = slots[before]  # the same tensor
         for value in values_in(piece.result):
-            slots.setdefault(value, len(slots))
+            slot = slots.setdefault(value, len(shapes))
+            shapes[slot] = tuple(recording.tensors[value].shape)
+    read = {slot for value, slot in slots.items() if _is_read_outside(value, draft, recording)}
     return Plan(
         steps=tuple(
             Step(piece.place, _in_slots(piece.arguments, slots), _in_slots(piece.result, slots))
             for piece in draft.pieces
         ),
         outputs=tuple(
-            slot
-            for value, slot in slots.items()
-            if slot != INPUT and (not reads_known or _is_read_outside(value, draft, recording))
+            slot for slot in shapes if slot != INPUT and (slot in read or not reads_known)
         ),
-        shapes={slot: tuple(recording.tensors[value].shape) for value, slot in slots.items()},
+        shapes=shapes,
         kept=frozenset(
             piece.place for piece in draft.pieces if _is_used_outside(piece, draft, recording)
         ),
@@ -159,16 +162,23 @@ def _check_share(whole: Whole, example: object, choice: Choice) -> None:
 
 
 def _returns(whole: Whole, example: object, result: object) -> bool:
-    """Whether the module with its cores cut out returns what it is known to return."""
+    """Whether the module with its cores cut out returns what the module does.
+
+    That is what it returned when it was recorded, or returns now: a first run may compile things.
+    """
     module = with_networks(whole, {core.name: core.module for core in whole.cores})
-    try:
-        with torch.no_grad():
+    with torch.no_grad():
+        try:
             made = module(_fresh(example))
-    except Exception:  # what the user's code does where a value is missing
-        return False
-    known, spec = pytree.tree_flatten(result)
-    again, again_spec = pytree.tree_flatten(made)
-    return spec == again_spec and all(map(_same, known, again))
+        except Exception:  # what the user's code does where a value is missing
+            return False
+        return _equal(made, result) or _equal(made, whole.module(_fresh(example)))
+
+
+def _equal(made: object, known: object) -> bool:
+    first, spec = pytree.tree_flatten(made)
+    second, known_spec = pytree.tree_flatten(known)
+    return spec == known_spec and all(map(_same, first, second))
 
 
 def _same(known: object, again: object) -> bool:

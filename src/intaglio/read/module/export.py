@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram, export
 
-from intaglio.errors import CaptureError
+from intaglio.errors import CaptureError, Untraceable
 from intaglio.ir.graph import Graph
 from intaglio.read.module.mixing import refuse_mixed_images
 from intaglio.read.module.program import WRAP, built
@@ -101,7 +101,7 @@ def _export(model: nn.Module, example: Tensor) -> ExportedProgram:
             f"{name} itself fails on an input of shape {shape}: {one_line(error)}. Is that the"
             " shape that it takes?"
         ) from error
-    raise CaptureError(
+    raise Untraceable(
         f"torch.export cannot follow {name} on an input of shape {shape}: {why(failure, model)}"
     ) from failure
 

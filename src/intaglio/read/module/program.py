@@ -33,6 +33,7 @@ from intaglio.read.module.builder import Builder, NoValue, Pieces, module_path
 from intaglio.read.module.fold import fold_stored
 from intaglio.read.module.output_names import output_names
 from intaglio.read.module.words import in_our_words
+from intaglio.read.module.written_norms import written_norm
 from intaglio.run.float import infer_shapes
 
 FAMILIES = (
@@ -144,7 +145,7 @@ def _known(fx_node: torch.fx.Node, target: Any, builder: Builder) -> str | Piece
     """Return what the table makes of a call; None where it has no op of ours."""
     if target not in ATEN or not _is_real(fx_node, builder):
         return None
-    return ATEN[target](fx_node, builder)
+    return written_norm(fx_node, builder) or ATEN[target](fx_node, builder)
 
 
 def _is_real(fx_node: torch.fx.Node, builder: Builder) -> bool:

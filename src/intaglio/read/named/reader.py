@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from intaglio.errors import RequestError
+from intaglio.read.module.cores import find_cores
 from intaglio.read.module.export import capture
+from intaglio.read.module.families.recognised import postprocess_of
 from intaglio.read.module.postprocess import own_postprocess
 from intaglio.read.module.unwrap import unwrapped
 from intaglio.read.named.build import BuiltModel, build_model
@@ -47,6 +52,7 @@ class NamedReader:
         notes = _load(built, given.weights)
         example = given.example_of(shape)
         inner = unwrapped(built.module)
+        own = own_postprocess(inner, shape)
         return Source(
             text,
             lambda: capture(built.module, example),
@@ -54,8 +60,17 @@ class NamedReader:
             shape,
             notes,
             inner.state_dict(),
-            own_postprocess(inner, shape),
+            own,
+            lambda: find_cores(built.module, _seen(given, shape)),
+            lambda captured: postprocess_of(captured, built.module, example, own),
         )
+
+
+def _seen(given: Given, shape: tuple[int, ...]) -> Tensor:
+    """Return a picture to run a detector on; in a black one it might propose nothing."""
+    generator = torch.Generator().manual_seed(given.seed)
+    noise = torch.rand(shape, generator=generator)
+    return noise if given.example_input is None else given.example_input
 
 
 def _load(built: BuiltModel, weights: str | Path | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from functools import cached_property
 from torch import Tensor
 
 from intaglio.errors import RequestError
-from intaglio.host.files import RESULT_FILES
+from intaglio.host.files import register_of_cores
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan, with_derived
@@ -58,7 +58,7 @@ from intaglio.targets.site import KernelMaker
 from intaglio.targets.target import TARGETS, Target
 
 FILE_NAME = "model.tflite"
-RESULT_FILES.register(FILE_NAME)("the integer network")
+register_of_cores(FILE_NAME, "the integer network")
 SCHEMES = (
     *(scheme + end for end in ("", PER_TENSOR) for scheme in ("w8a8", "w4a8", "w2a8", "mixed")),
     HALF,

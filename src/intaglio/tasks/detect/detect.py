@@ -22,9 +22,11 @@ from intaglio.data.truth import Category, Truth
 from intaglio.errors import DataError, NonFiniteError, RequestError
 from intaglio.report.figures import Wording, percentage
 from intaglio.tasks.detect.classes import class_map
+from intaglio.tasks.detect.losses.choose import detection_loss
 from intaglio.tasks.detect.meter import AveragePrecision, Kind
 from intaglio.tasks.detect.same_boxes import SameBoxes
 from intaglio.tasks.detect.targets import box_batches
+from intaglio.tasks.detect.told import told_sections
 from intaglio.tasks.task import TASKS, Labels, Outputs, Shapes
 from intaglio.tasks.values import VALUES
 
@@ -39,6 +41,7 @@ WORDING = Wording(
         "voc_ap50": percentage("AP50 (VOC)"),
     },
     agreement=percentage("Same boxes as float", column="same boxes"),
+    sections=told_sections,
 )
 
 
@@ -124,15 +127,30 @@ class Detect:
 
     def meter(self, names: Sequence[str]) -> AveragePrecision:
         """Return a new meter of average precision."""
-        return AveragePrecision(self.read, self._classes(), self.kind)
+        assert self.post is not None, "misfit() says so"
+        called = tuple(category.name for category in self.categories) or self.post.names
+        return AveragePrecision(
+            self.read, self._classes(), self.kind, names=called, clip=self.post.clip
+        )
 
     def beside(self, names: Sequence[str], *, is_told: bool) -> SameBoxes:
         """Return a new comparison of two networks by their boxes."""
         return SameBoxes(names, self.read)
 
     def loss(self, outputs: Outputs, labels: Labels, *, smoothing: float = 0.0) -> Tensor:
-        """Refuse: which loss goes with a detector is for the trainer to say."""
-        raise RequestError("detectors are not trained by this task yet")
+        """Return the loss that goes with the detector (`losses.choose`), a mean over images, [].
+
+        Raises:
+            RequestError: If there is smoothing, or no loss for detectors of this kind.
+            DataError: If a box is of no class of the network.
+        """
+        assert self.post is not None, "misfit() says so"
+        if smoothing:
+            raise RequestError(
+                f"smoothing = {smoothing:g} spreads a label over all classes, and most positions of"
+                " a detector have none: train with smoothing = 0"
+            )
+        return detection_loss(self.post, outputs, labels, self.categories)
 
     def distance(
         self, outputs: Outputs, float_outputs: Outputs, *, temperature: float = 1.0

@@ -10,8 +10,8 @@ from intaglio.data.truth import Truth
 from intaglio.errors import DataError
 
 
-def placed_back(detections: Detections, truth: Truth) -> Detections:
-    """Return the detections in the picture's own pixels, within the picture.
+def placed_back(detections: Detections, truth: Truth, *, clip: bool = True) -> Detections:
+    """Return the detections in the picture's own pixels.
 
     picture = (seen - offset) / scale, the inverse of the placement, in float64. A box beside the
     picture (in the bar of a letterbox) stays, without area: it is wrong, and counts as that.
@@ -19,6 +19,8 @@ def placed_back(detections: Detections, truth: Truth) -> Detections:
     Args:
         detections: Boxes in pixels of the network's input.
         truth: Of the picture. Where its size is not known, boxes are held at its left and top only.
+        clip: Whether they are held within the picture: a detector that cuts its boxes off at its
+            input's border would do so at the picture's.
 
     Raises:
         DataError: If it has no placement.
@@ -31,9 +33,10 @@ def placed_back(detections: Detections, truth: Truth) -> Detections:
         )
     scale = np.array([place.scale_x, place.scale_y] * 2)
     boxes = (detections.boxes.astype(np.float64) - [place.left, place.top] * 2) / scale
-    most = [np.inf] * 4 if truth.size is None else [truth.size[1], truth.size[0]] * 2
-    boxes = boxes.clip(0.0, most).astype(np.float32)
-    return Detections(boxes, detections.scores, detections.classes)
+    if clip:
+        most = [np.inf] * 4 if truth.size is None else [truth.size[1], truth.size[0]] * 2
+        boxes = boxes.clip(0.0, most)
+    return Detections(boxes.astype(np.float32), detections.scores, detections.classes)
 
 
 def of_classes(detections: Detections, classes: NDArray[np.int64]) -> Detections:

@@ -44,7 +44,11 @@ class SameBoxes:
     def add(self, float_outputs: Outputs, outputs: Outputs) -> None:
         """Compare one batch."""
         self._noise.add(float_outputs, outputs)
-        for real, found in zip(self.read(float_outputs), self.read(outputs), strict=True):
+        self.compare(self.read(float_outputs), self.read(outputs))
+
+    def compare(self, reals: Sequence[Detections], founds: Sequence[Detections]) -> None:
+        """Compare what the float network and the other one find, picture by picture."""
+        for real, found in zip(reals, founds, strict=True):
             self._finds |= bool((real.scores >= self.score).any())
             self._count(matched(real, found, overlap=self.overlap, score=self.score))
 
@@ -61,6 +65,7 @@ class SameBoxes:
         shares = torch.tensor(self._shares, dtype=torch.float64)
         return replace(
             self._noise.agreement(),
+            n=len(shares),
             same=float(shares.sum()),
             by_image=shares,
             is_varied=self._finds,

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from intaglio.data.batches import BATCH_SIZE, image_batches
-from intaglio.data.truth import Placement, Truth
+from intaglio.data.given_truths import FORM, given_truth
+from intaglio.data.truth import Truth
 from intaglio.errors import DataError
-
-FORM = (
-    "give for each image a dict with 'boxes' [n, 4] (left, top, right, bottom, in pixels of the"
-    " input) and 'labels' [n], or a Truth"
-)
 
 
 def box_batches(data: Any, sample_shape: tuple[int, ...]) -> Iterator[tuple[Tensor, list[Truth]]]:
@@ -50,24 +44,7 @@ def truth_of(entry: object, size: tuple[int, int], where: str) -> Truth:
     Raises:
         DataError: If it is neither, or its parts do not go together.
     """
-    if isinstance(entry, Truth):
-        return entry
-    if not isinstance(entry, Mapping) or not {"boxes", "labels"} <= set(entry):
-        raise DataError(f"{where} of evaluate holds {type(entry).__name__}: {FORM}")
-    boxes = _numbers(entry["boxes"], where).astype(np.float32).reshape(-1, 4)
-    classes = _numbers(entry["labels"], where).astype(np.int64).reshape(-1)
-    count = len(classes)
-    sides = boxes[:, 2:] - boxes[:, :2]
-    if len(boxes) != count or not np.isfinite(boxes).all() or bool((sides < 0).any()):
-        raise DataError(
-            f"{where} of evaluate has {len(boxes)} boxes and {count} labels, or a box that ends"
-            f" before it begins: {FORM}"
-        )
-    crowd = _numbers(entry.get("iscrowd", np.zeros(count)), where).astype(bool).reshape(-1)
-    areas = entry.get("area", sides[:, 0].astype(np.float64) * sides[:, 1])
-    return Truth(
-        boxes, classes, crowd, _numbers(areas, where).astype(np.float64), size, Placement()
-    )
+    return given_truth(entry, size, f"{where} of evaluate")
 
 
 def _pairs(data: Any) -> Iterable[object]:
@@ -84,10 +61,3 @@ def _pairs(data: Any) -> Iterable[object]:
     if not isinstance(data, Iterable):
         raise DataError(f"evaluate is {type(data).__name__}: {FORM}")
     return data
-
-
-def _numbers(values: object, where: str) -> Any:
-    try:
-        return torch.as_tensor(values).detach().cpu().numpy()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{where} of evaluate: {error}: {FORM}") from error

@@ -1,0 +1,187 @@
+"""A detector that its own Python runs: its cores in integers, and that Python around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from intaglio.boxes.postprocess import PostProcess, TwoStage
+from intaglio.errors import DataError, RequestError
+from intaglio.job.cut import graph_of, in_order
+from intaglio.job.of_graph import compress_graph
+from intaglio.job.outcome import with_figures
+from intaglio.job.recorder import Recorder
+from intaglio.job.result import Result
+from intaglio.job.verdict import verdict_of
+from intaglio.read.module.core_inputs import core_inputs
+from intaglio.read.module.core_whole import Core, Whole
+from intaglio.read.reader import Source
+from intaglio.recipe.options import Options
+from intaglio.recipe.recipe import Recipe
+from intaglio.report.parts import CoreRow
+from intaglio.report.record import Report
+from intaglio.tasks.detect.classes import class_map
+from intaglio.tasks.detect.detect import DETECT, WORDING
+from intaglio.tasks.detect.whole import Asked, compare_wholes
+from intaglio.tasks.evaluate import Compared
+from intaglio.tasks.judgement import Wish
+
+REGIONS = 64
+"""Regions of a picture that a second core is calibrated with, evenly spread over all of them: the
+surest and the least sure. A thousand would say no more, and take as long as the network itself."""
+
+
+@dataclass(frozen=True)
+class WholeWish:
+    """What is asked for, as of `compress`."""
+
+    data: Any
+    evaluate: Any
+    target: str | None
+    recipe: str | Recipe | None
+    options: Options
+
+
+def compress_whole(whole: Whole, source: Source, wish: WholeWish, recorder: Recorder) -> Result:
+    """Return the result of a whole detector: its first core's, the others in `parts`.
+
+    Each core is calibrated with what reaches it while the float detector runs over the data, batch
+    by batch; the data is gone through once a core.
+
+    Raises:
+        RequestError: As `compress`; if the data can be gone through only once, and there are
+            several cores.
+    """
+    asked = Asked(_classes(source, wish), seen=wish.options.progress.advance)
+    cores = in_order(whole)
+    if len(cores) > 1 and isinstance(wish.data, Iterator):
+        raise DataError(
+            f"the detector has {len(cores)} cores, each calibrated by itself, and data can be gone"
+            " through only once: give a tensor, a list of batches, or a loader"
+        )
+    results = [_of_core(whole, core, source, wish, recorder) for core in cores]
+    parts = {core.name: made for core, made in zip(cores[1:], results[1:], strict=True)}
+    main = replace(results[0], whole=whole, core=cores[0].name, parts=parts)
+    main = replace(main, postprocess=source.postprocess, report=_reported(main, cores))
+    if wish.evaluate is None:
+        return main
+    found = recorder.step("evaluate", lambda: _evaluated(main, asked, wish.evaluate))
+    return _with_figures(main, found)
+
+
+def _of_core(
+    whole: Whole, core: Core, source: Source, wish: WholeWish, recorder: Recorder
+) -> Result:
+    """Return the integers of one core."""
+    graph = recorder.step(f"capture {core.name}", lambda: graph_of(core))
+    where = wish.options.provenance
+    takes_pictures = core.entered == min(one.entered for one in whole.cores)
+    post = source.postprocess
+    is_read = len(whole.cores) == 1 and isinstance(post, PostProcess)
+    where = replace(
+        where,
+        model=where.model if takes_pictures else f"{where.model}: {core.name}",
+        preprocess=where.preprocess if takes_pictures else None,
+        postprocess=post if is_read and isinstance(post, PostProcess) else None,
+    )
+    data = None if wish.data is None else _spread(core_inputs(whole, core, pictures(wish.data)))
+    return compress_graph(
+        graph,
+        data=data,
+        target=wish.target,
+        recipe=wish.recipe,
+        options=replace(wish.options, provenance=where, task=None if not is_read else DETECT.name),
+        steps=recorder.steps if takes_pictures else (),
+    )
+
+
+def pictures(data: Any) -> Iterator[Any]:
+    """Yield what the detector takes of each batch: labels, where there are some, are left out."""
+    if isinstance(data, Tensor):
+        yield from torch.split(data, 1)
+        return
+    for batch in data:
+        given = batch[0] if isinstance(batch, tuple) and len(batch) else batch
+        yield list(given) if isinstance(given, tuple) else given
+
+
+def _spread(inputs: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yield inputs of a core, of each batch no more than REGIONS, evenly spread over it."""
+    for entry in inputs:
+        count = len(entry)
+        yield entry if count <= REGIONS else entry[:: -(-count // REGIONS)]
+
+
+def _evaluated(main: Result, asked: Asked, evaluate: Any) -> Compared:
+    assert main.whole is not None, "it was cut"
+    return compare_wholes(main.whole.module, main.module(), evaluate, asked)
+
+
+def _reported(main: Result, cores: list[Core]) -> Report:
+    """Return the first core's report with what is known of all."""
+    made = [main, *main.parts.values()]
+    rows = [
+        CoreRow(
+            core.name,
+            list(core.places),
+            round(100.0 * core.share, 2),
+            result.report.integer.size_bytes or 0,
+            result.report.check.values_compared if result.report.check else 0,
+            result.report.check.mismatches if result.report.check else 0,
+            result.report.integer.logits_sqnr_db,
+        )
+        for core, result in zip(cores, made, strict=True)
+    ]
+    report = main.report
+    real = replace(
+        report.float,
+        size_bytes=sum(result.report.float.size_bytes for result in made),
+        macs=sum(result.report.float.macs for result in made),
+        params=sum(result.report.float.params for result in made),
+    )
+    integer = replace(report.integer, size_bytes=sum(row.size_bytes for row in rows))
+    told = [warning for result in made[1:] for warning in result.report.warnings]
+    share = sum(core.share for core in cores)
+    note = (
+        f"the network cannot be captured as a whole, since it computes with values: {len(cores)}"
+        f" of its parts, with {100.0 * share:.1f} % of its weights, are in integers; the Python"
+        " around them is yours, and is not in the file"
+    )
+    return replace(
+        report, float=real, integer=integer, cores=rows, warnings=[note, *report.warnings, *told]
+    )
+
+
+def _with_figures(main: Result, found: Compared) -> Result:
+    report = with_figures(main.report, found, DETECT)
+    wish = Wish(
+        Wish.max_drop if main.recipe.max_drop is None else main.recipe.max_drop,
+        Wish.min_sqnr_db if main.recipe.min_sqnr is None else main.recipe.min_sqnr,
+    )
+    verdict = verdict_of(report.check, wish, None, found.judgement)
+    report = replace(report, wording=WORDING, verdict=verdict)
+    return replace(main, report=report, shown=found.shown.sections)
+
+
+def _classes(source: Source, wish: WholeWish) -> NDArray[np.int64] | None:
+    """Return the data set's class of each of the detector's; None where labels have its own.
+
+    Raises:
+        RequestError: If a data set's cannot be told from the detector's.
+    """
+    categories = wish.options.provenance.categories
+    if not categories:
+        return None
+    post = source.postprocess
+    if post is None:
+        raise RequestError(
+            "which class of the labels each number of the detector means cannot be told, as it is"
+            " of no known kind: evaluate it in Python, where labels have the detector's own numbers"
+        )
+    return class_map(post.head if isinstance(post, TwoStage) else post, categories)

@@ -1,0 +1,1 @@
+"""Which known kind of detector a module is: its post-processing, read off and proved."""

@@ -1,0 +1,1 @@
+"""What training a detector makes small, told by its post-processing alone: one file a loss."""

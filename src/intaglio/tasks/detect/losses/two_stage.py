@@ -1,0 +1,189 @@
+"""The loss of Faster R-CNN: that of the regions it proposes, and that of what it says of them.
+
+Sources: Ren et al. 2015, arXiv:1506.01497, sections 3.1.2 and 3.1.3 (regions); Girshick 2015,
+arXiv:1504.08083, sections 2.3 and 3 (what is said of them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from intaglio.boxes.coders import Deltas
+from intaglio.boxes.postprocess import PostProcess, TwoStage
+from intaglio.data.truth import Category, Truth
+from intaglio.tasks.detect.losses.coding import encoded
+from intaglio.tasks.detect.losses.match import IGNORED, Rule, matched
+from intaglio.tasks.detect.losses.multibox import delta_losses
+from intaglio.tasks.detect.losses.raw import anchored, raw_numbers
+from intaglio.tasks.detect.losses.wanted import Wanted, wanted_of
+from intaglio.zoo.faster_rcnn import FasterRcnn, proposals
+
+REGION_RULE = Rule(0.7, 0.3)
+HEAD_RULE = Rule(0.5, 0.5, keeps_best=False)
+BETA = 1 / 9
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """How many positions of an image count, drawn at random.
+
+    Attributes:
+        anchors, anchor_share: Of the first stage, and which share of them are objects at most.
+        regions, region_share: Of the second stage likewise.
+    """
+
+    anchors: int = 256
+    anchor_share: float = 0.5
+    regions: int = 128
+    region_share: float = 0.25
+
+
+def faster_rcnn_loss(
+    module: FasterRcnn,
+    images: Tensor,
+    truths: Sequence[Truth],
+    *,
+    categories: Sequence[Category] = (),
+    sampled: Sampled = Sampled(),
+) -> Tensor:
+    """Return the loss of a whole module on a batch, a mean over its images, [].
+
+    What is drawn comes from torch's generator.
+
+    Args:
+        module: In training mode or not; gradients reach all of its weights.
+        images: [N, 3, H, W].
+        truths: Of each, placed in it.
+        categories: Of the data set; () where labels have the module's classes.
+        sampled: How many positions count.
+
+    Raises:
+        DataError: If labels are not of the module's classes, or not placed.
+    """
+    first, _ = module.stages()
+    size = (images.shape[2], images.shape[3])
+    post = module.postprocess(size)
+    wanted = wanted_of(post.head, categories, truths, images.device)
+    return stages_loss(module, post, first(images), wanted, sampled)
+
+
+def stages_loss(
+    module: FasterRcnn,
+    post: TwoStage,
+    outputs: Sequence[Tensor],
+    wanted: Sequence[Wanted],
+    sampled: Sampled,
+) -> Tensor:
+    """Return the loss, [], of what the first stage put out and of what the second says of it."""
+    regions = region_loss(post.regions, outputs, wanted, sampled)
+    return regions + _head_loss(module, post, outputs, wanted, sampled)
+
+
+def region_loss(
+    post: PostProcess, outputs: Sequence[Tensor], wanted: Sequence[Wanted], sampled: Sampled
+) -> Tensor:
+    """Return the loss of the first stage, [], the mean over images of
+
+        (sum of cross entropies of objectness + sum over objects of smooth L1 of deltas) / sampled
+
+    Args:
+        post: `two_stage.rpn`.
+        outputs: Of the first stage.
+        wanted: The objects of each image.
+        sampled: How many anchors count.
+    """
+    raw = raw_numbers(post, outputs)
+    places = anchored(post, raw.scores)
+    with torch.no_grad():
+        found = torch.stack(
+            [
+                drawn(
+                    matched(places.boxes, one, REGION_RULE), sampled.anchors, sampled.anchor_share
+                )
+                for one in wanted
+            ]
+        )
+        counted = found != IGNORED
+    yes = (found >= 0).to(raw.scores.dtype)
+    each = F.binary_cross_entropy_with_logits(raw.scores[..., 0], yes, reduction="none")
+    boxes = delta_losses(post, raw, places, wanted, found, beta=BETA)
+    return (((each * counted).sum(1) + boxes) / counted.sum(1).clamp(min=1)).mean()
+
+
+def drawn(found: Tensor, count: int, share: float) -> Tensor:
+    """Return [P] with no more than `count` positions that are not IGNORED, drawn at random.
+
+    Args:
+        found: [P], the object of each; below 0 background and IGNORED.
+        count: Of positions.
+        share: Of them that find an object, at most; background fills the rest.
+    """
+    (objects,), (nothing,) = (
+        which.nonzero(as_tuple=True) for which in (found >= 0, (found < 0) & (found != IGNORED))
+    )
+    objects = _some(objects, int(count * share))
+    chosen = torch.cat((objects, _some(nothing, count - len(objects))))
+    kept = torch.full_like(found, IGNORED)
+    kept[chosen] = found[chosen]
+    return kept
+
+
+def _some(of: Tensor, count: int) -> Tensor:
+    return of[torch.randperm(len(of)).to(of.device)[:count]]
+
+
+def _head_loss(
+    module: FasterRcnn,
+    post: TwoStage,
+    outputs: Sequence[Tensor],
+    wanted: Sequence[Wanted],
+    sampled: Sampled,
+) -> Tensor:
+    """Return the loss of the second stage, [], the mean over images of
+
+        (sum of cross entropies + sum over objects of smooth L1 of their class's deltas) / sampled
+    """
+    with torch.no_grad():
+        boxes, found = _sampled_regions(post, outputs, wanted, sampled)
+    maps = tuple(outputs[output] for output in post.pooling.maps)
+    _, second = module.stages()
+    logits, deltas = second(module.roi_heads.regions(maps, boxes, post.head.input_size))
+    counts = [len(one) for one in boxes]
+    coder = post.head.levels[0].coder
+    assert isinstance(coder, Deltas), "fast_rcnn has it"
+    losses = []
+    parts = zip(boxes, found, wanted, logits.split(counts), deltas.split(counts), strict=True)
+    for own, index, one, scores, numbers in parts:
+        (at,) = (index >= 0).nonzero(as_tuple=True)
+        classes = torch.zeros_like(index)  # the background is 0
+        classes[at] = one.classes[index[at]]
+        target = encoded(coder, one.boxes[index[at]], own[at])
+        moves = numbers.reshape(len(own), -1, 4)[at, classes[at]]
+        near = F.smooth_l1_loss(moves, target, reduction="sum", beta=BETA)
+        losses.append((F.cross_entropy(scores, classes, reduction="sum") + near) / max(1, len(own)))
+    return torch.stack(losses).mean()
+
+
+def _sampled_regions(
+    post: TwoStage, outputs: Sequence[Tensor], wanted: Sequence[Wanted], sampled: Sampled
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return of each image regions [R, 4] that count, and the objects that they are of, [R].
+
+    They are drawn from what the first stage proposes, and from the objects themselves.
+    """
+    levels = post.regions.levels
+    boxes, found = [], []
+    for number, one in enumerate(wanted):
+        objectness = [outputs[level.scores.output][number] for level in levels]
+        deltas = [outputs[level.boxes[0].output][number] for level in levels]
+        own = torch.cat((proposals(post.regions, objectness, deltas), one.boxes))
+        kept = drawn(matched(own, one, HEAD_RULE), sampled.regions, sampled.region_share)
+        (at,) = (kept != IGNORED).nonzero(as_tuple=True)
+        boxes.append(own[at])
+        found.append(kept[at])
+    return boxes, found
