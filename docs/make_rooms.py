@@ -59,6 +59,7 @@ WITHIN = {
         ("interpreter",),
         ("check",),
         ("check_floats",),
+        ("on_device",),
         ("targets",),
     ),
 }

@@ -190,6 +190,8 @@ class Result:
             write_file(folder / CORES, cores_text(stored_whole(self.whole)))
         if self.postprocess is not None:
             write_file(folder / POSTPROCESS, postprocess_text(self.postprocess))
+            for name, content in (self.target.device_files() if self.files else {}).items():
+                write_file(folder / name, content)
         wish = self.recipe.synthetic
         if self.synthetic is not None and wish is not None and wish.save:
             write_file(folder / SYNTHETIC_NAME, self.synthetic.to_bytes())

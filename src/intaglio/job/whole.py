@@ -84,12 +84,10 @@ def _of_core(
     takes_pictures = core.entered == min(one.entered for one in whole.cores)
     post = source.postprocess
     is_read = len(whole.cores) == 1 and isinstance(post, PostProcess)
-    where = replace(
-        where,
-        model=where.model if takes_pictures else f"{where.model}: {core.name}",
-        preprocess=where.preprocess if takes_pictures else None,
-        postprocess=post if is_read and isinstance(post, PostProcess) else None,
-    )
+    where = replace(where, postprocess=post if is_read else None)
+    if not takes_pictures:  # but regions, as many as there may be
+        name = f"{where.model}: {core.name}"
+        where = replace(where, model=name, preprocess=None, images=None, offered=None)
     data = None if wish.data is None else _spread(core_inputs(whole, core, pictures(wish.data)))
     return compress_graph(
         graph,

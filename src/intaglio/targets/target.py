@@ -38,6 +38,10 @@ class Target(Runtime):
     low_bit_layers: str = "no layers"
     computes_reals: bool = False
 
+    def device_files(self) -> dict[str, bytes]:
+        """Return what runs a detector's files on a device, by name; nothing where there is none."""
+        return {}
+
     @property
     def weight_bits(self) -> set[int]:
         """The widths that the weights of some layers can have."""

@@ -33,7 +33,8 @@ def test_the_mean_over_classes_is_ap50_by_pycocotools(seed: int):
 
     for name, side in (("float_ap50", real), ("ap50", found)):
         mean = np.mean([getattr(pair.row, name) for pair in pairs])
-        assert mean == pytest.approx(coco_figures(side, truths)["ap50"], abs=1e-9)  # other order
+        # each is told with two decimals
+        assert mean == pytest.approx(coco_figures(side, truths)["ap50"], abs=0.005)
 
 
 def test_every_class_with_objects_is_there_the_worst_first_and_objects_add_up():
@@ -107,7 +108,7 @@ def test_the_curve_of_all_is_the_mean_and_only_losers_are_drawn_beside_it():
     assert [curve["name"] for curve in curves] == [ALL, *losers[:LOSERS]]
     for side, name in (("float", "float_ap50"), ("integer", "ap50")):
         mean = np.mean([getattr(pair.row, name) for pair in pairs])
-        assert np.mean(curves[0][side]) == pytest.approx(mean, abs=0.005)  # two decimals
+        assert np.mean(curves[0][side]) == pytest.approx(mean, abs=0.01)  # two decimals, of both
         assert len(curves[0][side]) == 101
 
 

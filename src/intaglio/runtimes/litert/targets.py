@@ -44,6 +44,7 @@ from intaglio.runtimes.litert.scales.fit_operands import fit_operands
 from intaglio.runtimes.litert.scales.fit_products import fit_products
 from intaglio.runtimes.litert.scales.narrow_grids import narrow_grids
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
+from intaglio.runtimes.litert.on_device.files import device_files
 from intaglio.targets.runtime import (
     About,
     CheckCounts,
@@ -132,6 +133,10 @@ class Litert(Target):
     def quantize_input(self, values: Tensor, params: QuantParams) -> Tensor:
         """Return reals as centered integers, as QUANTIZE makes them."""
         return quantize_input(values, params, self.arithmetic)
+
+    def device_files(self) -> dict[str, bytes]:
+        """Return the runner of a detector, in NumPy and LiteRT alone, and what it imports."""
+        return device_files()
 
     def size_bytes(self, graph: Graph, bits: Mapping[str, int]) -> int:
         """Return what a file takes, without metadata: right to one part in a hundred."""

@@ -61,10 +61,10 @@ def class_pairs(
 def _pair(real: Hits, found: Hits, measure: Measure, names: Sequence[str]) -> ClassPair:
     once = np.ones((1, len(real.objects)))
     figures = [float(averaged(side, once, measure.points)[0]) for side in (real, found)]
-    least = [min(figure, 100.0) for figure in figures]  # a sum of parts may be a bit more
-    return ClassPair(
-        ClassRow(named(real.number, names), int(real.objects.sum()), *least), real, found
-    )
+    # as report.json holds them: else a loss of a thousandth is one before a result is loaded only
+    told = [round(figure, 2) for figure in figures]
+    row = ClassRow(named(real.number, names), int(real.objects.sum()), *told)
+    return ClassPair(row, real, found)
 
 
 def named(number: int, names: Sequence[str]) -> str:

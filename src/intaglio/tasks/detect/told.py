@@ -27,9 +27,10 @@ def told_sections(report: ReportData) -> Sequence[Section]:
     Of a terminal's table only the classes that lost; none in a report without an evaluation.
     """
     told = report.detection
-    if told is None:
+    said = () if told is None else tuple(_facts(told))
+    if told is None or not said:
         return ()
-    facts = Section("boxes", TITLE, Facts(tuple(_facts(told))))
+    facts = Section("boxes", TITLE, Facts(said))
     rows = told.per_class
     lost = tuple(place for place, row in enumerate(rows) if row.change < 0.0)
     worst = Worst("Classes that lost most", lost[:WORST], tuple(one.key for one in COLUMNS))

@@ -146,7 +146,7 @@ def _head_loss(
 ) -> Tensor:
     """Return the loss of the second stage, [], the mean over images of
 
-        (sum of cross entropies + sum over objects of smooth L1 of their class's deltas) / sampled
+    (sum of cross entropies + sum over objects of smooth L1 of their class's deltas) / sampled
     """
     with torch.no_grad():
         boxes, found = _sampled_regions(post, outputs, wanted, sampled)
