@@ -56,6 +56,7 @@ class ModuleLearner(nn.Module):
 
     @norm_momentum.setter
     def norm_momentum(self, momentum: float) -> None:
+        """Let so much go into those of all batch norms."""
         for norm in self._norms.values():
             norm.momentum = momentum
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from detectors.torchvision_style import CLASSES, example, one_stage, retinanet, roi_align
+from detectors.torchvision_style import CLASSES, example, one_stage, roi_align
 from detectors.torchvision_style.boxes import batched_nms, clip_boxes
 from detectors.torchvision_style.coders import BoxCoder
 from intaglio.boxes.as_data import as_json, from_json

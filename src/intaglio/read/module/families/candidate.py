@@ -8,8 +8,12 @@ from dataclasses import dataclass, replace
 from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.read.module.families.limits import Setting
 
-NARROW: Mapping[str, float] = {"above": 0.3, "overlap": 0.35, "most": 25, "before": 15}
-"""Limits at which each of them decides about something, whatever they are in the detector."""
+NARROW: tuple[Mapping[str, float], ...] = (
+    {"overlap": 0.3},
+    {"above": 0.35, "before": 12},
+    {"most": 20},
+)
+"""Limits that decide about something, whatever they are in the detector; set together."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +28,21 @@ class Candidate:
     post: PostProcess | TwoStage
     settings: tuple[Setting, ...] = ()
 
-    def narrowed(self) -> tuple[PostProcess | TwoStage, dict[Setting, float]]:
-        """Return what the reading is where the attributes have other values, and these values."""
-        values = {setting: NARROW[setting.field] for setting in self.settings}
-        post = self.post
-        for setting, value in values.items():
+    def narrowed(self, limits: Mapping[str, float]) -> Candidate:
+        """Return what the reading is where the attributes of these limits have other values."""
+        post, kept = self.post, []
+        for setting in self.settings:
+            if setting.field not in limits:
+                continue
+            value = limits[setting.field]
+            kept.append(replace(setting, value=value))
             if isinstance(post, PostProcess):
                 post = limited(post, setting.field, value)
             elif setting.stage == "regions":
                 post = replace(post, regions=limited(post.regions, setting.field, value))
             else:
                 post = replace(post, head=limited(post.head, setting.field, value))
-        return post, values
+        return Candidate(post, tuple(kept))
 
 
 def limited(post: PostProcess, field: str, value: float) -> PostProcess:

@@ -11,12 +11,15 @@ from intaglio.boxes.coders import Deltas, Distances
 from intaglio.boxes.postprocess import Level, Part, PostProcess
 from intaglio.read.module.families.rig import Behind
 
-SURE = 150
-"""Positions of a picture that might be something."""
+SURE = 60
+"""Places of a picture that might be something."""
+NEIGHBOURS = 6
+"""Positions side by side that say the same of each place: their boxes overlap."""
 LOW, HIGH = -12.0, 6.0
 """Logits of nothing, and of the background where there is one; those of something lie around."""
-HUGE = 0.05
-"""Of the numbers of boxes: those that are far beyond what a trained head says."""
+SHARES = (0.45, 0.9)
+"""Of the numbers of boxes: up to here small, up to here as large as an anchor; the rest far beyond
+what a trained head says."""
 
 
 def drawn_outputs(
@@ -86,6 +89,10 @@ def _draw_scores(
         nothing = _of_class(part, scores, post.background)
         nothing.copy_(HIGH + torch.randn(nothing.shape, generator=generator))
     chosen = torch.rand(scores.shape, generator=generator) < count * len(scores) / scores.numel()
+    axis = 3 if part.layout == "map" else 1
+    alone = chosen.clone()
+    for step in range(1, NEIGHBOURS):
+        chosen |= alone.roll(step, axis)
     logits = torch.rand(scores.shape, generator=generator) * 10 - 4
     scores[chosen] = logits[chosen] + (0.0 if post.background is None else HIGH)
 
@@ -99,9 +106,11 @@ def _of_class(part: Part, scores: Tensor, number: int) -> Tensor:
 
 def _draw_boxes(level: Level, numbers: Tensor, generator: Generator) -> None:
     noise = torch.randn(numbers.shape, generator=generator)
-    noise[torch.rand(numbers.shape, generator=generator) < HUGE] *= 12
+    kind = torch.rand(numbers.shape, generator=generator)
+    noise = noise.where(kind > SHARES[0], 0.1 * noise).where(kind < SHARES[1], 12 * noise)
     if isinstance(level.coder, Distances):
-        noise = noise.abs() * (2 if level.coder.unit == "anchor" else 30)  # behind a ReLU
+        noise = noise.abs() + 0.5  # behind a ReLU
+        noise *= 1 if level.coder.unit == "anchor" else 16
     elif isinstance(level.coder, Deltas):
         noise *= sum(level.coder.weights) / 12
     numbers.copy_(noise)

@@ -14,10 +14,9 @@ from intaglio.boxes.detect import Picture, found_in
 from intaglio.boxes.detections import NOTHING, Detections
 from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.boxes.regions import pooled_regions
-from intaglio.read.module.families.candidate import Candidate
+from intaglio.read.module.families.candidate import NARROW, Candidate
 from intaglio.read.module.families.drawn import drawn_behind, drawn_outputs
 from intaglio.read.module.families.evidence import Evidence
-from intaglio.read.module.families.limits import Setting
 from intaglio.read.module.families.rig import Behind, Rig
 
 PIXELS = 1e-2
@@ -69,21 +68,18 @@ def proven(candidate: Candidate, evidence: Evidence, rig: Rig, known: Sequence[D
     try:
         if _agrees(real, evidence, known) is False:
             return False
-        narrow, values = candidate.narrowed()
-        return _says_all(candidate.post, {}, evidence, rig) and _says_all(
-            narrow, values, evidence, rig
-        )
+        others = (candidate.narrowed(limits) for limits in NARROW)
+        readings = (Candidate(candidate.post), *others)
+        return all(_says_all(own, evidence, rig) for own in readings)
     except ValueError:  # outputs that have other shapes than the reading says
         return False
 
 
-def _says_all(
-    post: PostProcess | TwoStage, settings: dict[Setting, float], evidence: Evidence, rig: Rig
-) -> bool:
-    """Return whether a reading agrees on outputs that are made up."""
-    for probe in _drawn(post, evidence):
+def _says_all(candidate: Candidate, evidence: Evidence, rig: Rig) -> bool:
+    """Return whether a reading agrees on outputs that are made up, with these settings."""
+    for probe in _drawn(candidate.post, evidence):
         rig.outputs, rig.behind = probe.outputs, probe.behind
-        known = rig.run(settings)
+        known = rig.run(candidate.settings)
         if known is None or len(known) != len(evidence.given):
             return False
         verdict = _agrees(probe, evidence, known)

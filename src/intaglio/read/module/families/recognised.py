@@ -70,7 +70,7 @@ def recognised(
     except CaptureError:  # it cannot be copied
         return None
     rig.outputs, rig.behind = evidence.outputs[0], real_behind(evidence)
-    known = rig.run({})
+    known = rig.run()
     if known is None or len(known) != len(evidence.given):
         return None
     for candidate in itertools.chain(_own(own), _readings(whole, evidence)):

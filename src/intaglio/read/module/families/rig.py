@@ -15,7 +15,7 @@ from intaglio.boxes.detections import Detections
 from intaglio.read.module.core_networks import with_networks
 from intaglio.read.module.core_whole import Whole
 from intaglio.read.module.families.evidence import Evidence
-from intaglio.read.module.families.limits import Setting, put
+from intaglio.read.module.families.limits import Setting, put, value_at
 
 Behind = Callable[[Tensor], Sequence[Tensor]]
 """From regions [R, C, size, size] to what a second core gives for them."""
@@ -37,27 +37,31 @@ class Rig:
     behind: Behind = field(default=lambda regions: ())
     module: nn.Module = field(default_factory=nn.Module)
 
-    def run(self, settings: Mapping[Setting, float]) -> list[Detections] | None:
+    def run(self, settings: Sequence[Setting] = ()) -> list[Detections] | None:
         """Return what the user's code finds, in pixels of the pictures as they were given.
 
         Args:
-            settings: Attributes that have other values for this run.
+            settings: Values that attributes have for this run.
 
         Returns:
             Of each picture; None where what it returns is none, its code fails on these outputs,
             or an attribute cannot be set.
         """
-        parts = {setting: self.module.get_submodule(setting.place) for setting in settings}
+        before: list[tuple[nn.Module, str, float]] = []
         try:
-            if not all(put(parts[one], one.name, value) for one, value in settings.items()):
-                return None
+            for setting in settings:
+                part = self.module.get_submodule(setting.place)
+                value = value_at(part, setting.name)
+                if value is None or not put(part, setting.name, setting.value):
+                    return None
+                before.append((part, setting.name, value))
             with torch.no_grad():
                 made = self.module(pytree.tree_map_only(Tensor, torch.clone, self.example))
         except Exception:  # the user's code, given what it never was given
             return None
         finally:
-            for setting in settings:
-                put(parts[setting], setting.name, setting.value)
+            for part, name, value in before:
+                put(part, name, value)
         return detections_in(made)
 
 

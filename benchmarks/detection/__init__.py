@@ -1,0 +1,1 @@
+"""Detectors measured: float figures, integers with and without images, training."""
