@@ -15,13 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from intaglio.boxes.postprocess import TwoStage
 from intaglio.calibrate import CALIBRATORS
 from intaglio.data.preprocess import describe
 from intaglio.methods.train.qat import METHODS
 from intaglio.recipe.recipe import RECIPES
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.tasks import CLASSIFY, VALUES
+from intaglio.tasks import CLASSIFY, DETECT, VALUES
 from intaglio.zoo import ZOO, ZooEntry
+from intaglio.zoo.faster_rcnn import FasterRcnn
+from intaglio.zoo.fpn import CHANNELS
 
 FILE = Path(__file__).resolve().parent.parent / "src" / "intaglio" / "cli" / "names.json"
 COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -36,7 +39,7 @@ def content() -> dict[str, Any]:
         "methods": list(METHODS),
         # ours alone: what packages add to these tables is known where they are installed
         "targets": sorted(target.name for target in (LITERT, LITERT_REFERENCE)),
-        "tasks": sorted(task.name for task in (CLASSIFY, VALUES)),
+        "tasks": sorted(task.name for task in (CLASSIFY, DETECT, VALUES)),
     }
 
 
@@ -44,14 +47,28 @@ def described(entry: ZooEntry) -> dict[str, Any]:
     """Return a row of the list of models."""
     with torch.device("meta"):  # shapes alone: nothing is computed
         network = entry.build().eval()
-        macs = count_macs(network, torch.empty(entry.input_shape))
+        images = torch.empty(entry.input_shape)
+        is_of_two = isinstance(network, FasterRcnn)
+        macs = macs_of_two(network, images) if is_of_two else count_macs(network, images)
     return {
         "name": entry.name,
+        "task": entry.task,
         "params": sum(weight.numel() for weight in network.parameters()),
         "macs": macs,
         "input_shape": list(entry.input_shape),
         "preprocess": describe(entry.preprocess),
     }
+
+
+def macs_of_two(network: FasterRcnn, images: Tensor) -> int:
+    """Return the multiply-accumulates of one image through both stages.
+
+    The second looks at as many regions as the first proposes at most.
+    """
+    first, second = network.stages()
+    post: TwoStage = network.postprocess((images.shape[-2], images.shape[-1]))
+    region = torch.empty(1, CHANNELS, post.pooling.size, post.pooling.size)
+    return count_macs(first, images) + post.regions.most * count_macs(second, region)
 
 
 def count_macs(network: nn.Module, images: Tensor) -> int:

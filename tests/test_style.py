@@ -70,7 +70,8 @@ def calls(name: str) -> set[str]:
 
 
 def test_only_commands_print():
-    silent = [name for name in FILES if not name.startswith("cli/")]
+    on_a_device = "runtimes/litert/on_device/detect.py"  # a command too, where there is no other
+    silent = [name for name in FILES if not name.startswith("cli/") and name != on_a_device]
 
     assert not [n for n in silent if not n.endswith("__main__.py") and "print" in calls(n)]
 

@@ -65,7 +65,12 @@ ZOO_ARGUMENTS = {
     "pnasnet5_mobile": {"width": 0.25, "repeats": 1},
 }
 """Arguments of zoo networks that are not built at a quarter of their `width` alone."""
-TRIED_ELSEWHERE = {"nasnet_mobile", *(name for name in zoo.names() if name.startswith("qf_"))}
+DETECTORS = {"ssd_mobilenet_v1", "yolov3_nano_mobilenet_v2"}
+TRIED_ELSEWHERE = {
+    "nasnet_mobile",
+    *(name for name in zoo.names() if name.startswith("qf_")),
+    *(name for name in zoo.names("detect") if name not in DETECTORS),
+}
 """Zoo networks of layers each of which another one here has: tests/zoo has them."""
 
 

@@ -17,6 +17,7 @@ from intaglio.data.preprocess import (
     apply,
     describe,
     parse_preprocess,
+    preprocess_text,
     to_channels,
 )
 from intaglio.errors import DataError, RequestError
@@ -254,3 +255,66 @@ def test_the_description_is_made_of_json_values() -> None:
         "mean": None,
         "std": [0.5],
     }
+
+
+def test_fit_puts_the_whole_picture_on_the_input_whatever_its_sides() -> None:
+    picture = Image.new("RGB", (40, 20), (255, 0, 51))
+
+    stretched = apply(Preprocess(fit="stretch"), picture, (1, 3, 30, 10))
+    boxed = apply(Preprocess(fit="letterbox", mean=(0.5,), std=(0.5,)), picture, (1, 3, 20, 20))
+
+    assert stretched.shape == (3, 30, 10)
+    assert (stretched == torch.tensor([1.0, 0.0, 0.2]).reshape(3, 1, 1)).all()
+    assert boxed.shape == (3, 20, 20)
+    assert (boxed[0, 5:15] == 1.0).all()  # (1 - 0.5) / 0.5
+    grey = (torch.tensor(114.0) / 255 - 0.5) / 0.5
+    assert (boxed[:, :5] == grey).all()  # bars are normalized as the picture is
+    assert (boxed[:, 15:] == grey).all()
+
+
+def test_fit_is_parsed_described_and_turned_off() -> None:
+    detector = Preprocess(mean=(0.5,), fit="stretch")
+
+    assert parse_preprocess("fit=letterbox", Preprocess()) == Preprocess(fit="letterbox")
+    assert parse_preprocess("fit=none", detector) == Preprocess(mean=(0.5,))
+    assert parse_preprocess("mean=none", detector) == Preprocess(fit="stretch")
+    cropped = parse_preprocess("fit=none,resize=64,crop=32", detector)
+    assert cropped == Preprocess(64, 32, (0.5,))
+    assert describe(detector)["fit"] == "stretch"
+    assert "fit" not in describe(IMAGENET)  # reports of classifiers are as they were
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        Preprocess(fit="letterbox"),
+        Preprocess(mean=(0.1, 1 / 3, 0.3), std=(1 / 255,), fit="stretch"),
+        IMAGENET,
+        Preprocess(),
+    ],
+)
+def test_the_text_of_a_preprocessing_parses_to_it_again(preprocess: Preprocess) -> None:
+    assert parse_preprocess(preprocess_text(preprocess), Preprocess()) == preprocess
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fit=strech", "preprocess fit=strech: known: stretch, letterbox and none"),
+        ("fit=", "preprocess fit=: known"),
+        ("fit=letterbox,crop=32", "give resize=none,crop=none beside it, or fit=none"),
+        ("fit=letterbox,fit=none", "fit is given twice"),
+        ("fitt=letterbox", "did you mean fit"),
+    ],
+)
+def test_a_wrong_fit_is_refused_with_what_there_is(text: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        parse_preprocess(text, Preprocess())
+
+
+def test_fit_over_a_classifiers_own_preprocessing_is_refused_with_the_way_on() -> None:
+    with pytest.raises(RequestError, match="resize=none,crop=none"):
+        parse_preprocess("fit=stretch", IMAGENET)
+
+    whole = parse_preprocess("resize=none,crop=none,fit=stretch", IMAGENET)
+    assert (whole.resize, whole.crop, whole.fit) == (None, None, "stretch")

@@ -14,6 +14,11 @@ import intaglio
 SOURCE = Path(intaglio.__file__).parent
 KNOWING = (
     "tasks/",
+    "boxes/",  # each has a class
+    "read/module/families/",  # detectors, told by how their classes come out
+    "job/whole.py",
+    "methods/train/two_stage.py",
+    "runtimes/litert/on_device/",  # the runner of a detector
     "data/",  # the folders of a data set are classes
     "zoo/",
     "methods/datafree/",  # images that are made for a class

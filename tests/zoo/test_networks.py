@@ -10,10 +10,14 @@ from torch.testing import assert_close
 
 from architectures.catalogue import ZOO_ARGUMENTS
 from intaglio import zoo
+from intaglio.boxes.postprocess import TwoStage
 from intaglio.errors import RequestError
+from intaglio.read.module.postprocess import own_postprocess
 from intaglio.zoo.blocks import rounded_channels
 from intaglio.zoo.mobilenet_v2 import InvertedResidual
 from intaglio.zoo.padding import Conv2dSame
+
+CLASSIFIERS, DETECTORS = zoo.names("classify"), zoo.names("detect")
 
 # The published counts for 1000 classes and 224 x 224 pixels.
 COUNTS = {
@@ -207,7 +211,7 @@ def test_mobilenet_v3_uses_hard_swish_and_hard_sigmoid_modules():
     assert nn.ReLU6 not in kinds
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.names() if "mobilenet" in name])
+@pytest.mark.parametrize("name", [name for name in CLASSIFIERS if "mobilenet" in name])
 def test_small_input_keeps_keys_and_shapes_and_divides_the_image_by_eight(name):
     with torch.device("meta"):
         plain, small = (zoo.ZOO[name].build(width=0.25, small_input=one) for one in (False, True))
@@ -232,7 +236,7 @@ def test_the_resnet_shortcut_keeps_every_second_pixel_between_zero_channels():
     assert_close(output, expected, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_random_network_passes_a_signal_that_is_neither_dead_nor_overflowing(name):
     entry = zoo.ZOO[name]
     torch.manual_seed(0)
@@ -248,8 +252,8 @@ def test_a_random_network_passes_a_signal_that_is_neither_dead_nor_overflowing(n
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", zoo.names())
-def test_every_network_exports_with_symbolic_batch_and_replays_bit_for_bit(name):
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_exports_with_symbolic_batch_and_replays_bit_for_bit(name):
     network = zoo.ZOO[name].build(**ZOO_ARGUMENTS.get(name, {"width": 0.25})).eval()
     batch = torch.export.Dim("batch", min=1, max=64)
 
@@ -260,6 +264,31 @@ def test_every_network_exports_with_symbolic_batch_and_replays_bit_for_bit(name)
     images = torch.randn(3, 3, 32, 32)
     with torch.no_grad():
         assert torch.equal(program.module()(images), network(images))
+
+
+def test_every_network_tells_classes_or_boxes():
+    assert set(CLASSIFIERS) | set(DETECTORS) == set(zoo.names())
+    assert not set(CLASSIFIERS) & set(DETECTORS)
+    assert zoo.names("values") == ()
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_what_says_how_boxes_come_of_its_outputs_is_a_detector_and_sees_whole_pictures(name):
+    entry = zoo.ZOO[name]
+    with torch.device("meta"):
+        post = own_postprocess(entry.build(), entry.input_shape)
+
+    assert (post is not None) == (name in DETECTORS)
+    assert (entry.preprocess.fit is not None) == (name in DETECTORS)
+    if post is not None:
+        head = post.head if isinstance(post, TwoStage) else post
+        assert head.input_size == entry.input_shape[2:]
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_factory_of_the_zoo_is_at_its_door(name):
+    assert getattr(zoo, name) is zoo.ZOO[name].build
+    assert name in zoo.__all__
 
 
 @pytest.mark.parametrize("width", [0, -1.0, float("nan"), float("inf"), "1", True, None])

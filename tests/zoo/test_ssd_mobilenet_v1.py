@@ -95,8 +95,19 @@ def test_the_file_has_these_parameters_and_its_anchors(data_pack):
     assert sum(tensor.numel() for tensor in file.values()) == 4_101_231 + 1917 * 4
 
 
+def in_rows(outputs) -> tuple[Tensor, Tensor]:
+    """Return boxes [N, P, 4] and scores [N, P, classes], as a TensorFlow Lite file has them."""
+    half = len(outputs) // 2
+    anchors = (3, 6, 6, 6, 6, 6)
+    rows = [
+        one.permute(0, 2, 3, 1).reshape(len(one), -1, one.shape[1] // count)
+        for one, count in zip(outputs, anchors * 2, strict=True)
+    ]
+    return torch.cat(rows[:half], 1), torch.cat(rows[half:], 1)
+
+
 def test_300_pixels_make_1917_boxes(small):
-    boxes, scores = small(torch.zeros(2, 3, 300, 300))
+    boxes, scores = in_rows(small(torch.zeros(2, 3, 300, 300)))
 
     assert boxes.shape == (2, 1917, 4)
     assert scores.shape == (2, 1917, 5)
@@ -106,34 +117,28 @@ def test_300_pixels_make_1917_boxes(small):
 
 @pytest.mark.parametrize("size", [(300, 300), (320, 320), (200, 333)])
 def test_boxes_and_places_are_as_many_at_any_size(small, size):
-    boxes, _ = small(torch.zeros(1, 3, *size))
+    boxes, _ = in_rows(small(torch.zeros(1, 3, *size)))
 
     assert boxes.shape[1] == sum(level.places.count for level in small.postprocess(size).levels)
-
-
-def test_scores_are_behind_the_sigmoid(small):
-    _, scores = small(torch.randn(1, 3, 300, 300))
-
-    assert scores.min() >= 0
-    assert scores.max() <= 1
 
 
 def test_with_the_public_weights_it_is_the_file_operator_by_operator(data_pack, trained, picture):
     graph = json.loads((data_pack / GRAPH).read_text())
 
     with torch.no_grad():
-        ours = trained(picture)
-        theirs = of_graph(graph, load_file(data_pack / WEIGHTS), picture, clamps=False)
+        boxes, scores = in_rows(trained(picture))
+        theirs = of_graph(graph, load_file(data_pack / WEIGHTS), picture, clamps=True)
+    ours = boxes, scores.sigmoid()
 
     for our, their in zip(ours, theirs, strict=True):
-        assert_close(our, their.reshape(our.shape), rtol=0, atol=1e-4)  # rounding, of 47 layers
+        assert_close(our, their.reshape(our.shape), rtol=0, atol=1e-3)  # its ranges end at 5.9998
 
 
 def test_the_ends_of_the_files_ranges_are_relu6_and_little_else(data_pack, trained, picture):
     graph = json.loads((data_pack / GRAPH).read_text())
 
     with torch.no_grad():
-        _, ours = trained(picture)
+        ours = in_rows(trained(picture))[1].sigmoid()
         _, theirs = of_graph(graph, load_file(data_pack / WEIGHTS), picture, clamps=True)
 
     # the ranges end at a score of sigmoid(1.2) to sigmoid(1.6), at which ours may go on

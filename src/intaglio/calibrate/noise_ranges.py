@@ -1,6 +1,7 @@
 """Ranges that are seen on noise with the statistics of batch norms, where these imply too little.
 
-Values of which batch norms say nothing get the range that they have there, widened.
+Values of which batch norms say nothing get the range that they have there, widened; those that are
+clamped at both ends get these ends.
 
 Scores of classes get more. Batch norms end before them, and taking the features that they are
 computed from as independent is wrong by any factor: features of one class go together. Noise that
@@ -17,6 +18,7 @@ not as far below it. One deviation serves all classes, as their scores are compa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -50,9 +52,13 @@ def noise_ranges(
     """Return the range of each value on noise with the statistics of batch norms, widened."""
 
     def widened(node: Node, value: Tensor) -> Bounds:
-        """Return the ends of a value, further from zero."""
-        low, high = value.aminmax()
-        return low.clamp(max=0.0) * MARGIN, high.clamp(min=0.0) * MARGIN
+        """Return the ends of a value, further from zero; those of a clamp, where it has two."""
+        ends = node.attrs.get("activation") or (-math.inf, math.inf)
+        if all(map(math.isfinite, ends)):
+            low, high = (torch.tensor(float(end)) for end in ends)
+        else:
+            low, high = (activate(MARGIN * end, ends) for end in value.aminmax())
+        return low.clamp(max=0.0), high.clamp(min=0.0)
 
     return _seen(graph, noise, statistics, names, widened)
 

@@ -80,6 +80,7 @@ class _Job:
             target=self.target,
             scheme=self.scheme,
             preprocess=network.preprocess,
+            postprocess=network.postprocess,
             seed=self.seed,
         )
         progress.end()

@@ -10,15 +10,16 @@ from intaglio.cli.screen import print_json, print_table
 
 
 def run(request: ListRequest) -> None:
-    """Show each network's parameters, multiply-accumulates, input and preprocessing."""
+    """Show each network's task, parameters, multiply-accumulates, input and preprocessing."""
     if request.as_json:
         print_json(MODELS)
         return
     print_table(
-        ("name", "parameters", "MACs", "input", "preprocess"),
+        ("name", "task", "parameters", "MACs", "input", "preprocess"),
         [
             (
                 row["name"],
+                row["task"],
                 f"{row['params']:,}",
                 f"{row['macs']:,}",
                 "x".join(map(str, row["input_shape"])),
@@ -32,7 +33,7 @@ def run(request: ListRequest) -> None:
 
 def _one_line(preprocess: dict[str, Any]) -> str:
     return ", ".join(
-        f"{part} {'/'.join(map(str, value)) if isinstance(value, list) else value}"
+        f"{part} {'/'.join(f'{one:.6g}' for one in value) if isinstance(value, list) else value}"
         for part, value in preprocess.items()
         if value is not None
     )

@@ -15,7 +15,7 @@ from intaglio.registry import Registry
 _CONTENT = json.loads(resources.files("intaglio.cli").joinpath("names.json").read_bytes())
 
 MODELS: list[dict[str, Any]] = _CONTENT["models"]
-"""The zoo by name: "params", "macs", "input_shape" and "preprocess" of each network."""
+"""The zoo by name: "task", "params", "macs", "input_shape" and "preprocess" of each network."""
 RECIPES: list[dict[str, str]] = _CONTENT["recipes"]
 """The recipes by name, each with its "description"."""
 

@@ -134,6 +134,15 @@ FileForm = Annotated[
         help="What the file takes and gives; float if left out.",
     ),
 ]
+PlaceOfBoxes = Annotated[
+    str | None,
+    typer.Option(
+        "--postprocess",
+        metavar="beside|in-file",
+        help="Where boxes come of a detector's outputs; in-file: the file ends in them, as mobile"
+        " libraries want it; beside it if left out.",
+    ),
+]
 KeepFloat = Annotated[
     list[str] | None,
     typer.Option(
@@ -251,6 +260,7 @@ class CompressRequest:
     min_sqnr: MinSqnr = None
     minutes: Minutes = None
     io: FileForm = None
+    postprocess: PlaceOfBoxes = None
     skip_bad_images: SkipBadImages = False
     seed: Seed = None
     device: Device = "cpu"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from intaglio.data.truth import Placement, Truth
 from intaglio.errors import DataError
@@ -39,24 +39,43 @@ def given_truth(entry: object, size: tuple[int, int], where: str) -> Truth:
         return entry
     if not isinstance(entry, Mapping) or not is_given_truth(entry):
         raise DataError(f"{where} holds {type(entry).__name__}: {FORM}")
-    boxes = _numbers(entry["boxes"], where).astype(np.float32).reshape(-1, 4)
-    classes = _numbers(entry["labels"], where).astype(np.int64).reshape(-1)
-    count = len(classes)
+    boxes, labels = _boxes(entry["boxes"], where), _numbers(entry["labels"], where).reshape(-1)
     sides = boxes[:, 2:] - boxes[:, :2]
-    if len(boxes) != count or not np.isfinite(boxes).all() or bool((sides < 0).any()):
+    crowd = _numbers(entry.get("iscrowd", np.zeros(len(labels))), where).reshape(-1)
+    area = sides[:, 0].astype(np.float64) * sides[:, 1]
+    areas = _numbers(entry.get("area", area), where).reshape(-1)
+    counts = {len(boxes), len(labels), len(crowd), len(areas)}
+    if len(counts) > 1:
         raise DataError(
-            f"{where} has {len(boxes)} boxes and {count} labels, or a box that ends before it"
-            f" begins: {FORM}"
+            f"{where} has {len(boxes)} boxes, {len(labels)} labels, {len(areas)} areas and"
+            f" {len(crowd)} marks of crowds: {FORM}"
         )
-    crowd = _numbers(entry.get("iscrowd", np.zeros(count)), where).astype(bool).reshape(-1)
-    areas = entry.get("area", sides[:, 0].astype(np.float64) * sides[:, 1])
-    return Truth(
-        boxes, classes, crowd, _numbers(areas, where).astype(np.float64), size, Placement()
-    )
+    if bool((sides < 0).any()):
+        raise DataError(f"{where} has a box that ends before it begins: {FORM}")
+    if not np.isfinite(areas).all():
+        raise DataError(f"{where} has an area that is not finite: {FORM}")
+    if bool(((labels < 0) | (labels != np.floor(labels))).any()):
+        raise DataError(f"{where} has a label that is no whole number from 0 on: {FORM}")
+    whole, flags = labels.astype(np.int64), crowd.astype(bool)
+    return Truth(boxes, whole, flags, areas, size, Placement())
 
 
-def _numbers(values: object, where: str) -> Any:
+def _boxes(values: object, where: str) -> NDArray[np.float32]:
+    found = _numbers(values, where)
+    if found.size and (found.ndim != 2 or found.shape[1] != 4):
+        raise DataError(f"{where} has boxes of shape {list(found.shape)}: {FORM}")
+    with np.errstate(over="ignore"):  # what is then infinite is refused
+        boxes = found.astype(np.float32).reshape(-1, 4)
+    if not np.isfinite(boxes).all():
+        raise DataError(f"{where} has a box with a number that is not finite in float32: {FORM}")
+    return boxes
+
+
+def _numbers(values: object, where: str) -> NDArray[np.float64]:
     try:
-        return torch.as_tensor(values).detach().cpu().numpy()
+        found = torch.as_tensor(values).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{where}: {error}: {FORM}") from error
+    if found.is_complex():
+        raise DataError(f"{where} has complex numbers: {FORM}")
+    return np.asarray(found.to(torch.float64).numpy())

@@ -9,7 +9,15 @@ import torch
 
 from intaglio.doctor.case import Case
 from intaglio.doctor.evidence import ends_of
-from intaglio.doctor.finding import HARD_SWISH, OUTLIERS, RELU6, SQUEEZE_EXCITE, UNEQUAL, Finding
+from intaglio.doctor.finding import (
+    HARD_SWISH,
+    OUTLIERS,
+    RELU6,
+    SHARED,
+    SQUEEZE_EXCITE,
+    UNEQUAL,
+    Finding,
+)
 from intaglio.doctor.outliers import WIDE_CHANNEL
 from intaglio.doctor.saturation import MOST_SATURATED
 from intaglio.numerics.normal import Normal
@@ -23,10 +31,14 @@ def without_consequences(case: Case, findings: Sequence[Finding]) -> list[Findin
 
     A layer behind an ill one is ill of its own where its batch norm expects what the images show:
     the norm saw the training images through a sound network. Without a batch norm it gets the
-    benefit of the doubt. Findings without a value (of weights, of images) always stay. Each that
-    stays says in its evidence how many layers behind it follow.
+    benefit of the doubt. Where an output shares its grid, that its channels are unequal is the same
+    thing, and what helps values in the middle does not help there. Findings without a value (of
+    weights, of images) always stay. Each that stays says in its evidence how many layers behind it
+    follow.
     """
     order = {node.name: number for number, node in enumerate(case.graph)}
+    shared = {finding.node for finding in findings if finding.cause == SHARED}
+    findings = [f for f in findings if f.cause not in (OUTLIERS, UNEQUAL) or f.node not in shared]
     roots: list[str] = []
     followers: dict[str, int] = {}
     kept = [finding for finding in findings if not finding.node]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.calibrate import choose_encodings, make_plan, unequal_tails
 from intaglio.data.preprocess import Preprocess
 from intaglio.doctor.biases import find_coarse_bias, find_overflow
@@ -22,6 +23,7 @@ from intaglio.doctor.operands import find_unbalanced_operands
 from intaglio.doctor.outliers import find_outliers
 from intaglio.doctor.preprocessing import find_wrong_preprocessing
 from intaglio.doctor.saturation import find_saturation
+from intaglio.doctor.shared_output import find_shared_outputs
 from intaglio.doctor.unequal_ranges import find_unequal_ranges, find_unequal_values
 from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
@@ -33,6 +35,7 @@ from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, integer_scheme
+from intaglio.tasks.detect.split_outputs import split_outputs
 
 IMAGES_IN_REPORT = 2
 """Images on which a report's diagnosis measures harm: it must not take long beside compressing."""
@@ -54,6 +57,7 @@ IN_VALUES = (
     find_saturation,
     find_unbalanced_operands,
     find_coarse_bias,
+    find_shared_outputs,
 )
 """What images must show; of two that do the same harm, the earlier is the cause of the later."""
 
@@ -65,6 +69,7 @@ def diagnose(
     target: Target | str = DEFAULT_TARGET,
     scheme: str | None = None,
     preprocess: Preprocess | None = None,
+    postprocess: PostProcess | TwoStage | None = None,
     seed: int = 0,
 ) -> Diagnosis:
     """Return what `--recipe plain` will cost in accuracy, and why, the worst first.
@@ -76,6 +81,8 @@ def diagnose(
         target: The runtime, or its name.
         scheme: As on the command line; None: the target's first.
         preprocess: What was done to the images; remedies then name what to do in its place.
+        postprocess: How boxes come of the outputs of a detector: boxes and scores that one layer
+            makes have grids of their own, as where it is compressed.
         seed: Of the noise.
 
     Raises:
@@ -85,7 +92,7 @@ def diagnose(
     """
     runtime = TARGETS[target] if isinstance(target, str) else target
     asked = integer_scheme(scheme, runtime)
-    graph, plan, statistics = _planned(captured, runtime, asked)
+    graph, plan, statistics = _planned(captured, runtime, asked, postprocess)
     if images is None:
         case = Case(captured, graph, plan, runtime, statistics, _noise(graph, seed))
         return Diagnosis(tuple(_findings(case, preprocess)))
@@ -176,11 +183,13 @@ def _in_values(case: Case) -> Iterator[Finding]:
 
 
 def _planned(
-    captured: Graph, target: Target, scheme: Scheme
+    captured: Graph, target: Target, scheme: Scheme, post: PostProcess | TwoStage | None
 ) -> tuple[Graph, Plan, Mapping[str, Normal]]:
     """Return graph, plan and statistics, once it is certain that the target holds the network."""
     canonical = captured.copy()
     canonicalize(canonical)
+    if isinstance(post, PostProcess):
+        split_outputs(captured, canonical, post)
     lowered = target.lower(canonical).graph
     statistics = channel_statistics(captured, canonical, lowered)
     graph, plan = make_plan(lowered, target, scheme)

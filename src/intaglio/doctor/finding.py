@@ -17,6 +17,7 @@ SQUEEZE_EXCITE = "squeeze-excite-saturation"
 OPERANDS = "unbalanced-operands"
 OVERFLOW = "bias-overflow"
 COARSE_BIAS = "bias-step-too-coarse"
+SHARED = "shared-output-grid"
 PREPROCESSING = "wrong-preprocessing"
 DATA = "unrepresentative-data"
 
@@ -30,6 +31,7 @@ CAUSES = (
     OPERANDS,
     OVERFLOW,
     COARSE_BIAS,
+    SHARED,
     PREPROCESSING,
     DATA,
 )

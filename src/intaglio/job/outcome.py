@@ -37,7 +37,7 @@ from intaglio.report.synthetic import Synthetic
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin, build_twin
 from intaglio.targets.runtime import CheckCounts
-from intaglio.targets.target import Target
+from intaglio.targets.target import BESIDE, Target
 from intaglio.tasks.evaluate import Compared, SideBySide, compared, side_by_side
 from intaglio.tasks.judgement import Judgement
 from intaglio.tasks.task import Task, output_shapes, stated_name, task_for
@@ -365,6 +365,7 @@ def used_recipe(settings: Settings, where: Provenance) -> Recipe:
             "target": settings.target.name,
             "scheme": settings.scheme.name,
             "io": settings.io,
+            "postprocess": None if settings.postprocess == BESIDE else settings.postprocess,
             "seed": settings.seed,
             "keep_float": list(settings.keep_float) or None,
             "task": settings.task,

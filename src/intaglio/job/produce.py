@@ -17,6 +17,7 @@ from intaglio.doctor import findings_for_report
 from intaglio.host.training import NOT_KEPT, Kept
 from intaglio.ir.graph import Graph
 from intaglio.job.data_free import run_without_images
+from intaglio.job.ended import end_notes, end_of, labels_of, refuse_end
 from intaglio.job.fixed import run_held, run_stream
 from intaglio.job.half import half_rows, run_half
 from intaglio.job.ladder import search
@@ -92,6 +93,7 @@ def produce(captured: Graph, run: Run, evaluate: Any) -> Product:
     """
     task, is_told = task_of(captured, evaluate, run.settings)
     run = replace(run, settings=replace(run.settings, task=task.name)) if is_told else run
+    refuse_end(captured, run.settings, run.options.provenance)
     asked = run.settings.keep_float
     prepared, settings = prepare_network(captured, run.settings, run.recorder)
     run = replace(run, settings=settings)
@@ -102,7 +104,10 @@ def produce(captured: Graph, run: Run, evaluate: Any) -> Product:
     outcome, twin, files = made.outcome, made.twin, made.files
     counts = _checked(made, run.recorder)
     report = _report(captured, prepared, made, counts, run)
-    report = replace(report, kept_float=_kept_float(outcome, asked))
+    notes = end_notes(outcome.settings, run.options.provenance)
+    report = replace(
+        report, kept_float=_kept_float(outcome, asked), warnings=[*report.warnings, *notes]
+    )
     found, start = None, dict[str, Any]()
     if evaluate is not None:
         done = evaluated(
@@ -328,7 +333,9 @@ def _made(outcome: Outcome, run: Run) -> Made:
 
 def _written(state: Quantized, settings: Settings, options: Options) -> dict[str, bytes]:
     where = options.provenance
-    about = About(where.preprocess, where.labels, settings.scheme.name, where.model)
+    end = end_of(settings, where)
+    labels = where.labels if end is None else labels_of(where)
+    about = About(where.preprocess, labels, settings.scheme.name, where.model, end)
     return settings.target.write(state.graph, state.encodings, settings.io, about)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
+from intaglio.boxes.postprocess import PostProcess
 from intaglio.calibrate import (
     CALIBRATORS,
     choose_encodings,
@@ -26,12 +27,15 @@ from intaglio.methods import make_step
 from intaglio.methods.steps.state import Context, Prepared, Quantized, State
 from intaglio.methods.steps.steps import NUMBERS, STEPS, STRUCTURE, StepKind, refuse_unmet
 from intaglio.numerics.plan import Plan
+from intaglio.numerics.scheme import DEPLOYABLE
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.folded_norms import folded_norms
 from intaglio.recipe.settings import Settings
 from intaglio.run.twin import build_twin
 from intaglio.targets.runtime import Ranges
 from intaglio.tasks import Judge, Judgement, Task, output_shapes, task_for
+from intaglio.tasks.detect.detect import Detect
+from intaglio.tasks.detect.split_outputs import split_outputs
 
 BATCH = 16
 MEASURED_IMAGES = 64
@@ -55,6 +59,13 @@ def prepare_network(
     """
     canonical, target = captured.copy(), settings.target
     recorder.step("fold and fuse", lambda: canonicalize(canonical))
+    post = split_by(settings)
+    if post is not None:
+        recorder.step(
+            "split outputs",
+            lambda: split_outputs(captured, canonical, post, whole=named_layers(settings)),
+            changed=lambda split: {"layers": len(split.made)} if split.made else None,
+        )
     lowered = recorder.step(
         "lower",
         lambda: target.lower(canonical),
@@ -62,6 +73,21 @@ def prepare_network(
     )
     settings = held_settings(lowered.graph, settings)
     return _prepared(captured, canonical, lowered.graph), settings
+
+
+def split_by(settings: Settings) -> PostProcess | None:
+    """Return what says how boxes come of the outputs, where that parts a layer; None: nothing does.
+
+    Where there are no grids, or a paper says which values have one, layers stay whole.
+    """
+    task, scheme = settings.own_task, settings.scheme
+    has_grids = scheme.coverage == DEPLOYABLE and not scheme.is_half
+    return task.post if has_grids and isinstance(task, Detect) else None
+
+
+def named_layers(settings: Settings) -> tuple[str, ...]:
+    """Return the layers that caller or recipe name: they stay as they are called."""
+    return (*settings.keep_float, *settings.weight_bits)
 
 
 def prepare_float(captured: Graph) -> Prepared:

@@ -18,7 +18,7 @@ from intaglio.ir.graph import Graph
 from intaglio.job.compress import noted
 from intaglio.job.outcome import Outcome, told_figures, used_recipe
 from intaglio.job.produce import Product, Run, produce
-from intaglio.job.quantize import most_used, prepare_float
+from intaglio.job.quantize import most_used, named_layers, prepare_float, split_by
 from intaglio.job.recorder import Recorder
 from intaglio.job.trained import TrainResult, plain
 from intaglio.job.training import TrainWish, by_user_names, ran_recipe
@@ -27,7 +27,9 @@ from intaglio.methods.learn.processes import ALONE, Processes
 from intaglio.methods.train.ground import Ground
 from intaglio.methods.train.qat import Trained, TrainedFloat, train_float, train_quantized
 from intaglio.read.reader import Source
+from intaglio.recipe.settings import Settings
 from intaglio.run.float import run_float
+from intaglio.tasks.detect.split_outputs import whole_weights
 from intaglio.tasks.evaluate import side_by_side
 from intaglio.tasks.task import Task
 
@@ -95,8 +97,18 @@ def trained_integer(
     result = replace(noted(product.result, session.source), recipe=recipe)
     record = record_of(session, wish, ground, trained.learned, _measured(product))
     record["warnings"] = list(result.report.warnings)
-    weights = by_user_names(trained.weights, session.source.tensors)
+    weights = by_user_names(_joined(session, settings, trained.weights), session.source.tensors)
     return TrainResult(result, weights, record, recipe, ground.place)
+
+
+def _joined(
+    session: Session, settings: Settings, weights: Mapping[str, Tensor]
+) -> Mapping[str, Tensor]:
+    """Return trained weights, those of layers that were split put together again."""
+    post = split_by(settings)
+    if post is None:
+        return weights
+    return whole_weights(session.captured, post, weights, whole=named_layers(settings))
 
 
 def _calibration(session: Session, wish: TrainWish, samples: Samples) -> Sequence[Any]:

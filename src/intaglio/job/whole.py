@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from intaglio.boxes.postprocess import PostProcess, TwoStage
+from intaglio.data.preprocess import describe
 from intaglio.errors import DataError, RequestError
 from intaglio.job.cut import graph_of, in_order
 from intaglio.job.of_graph import compress_graph
@@ -58,7 +59,7 @@ def compress_whole(whole: Whole, source: Source, wish: WholeWish, recorder: Reco
         RequestError: As `compress`; if the data can be gone through only once, and there are
             several cores.
     """
-    asked = Asked(_classes(source, wish), seen=wish.options.progress.advance)
+    asked = _asked(source, wish)
     cores = in_order(whole)
     if len(cores) > 1 and isinstance(wish.data, Iterator):
         raise DataError(
@@ -165,6 +166,17 @@ def _with_figures(main: Result, found: Compared) -> Result:
     verdict = verdict_of(report.check, wish, None, found.judgement)
     report = replace(report, wording=WORDING, verdict=verdict)
     return replace(main, report=report, shown=found.shown.sections)
+
+
+def _asked(source: Source, wish: WholeWish) -> Asked:
+    """Return what is measured; raises as `_classes`."""
+    where = wish.options.provenance
+    return Asked(
+        _classes(source, wish),
+        seen=wish.options.progress.advance,
+        names=[category.name for category in where.categories],
+        preprocess=describe(where.preprocess) if where.preprocess else {},  # type: ignore[arg-type]
+    )
 
 
 def _classes(source: Source, wish: WholeWish) -> NDArray[np.int64] | None:

@@ -159,6 +159,8 @@ def _with_line_behind(norm: BatchNorm, line: ChannelLine) -> BatchNorm:
     gamma = (norm.gamma.double() * line.gain).float()
     beta = (norm.beta.double() * line.gain + line.offset).float()
     same = {"gamma": torch.equal(gamma, norm.gamma), "beta": torch.equal(beta, norm.beta)}
+    if all(same.values()):
+        return norm
     names = {role: key for role, key in norm.names.items() if same.get(role, True)}
     return replace(norm, gamma=gamma, beta=beta, names=names)
 

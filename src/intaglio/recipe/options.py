@@ -58,6 +58,8 @@ class Options:
         calibrator: Name of the calibrator of activations; default "minmax".
         io: "float" (the default): the file takes and gives float32; "int8": integers;
             "uint8": the same integers, each 128 higher.
+        postprocess: Where boxes come of a detector's outputs: "beside" the file, in what runs it
+            (the default), or "in-file": it ends in them, as mobile libraries want it.
         seed: Of every random choice; default 0.
         keep_float: Layers that stay float32, as the user's module names them; a block's name means
             all layers in it. Default: none. With "fp16" their weights are not rounded.
@@ -79,6 +81,7 @@ class Options:
     scheme: str | None = None
     calibrator: str | None = None
     io: str | None = None
+    postprocess: str | None = None
     seed: int | None = None
     keep_float: tuple[str, ...] = ()
     task: str | None = None

@@ -66,8 +66,8 @@ class Recipe(BaseModel):
             than 8 bits. A recipe without steps streams through all.
         judged_share: Share of those images that nothing is tuned on, and results are judged on.
         weight_bits: Layer to bits of its weight, where it is not to have the scheme's.
-        target, scheme, io, seed, limit, keep_float, allow_float: As on the command line; None: not
-            said by the recipe.
+        target, scheme, io, postprocess, seed, limit, keep_float, allow_float: As on the command
+            line; None: not said by the recipe.
         synthetic: Images that are made of batch norms where there are none, for the steps to look
             at; None: none are made.
         train: How the network is trained; for `intaglio train` alone.
@@ -90,6 +90,7 @@ class Recipe(BaseModel):
     target: str | None = None
     scheme: str | None = None
     io: str | None = None
+    postprocess: str | None = None
     seed: Int64 | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     keep_float: list[str] | None = None

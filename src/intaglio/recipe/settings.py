@@ -17,7 +17,7 @@ from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import AUTO, DATA_FREE, WORKFLOW, Recipe, refuse_contradictions
 from intaglio.recipe.without_images import spelled
 from intaglio.runtimes import DEFAULT_TARGET, SIMULATION, target_named
-from intaglio.targets.target import Target, runnable_scheme
+from intaglio.targets.target import BESIDE, IN_FILE, Target, runnable_scheme
 from intaglio.tasks import TASKS, Task
 
 DEFAULT_RECIPE = "auto"
@@ -48,6 +48,7 @@ class Settings:
     scheme: Scheme
     calibrator: str
     io: str
+    postprocess: str = BESIDE
     seed: int = DEFAULT_SEED
     keep_float: tuple[str, ...] = ()
     weight_bits: Mapping[str, int] = field(default_factory=dict)
@@ -97,6 +98,7 @@ def settle(recipe: Recipe, target: str | None, options: Options) -> Settings:
     if scheme.is_half:
         _refuse_of_half(recipe, {**said, "io": io}, _said(options))
     _refuse_wishes(recipe, _said(options))
+    _refuse_place(said.get("postprocess", BESIDE), found, scheme)
     return Settings(
         recipe,
         found,
@@ -172,6 +174,22 @@ def _refuse_of_half(recipe: Recipe, said: Mapping[str, Any], by_caller: Mapping[
         raise RequestError(
             f"--allow-float: scheme '{HALF}' computes all layers in float: leave it out; a layer"
             " whose weights float16 does not hold is stored in float32 without being asked"
+        )
+
+
+def _refuse_place(place: str, target: Target, scheme: Scheme) -> None:
+    """Raise where a file cannot hold what is to come of a detector's outputs."""
+    if place not in (BESIDE, IN_FILE):
+        raise UnknownName(f"unknown postprocess '{place}': known: {BESIDE}, {IN_FILE}")
+    if place not in target.postprocess_places:
+        raise RequestError(
+            f"--postprocess {place}: files of target {target.name} end in the network's outputs:"
+            " leave it out"
+        )
+    if place == IN_FILE and target.simulates(scheme):
+        raise RequestError(
+            f"--postprocess {place}: scheme '{scheme.name}' is simulated, so that there is no file"
+            f" to end in boxes: leave it out, or use one of {', '.join(target.schemes)}"
         )
 
 

@@ -1,6 +1,7 @@
 """What networks are for. Importing it fills the table of tasks."""
 
 from intaglio.tasks.classify import CLASSIFY
+from intaglio.tasks.detect.detect import DETECT
 from intaglio.tasks.evaluate import Compared, SideBySide, compare, evaluate
 from intaglio.tasks.judge import Judge
 from intaglio.tasks.judgement import Judgement, Loss, Wish
@@ -18,6 +19,7 @@ from intaglio.tasks.values import VALUES
 
 __all__ = [
     "CLASSIFY",
+    "DETECT",
     "TASKS",
     "VALUES",
     "Agreement",

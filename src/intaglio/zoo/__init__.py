@@ -1,6 +1,11 @@
 """The zoo: plain nn.Modules with the key names that their public weights use."""
 
 from intaglio.zoo.catalog import ZOO, ZooEntry, names
+from intaglio.zoo.faster_rcnn import (
+    fasterrcnn_mobilenet_v2_fpn,
+    fasterrcnn_mobilenet_v3_large_320_fpn,
+    fasterrcnn_mobilenet_v3_large_fpn,
+)
 from intaglio.zoo.genotype import NASNET_A, PNASNET_5, Genotype
 from intaglio.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_tf, qf_mobilenet_v1
 from intaglio.zoo.mobilenet_v2 import mobilenet_v2, mobilenet_v2_tf, qf_mobilenet_v2
@@ -12,6 +17,11 @@ from intaglio.zoo.mobilenet_v3 import (
 )
 from intaglio.zoo.nasnet import nasnet, nasnet_mobile, pnasnet5_mobile
 from intaglio.zoo.resnet_cifar import resnet20_cifar10
+from intaglio.zoo.retinanet import retinanet_mobilenet_v2_fpn, retinanet_resnet50_fpn
+from intaglio.zoo.ssd import ssd300_vgg16
+from intaglio.zoo.ssd_mobilenet_v1 import ssd_mobilenet_v1
+from intaglio.zoo.ssdlite import ssdlite320_mobilenet_v3_large, ssdlite_mobilenet_v2
+from intaglio.zoo.yolov3_nano import yolov3_nano_mobilenet_v2
 
 __all__ = [
     "NASNET_A",
@@ -19,6 +29,9 @@ __all__ = [
     "ZOO",
     "Genotype",
     "ZooEntry",
+    "fasterrcnn_mobilenet_v2_fpn",
+    "fasterrcnn_mobilenet_v3_large_320_fpn",
+    "fasterrcnn_mobilenet_v3_large_fpn",
     "mobilenet_v1",
     "mobilenet_v1_tf",
     "mobilenet_v2",
@@ -34,4 +47,11 @@ __all__ = [
     "qf_mobilenet_v3_large",
     "qf_mobilenet_v3_small",
     "resnet20_cifar10",
+    "retinanet_mobilenet_v2_fpn",
+    "retinanet_resnet50_fpn",
+    "ssd300_vgg16",
+    "ssd_mobilenet_v1",
+    "ssdlite320_mobilenet_v3_large",
+    "ssdlite_mobilenet_v2",
+    "yolov3_nano_mobilenet_v2",
 ]

@@ -38,6 +38,7 @@ PYTORCH_PHOTOGRAPH = Preprocess(resize=256, crop=224, mean=IMAGENET_MEAN, std=IM
 # RGB / 127.5 - 1
 TENSORFLOW_PHOTOGRAPH = Preprocess(resize=256, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 SMALL_INPUT_SHAPE = (1, 3, 32, 32)
+CLASSIFY, DETECT = "classify", "detect"
 # of detectors, which see whole pictures
 PYTORCH_PICTURE = Preprocess(mean=IMAGENET_MEAN, std=IMAGENET_STD, fit="stretch")
 TENSORFLOW_PICTURE = Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), fit="stretch")
@@ -56,6 +57,7 @@ class ZooEntry:
         preprocess: What is done to an ordinary photograph before it goes in.
         input_shape: [1, 3, H, W] in pixels; the batch may be any other.
         layouts: Other keys that public files have its weights under.
+        task: What it is trained for, by the name of a task: one output of scores, or boxes.
     """
 
     name: str
@@ -63,6 +65,7 @@ class ZooEntry:
     preprocess: Preprocess
     input_shape: tuple[int, ...] = (1, 3, 224, 224)
     layouts: tuple[Layout, ...] = ()
+    task: str = CLASSIFY
 
     def with_arguments(self, arguments: Mapping[str, object]) -> ZooEntry:
         """Return the entry as it is for a network built with `arguments`.
@@ -113,6 +116,7 @@ _add(
         Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), fit="stretch"),
         (1, 3, 300, 300),
         (tensorflow_ssd_mobilenet_v1(),),
+        task=DETECT,
     )
 )
 _add(
@@ -122,6 +126,7 @@ _add(
         Preprocess(fit="stretch"),
         (1, 3, 320, 320),
         (darknet_yolov3_nano(),),
+        task=DETECT,
     )
 )
 
@@ -136,9 +141,9 @@ for _build, _picture, _side in (
     (ssdlite320_mobilenet_v3_large, TENSORFLOW_PICTURE, 320),
     (ssdlite_mobilenet_v2, PYTORCH_PICTURE, 320),
 ):
-    _add(ZooEntry(_build.__name__, _build, _picture, (1, 3, _side, _side)))
+    _add(ZooEntry(_build.__name__, _build, _picture, (1, 3, _side, _side), task=DETECT))
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of all networks of the zoo, sorted."""
-    return tuple(ZOO)
+def names(task: str | None = None) -> tuple[str, ...]:
+    """Return the names of all networks of the zoo, or of those for one task, sorted."""
+    return tuple(name for name in ZOO if task in (None, ZOO[name].task))

@@ -6,10 +6,13 @@ zoo/mobilenet_v1.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from intaglio.boxes import anchors, families
+from intaglio.boxes.heads import per_level
 from intaglio.boxes.postprocess import PostProcess
 from intaglio.errors import RequestError
 from intaglio.zoo.blocks import LINEAR_GAIN, TENSORFLOW, ConvNorm, check_arguments
@@ -23,6 +26,24 @@ STRIDES = (16, 32, 64, 128, 256, 512)
 """Of the levels, in pixels; each map has ceil(side / stride) cells."""
 BOXES = (3, 6, 6, 6, 6, 6)
 """Boxes of one cell, level by level."""
+BOX_ENDS = (
+    (-15.0944, 5.0578),
+    (-4.341, 3.6804),
+    (-3.6896, 3.7774),
+    (-3.4564, 3.5387),
+    (-2.8505, 2.4167),
+    (-3.0479, 2.0654),
+)
+SCORE_ENDS = (
+    (-11.0944, 1.2059),
+    (-8.9032, 1.6075),
+    (-7.7195, 1.5222),
+    (-7.6626, 1.4256),
+    (-6.1492, 0.7891),
+    (-5.9342, 1.1369),
+)
+"""Within which the predictions of each level lie in the public file, trained with these ends; a
+network that is built folded has them too."""
 
 
 class SsdMobileNetV1(nn.Module):
@@ -68,23 +89,24 @@ class SsdMobileNetV1(nn.Module):
         self.scores = nn.ModuleList(
             map(_prediction, sources, [num_classes * count for count in BOXES])
         )
+        self.box_ends = nn.ModuleList(_ends(BOX_ENDS, batch_norm=batch_norm))
+        self.score_ends = nn.ModuleList(_ends(SCORE_ENDS, batch_norm=batch_norm))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the boxes [N, P, 4] and scores [N, P, num_classes] of `images` [N, 3, H, W].
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the boxes of all levels, then their scores, of `images` [N, 3, H, W].
 
-        P is 1917 at 300 x 300 pixels: level by level, row by row, cell by cell, anchor by anchor.
-        A box is (y, x, h, w) as the graph has it, times 10, 10, 5, 5 of what it encodes; a score is
-        behind the sigmoid, in 0..1, class 0 the background.
+        As the predictions give them, [N, A * 4, H, W] and [N, A * num_classes, H, W]: each level's
+        boxes and scores have a grid of their own. A box is (y, x, h, w) as the graph has it, times
+        10, 10, 5, 5 of what it encodes; a score is in front of the graph's sigmoid, class 0 the
+        background. At 300 x 300 pixels these are 1917 boxes.
         """
         levels = [self.features[: SOURCES[0] + 1](images)]
         levels.append(self.features[SOURCES[0] + 1 :](levels[0]))
         for extra in self.extras:
             levels.append(extra(levels[-1]))
-        boxes = [_rows(head(x), 4) for head, x in zip(self.boxes, levels, strict=True)]
-        scores = [
-            _rows(head(x), self.num_classes) for head, x in zip(self.scores, levels, strict=True)
-        ]
-        return torch.cat(boxes, 1), torch.cat(scores, 1).sigmoid()
+        boxes = zip(self.boxes, self.box_ends, levels, strict=True)
+        scores = zip(self.scores, self.score_ends, levels, strict=True)
+        return tuple(ends(head(level)) for head, ends, level in (*boxes, *scores))
 
     def postprocess(self, input_size: tuple[int, int]) -> PostProcess:
         """Return what the outputs of images of `input_size` (height, width) mean.
@@ -97,7 +119,9 @@ class SsdMobileNetV1(nn.Module):
         """
         maps = anchors.map_sizes(input_size, STRIDES)
         places = anchors.tf_default_boxes(input_size, maps)
-        return families.tf_ssd(input_size, places, classes=self.num_classes, activation="none")
+        return families.tf_ssd(
+            input_size, places, classes=self.num_classes, heads=per_level(len(places))
+        )
 
 
 def ssd_mobilenet_v1(
@@ -132,11 +156,11 @@ def _layer(
     return layer.build(in_channels, out_channels, convention=TENSORFLOW)
 
 
+def _ends(levels: Sequence[tuple[float, float]], *, batch_norm: bool) -> list[nn.Module]:
+    """Return what holds each level's predictions within its ends; nothing with batch norms."""
+    return [nn.Identity() if batch_norm else nn.Hardtanh(*ends) for ends in levels]
+
+
 def _prediction(in_channels: int, out_channels: int) -> nn.Conv2d:
     layer = ConvNorm(1, gain=LINEAR_GAIN, bias=True)
     return layer.convolution(in_channels, out_channels, convention=TENSORFLOW)
-
-
-def _rows(predicted: Tensor, numbers: int) -> Tensor:
-    """Return a level's map [N, A * numbers, H, W] as [N, H * W * A, numbers]."""
-    return predicted.permute(0, 2, 3, 1).reshape(predicted.shape[0], -1, numbers)

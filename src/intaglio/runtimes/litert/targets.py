@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 from torch import Tensor
 
+from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.errors import RequestError
 from intaglio.host.files import register_of_cores
 from intaglio.ir.graph import Graph, Node
@@ -20,19 +21,29 @@ from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.runtimes.litert import low_bits
 from intaglio.runtimes.litert.check import check_file
 from intaglio.runtimes.litert.check_floats import check_floats
-from intaglio.runtimes.litert.file.about import input_shape, stored_about
+from intaglio.runtimes.litert.file.about import (
+    core_outputs,
+    end_operators,
+    input_shape,
+    stored_about,
+)
+from intaglio.runtimes.litert.file.detection_end import detection_end
+from intaglio.runtimes.litert.file.detection_fit import differences, misfit
+from intaglio.runtimes.litert.file.detection_metadata import LABELS_FILE as LABELMAP_FILE
 from intaglio.runtimes.litert.file.metadata import file_metadata, fitting_labels, with_labels
 from intaglio.runtimes.litert.file.refusals import refusals
 from intaglio.runtimes.litert.file.size import size_bytes
 from intaglio.runtimes.litert.file.write import write_tflite
 from intaglio.runtimes.litert.format.layout import file_shape
 from intaglio.runtimes.litert.format.verify import verify
+from intaglio.runtimes.litert.interpreter.exposed import giving
 from intaglio.runtimes.litert.interpreter.isolated import isolated
 from intaglio.runtimes.litert.interpreter.network import as_network
 from intaglio.runtimes.litert.interpreter.quiet import silence_greeting
 from intaglio.runtimes.litert.interpreter.runner import IN_PROCESS, InProcess, Opener
 from intaglio.runtimes.litert.lower.guard_factors import shares
 from intaglio.runtimes.litert.lower.lower import lower
+from intaglio.runtimes.litert.on_device.files import device_files
 from intaglio.runtimes.litert.ops.activation import prescribed
 from intaglio.runtimes.litert.ops.elementwise import PRODUCT_LIMITS, SUM_RATIO_LIMITS
 from intaglio.runtimes.litert.ops.ends import quantize_input
@@ -44,7 +55,6 @@ from intaglio.runtimes.litert.scales.fit_operands import fit_operands
 from intaglio.runtimes.litert.scales.fit_products import fit_products
 from intaglio.runtimes.litert.scales.narrow_grids import narrow_grids
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
-from intaglio.runtimes.litert.on_device.files import device_files
 from intaglio.targets.runtime import (
     About,
     CheckCounts,
@@ -56,7 +66,7 @@ from intaglio.targets.runtime import (
     Runner,
 )
 from intaglio.targets.site import KernelMaker
-from intaglio.targets.target import TARGETS, Target
+from intaglio.targets.target import BESIDE, IN_FILE, TARGETS, Target
 
 FILE_NAME = "model.tflite"
 register_of_cores(FILE_NAME, "the integer network")
@@ -76,6 +86,7 @@ class Litert(Target):
     """
 
     io_forms: tuple[str, ...] = ("float", "int8", "uint8")
+    postprocess_places: tuple[str, ...] = (BESIDE, IN_FILE)
     arithmetic: Arithmetic = "xnnpack"
 
     @property
@@ -144,17 +155,36 @@ class Litert(Target):
 
     def write(self, graph: Graph, encodings: Encodings, io: str, about: About) -> dict[str, bytes]:
         """Return the .tflite, with metadata that mobile libraries read."""
+        end = None
+        if about.postprocess is not None:
+            end = detection_end(about.postprocess, graph, encodings, about.labels)
         named = file_metadata(
-            graph, about.preprocess, about.labels, scheme=about.scheme, model=about.model
+            graph, about.preprocess, about.labels, scheme=about.scheme, model=about.model, end=end
         )
-        content = write_tflite(graph, encodings, self, io=io, metadata=named)
+        content = write_tflite(graph, encodings, self, io=io, metadata=named, end=end)
+        if end is not None:
+            return {FILE_NAME: with_labels(content, end.names, LABELMAP_FILE)}
         return {FILE_NAME: with_labels(content, fitting_labels(graph, about.labels))}
+
+    def end_misfit(
+        self, post: PostProcess | TwoStage | None, shapes: Sequence[tuple[int, ...]]
+    ) -> str | None:
+        """Return why TFLite_Detection_PostProcess cannot stand behind outputs of these shapes."""
+        return misfit(post, shapes)
+
+    def end_differences(self, post: PostProcess) -> tuple[str, ...]:
+        """Return how its boxes differ from those of `boxes.detect`."""
+        return differences(post)
 
     @contextmanager
     def open(self, files: Mapping[str, bytes], *, where: str | None = None) -> Iterator[Runner]:
-        """Give the file opened; in a child process where it was read from a disk."""
+        """Give the file opened; in a child process where it was read from a disk.
+
+        Of one that ends in boxes, what it gives is what stands in front of that end.
+        """
         with self._opener(files, where) as opener:
-            yield as_network(opener.open(files[FILE_NAME]), where or IN_PROCESS)
+            core = _core(files[FILE_NAME], where or IN_PROCESS)
+            yield as_network(opener.open(core), where or IN_PROCESS)
 
     def about(self, files: Mapping[str, bytes], *, where: str) -> About:
         """Return what the file's own buffer says."""
@@ -171,13 +201,17 @@ class Litert(Target):
     ) -> CheckCounts:
         """Run the file, and a copy with its inner tensors exposed, and compare.
 
-        Of a file in float the outputs alone are compared, with a deviation.
+        Of a file in float the outputs alone are compared, with a deviation. A file that ends in
+        boxes is run with all its operators, and its network's outputs are compared.
         """
         compare = check_file if twin.encodings.halves is None else check_floats
         with self._opener(files, where) as opener:
             if where is not None:
                 _require_same_input(files[FILE_NAME], twin, where)
-            counts = compare(files[FILE_NAME], twin, batches, opener)
+            core = _core(files[FILE_NAME], where or IN_PROCESS)
+            counts = compare(core, twin, batches, opener)
+        if core is not files[FILE_NAME]:
+            counts.builtin = _without_end(counts.builtin, end_operators(core))
         slow = Counter(counts.builtin) - Counter(QUANTIZE=counts.shifts)
         if not self.is_reference and (counts.partitions != 1 or slow):
             counts.remarks.append(_slower(counts, slow))
@@ -195,6 +229,23 @@ class Litert(Target):
         verify(files[FILE_NAME], where)
         with isolated(self, where=where) as opener:
             yield opener
+
+
+def _core(content: bytes, where: str) -> bytes:
+    """Return a file that gives its network's outputs: itself, or a copy of one that gives boxes."""
+    outputs = core_outputs(content, where)
+    return giving(content, outputs) if outputs else content
+
+
+def _without_end(builtin: Sequence[str], end: Sequence[str]) -> list[str]:
+    """Return names of operators without those of the end, which are the last."""
+    left, kept = Counter(end), []
+    for name in reversed(builtin):
+        if left[name]:
+            left[name] -= 1
+        else:
+            kept.append(name)
+    return kept[::-1]
 
 
 def _require_same_input(content: bytes, twin: IntegerNetwork, where: str) -> None:

@@ -38,7 +38,7 @@ def class_map(post: PostProcess, categories: Sequence[Category]) -> NDArray[np.i
         found[real] = np.arange(len(categories))
         return found
     numbers = [category.number for category in categories]
-    if min(numbers) >= 0 and max(numbers) < post.classes and len(categories) < len(real):
+    if set(numbers) <= set(real.tolist()) and numbers != list(range(len(numbers))):
         found[numbers] = np.arange(len(categories))
         return found
     raise DataError(

@@ -20,8 +20,9 @@ MOST_ANCHORS = 9
 FOLLOWS = 0.4
 """Correlation with the cells' places that centres must have: 0.5 and more where heads have random
 weights, 0.9 where they are trained."""
-NEAR = 6.0
-"""Strides that the middle one of all centres may be away from its cell."""
+SLOPE = (0.3, 3.0)
+"""Pixels that a centre moves where its cell moves by one: far less where centres are parts of the
+input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,24 +85,25 @@ def is_decoded(own: Decoded, input_size: Size) -> bool:
     if (sizes <= 0).any():
         return False
     for places in _places(own, input_size):
-        away = np.abs(rows[:, :2] - places[:, :2]) / places[:, 2:]
-        centres = [_correlation(rows[:, axis], places[:, axis]) for axis in (0, 1)]
-        others = [_correlation(sizes[:, axis], places[:, axis]) for axis in (0, 1)]
-        if min(centres) >= FOLLOWS and max(others) < FOLLOWS and np.median(away) <= NEAR:
+        follow = [_follows(rows[:, axis], places[:, axis]) for axis in (0, 1)]
+        others = [_follows(sizes[:, axis], places[:, axis]) for axis in (0, 1)]
+        are_centres = all(
+            alike >= FOLLOWS and SLOPE[0] <= slope <= SLOPE[1] for alike, slope in follow
+        )
+        if are_centres and all(alike < FOLLOWS for alike, _ in others):
             return True
     return False
 
 
 def _places(own: Decoded, input_size: Size) -> Iterator[NDArray[np.float64]]:
-    """Give x, y and stride of the cell of each position [P, 3], the anchors last, then first."""
+    """Give x and y of the cell of each position [P, 2], the anchors last, then first."""
     for of_levels in (own.strides, own.strides[::-1]):
         for repeat in (np.repeat, _tiled):
             levels = []
             sizes = level_sizes(input_size, of_levels)
             for (rows, columns), stride in zip(sizes, of_levels, strict=True):
-                y, x = np.mgrid[0:rows, 0:columns].reshape(2, -1) + 0.5
-                cells = np.stack([x * stride, y * stride, np.full(x.shape, stride)], axis=1)
-                levels.append(repeat(cells, own.each, 0))
+                y, x = (np.mgrid[0:rows, 0:columns].reshape(2, -1) + 0.5) * stride
+                levels.append(repeat(np.stack([x, y], axis=1), own.each, 0))
             yield np.concatenate(levels)
 
 
@@ -109,10 +111,13 @@ def _tiled(cells: NDArray[np.float64], each: int, axis: int) -> NDArray[np.float
     return np.concatenate([cells] * each, axis=axis)
 
 
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    spread = float(one.std() * other.std())
-    shared = float(((one - one.mean()) * (other - other.mean())).mean())
-    return shared / spread if spread > 0 else 0.0
+def _follows(values: NDArray[np.float64], places: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the correlation of values with places, and their slope over them."""
+    apart = places - places.mean()
+    shared = float((apart * (values - values.mean())).mean())
+    spread = float(values.std() * places.std())
+    slope = shared / float((apart**2).mean()) if len(set(places)) > 1 else 0.0
+    return (shared / spread if spread > 0 else 0.0), slope
 
 
 def decoded_yolo(shown: Shown) -> PostProcess | None:

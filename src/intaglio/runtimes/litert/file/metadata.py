@@ -2,13 +2,15 @@
 
 Two named buffers, and one file behind the model:
 
-    intaglio          JSON: scheme, and preprocessing as in the report
+    intaglio          JSON: scheme, preprocessing as in the report, and of a file that ends in boxes
+                      the tensors that are the network's own outputs
     TFLITE_METADATA   ModelMetadata, the flatbuffer that mobile libraries read
     labels.txt        the class names, one a line, in a zip archive appended to the .tflite
+                      (labelmap.txt where it ends in boxes: detection_metadata.py)
 
 Source: tensorflow_lite_support/metadata/metadata_schema.fbs of tensorflow/tflite-support, version
 1.1.0. The slots below are the positions of fields in its tables; a union takes two, its type and
-its value. Only fields of version 1.0.0 are written.
+its value. Only fields of version 1.0.0 are written, but for the groups of an end in boxes.
 
 Normalization is that of the float network whatever the file takes, as in files that others publish:
 what it gives is then quantized by the input's own scale and zero point. The library itself does so
@@ -21,7 +23,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import flatbuffers
 import numpy as np
@@ -29,8 +31,12 @@ import numpy as np
 from intaglio.data.preprocess import Preprocess, describe
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.scheme import HALF
+from intaglio.runtimes.litert.file import detection_metadata
+from intaglio.runtimes.litert.file.detection_fit import DetectionEnd
+from intaglio.runtimes.litert.file.metadata_tables import table, union, vector
 
 JSON_NAME = "intaglio"
+CORE_KEY = "core_outputs"
 TFLITE_NAME = "TFLITE_METADATA"
 LABELS_FILE = "labels.txt"
 IDENTIFIER = b"M001"
@@ -39,7 +45,7 @@ DESCRIPTION = "int8 network written by intaglio"
 HALF_DESCRIPTION = "float16 network written by intaglio"
 
 MODEL_NAME, MODEL_DESCRIPTION, MODEL_SUBGRAPHS, MODEL_PARSER_VERSION = 0, 1, 3, 7
-SUBGRAPH_NAME, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS = 0, 2, 3
+SUBGRAPH_NAME, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_OUTPUT_GROUPS = 0, 2, 3, 8
 TENSOR_NAME, TENSOR_CONTENT, TENSOR_PROCESS_UNITS, TENSOR_FILES = 0, 3, 4, 6
 CONTENT_TYPE, CONTENT_VALUE = 0, 1
 FEATURE_PROPERTIES, IMAGE_PROPERTIES = 1, 2  # members of the union in Content
@@ -62,6 +68,7 @@ def file_metadata(
     *,
     scheme: str,
     model: str = "",
+    end: DetectionEnd | None = None,
 ) -> dict[str, bytes]:
     """Return the named buffers to store in the file.
 
@@ -72,15 +79,18 @@ def file_metadata(
             network has as many classes (see `fitting_labels`).
         scheme: As on the command line.
         model: What the network is called; "" where it has no name.
+        end: How the file ends in boxes; None where it ends in the network's outputs.
     """
     names = fitting_labels(graph, labels)
-    content = {
+    content: dict[str, object] = {
         "scheme": scheme,
         "preprocess": describe(preprocess) if preprocess else None,
     }
+    if end is not None:
+        content[CORE_KEY] = list(end.core)
     return {
         JSON_NAME: json.dumps(content).encode("utf-8"),
-        TFLITE_NAME: model_metadata(graph, preprocess, names, scheme=scheme, model=model),
+        TFLITE_NAME: model_metadata(graph, preprocess, names, scheme=scheme, model=model, end=end),
     }
 
 
@@ -92,7 +102,7 @@ def fitting_labels(graph: Graph, labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(labels) if any(_has_classes(node, labels) for node in _outputs(graph)) else ()
 
 
-def with_labels(content: bytes, labels: Sequence[str]) -> bytes:
+def with_labels(content: bytes, labels: Sequence[str], name: str = LABELS_FILE) -> bytes:
     """Return the .tflite with the file of class names appended, as a zip archive behind the model.
 
     LiteRT does not look behind the model, so the file stays loadable; `unzip` and the metadata
@@ -101,12 +111,13 @@ def with_labels(content: bytes, labels: Sequence[str]) -> bytes:
 
     Args:
         content: The .tflite, its metadata made by `file_metadata` with the same labels.
-        labels: Names of the classes, as `fitting_labels` returns them.
+        labels: Names of the classes, as `fitting_labels` returns them, or those of an end in boxes.
+        name: Of the file that holds them.
     """
     if not labels:
         return content
     text = "".join(" ".join(label.splitlines()) + "\n" for label in labels)
-    entry = zipfile.ZipInfo(LABELS_FILE, ZIP_TIME)
+    entry = zipfile.ZipInfo(name, ZIP_TIME)
     entry.create_system = MADE_ON_UNIX
     entry.external_attr = 0o644 << 16
     whole = io.BytesIO()
@@ -124,29 +135,35 @@ def model_metadata(
     *,
     scheme: str = "",
     model: str = "",
+    end: DetectionEnd | None = None,
 ) -> bytes:
     """Return the ModelMetadata flatbuffer of a graph."""
     build = flatbuffers.Builder(1024)
     inputs = [_input_tensor(build, graph[name], preprocess) for name in graph.inputs]
-    titled = zip(graph.output_titles, _outputs(graph), strict=True)
-    outputs = [_output_tensor(build, title, node, labels) for title, node in titled]
+    if end is None:
+        titled = zip(graph.output_titles, _outputs(graph), strict=True)
+        outputs = [_output_tensor(build, title, node, labels) for title, node in titled]
+    else:
+        outputs = detection_metadata.detection_outputs(build, end)
     name = build.CreateString("main")
-    subgraph = _table(
-        build,
-        {
-            SUBGRAPH_NAME: name,
-            SUBGRAPH_INPUTS: _vector(build, inputs),
-            SUBGRAPH_OUTPUTS: _vector(build, outputs),
-        },
-    )
+    parts = {
+        SUBGRAPH_NAME: name,
+        SUBGRAPH_INPUTS: vector(build, inputs),
+        SUBGRAPH_OUTPUTS: vector(build, outputs),
+    }
+    if end is not None:
+        parts[SUBGRAPH_OUTPUT_GROUPS] = detection_metadata.detection_groups(build)
+    subgraph = table(build, parts)
     fields = {
         MODEL_DESCRIPTION: build.CreateString(HALF_DESCRIPTION if scheme == HALF else DESCRIPTION),
-        MODEL_SUBGRAPHS: _vector(build, [subgraph]),
-        MODEL_PARSER_VERSION: build.CreateString(PARSER_VERSION),
+        MODEL_SUBGRAPHS: vector(build, [subgraph]),
+        MODEL_PARSER_VERSION: build.CreateString(
+            PARSER_VERSION if end is None else detection_metadata.PARSER_VERSION
+        ),
     }
     if model:
         fields[MODEL_NAME] = build.CreateString(model)
-    build.Finish(_table(build, fields), file_identifier=IDENTIFIER)
+    build.Finish(table(build, fields), file_identifier=IDENTIFIER)
     return bytes(build.Output())
 
 
@@ -169,62 +186,32 @@ def _input_tensor(build: flatbuffers.Builder, node: Node, preprocess: Preprocess
     fields = {TENSOR_NAME: build.CreateString(node.name)}
     if len(node.shape) == 4 and node.channels in COLOR_SPACES:
         color_space = COLOR_SPACES[node.channels]
-        image = _table(build, {}, {IMAGE_COLOR_SPACE: color_space})
-        fields[TENSOR_CONTENT] = _union(build, CONTENT_TYPE, IMAGE_PROPERTIES, image)
+        image = table(build, {}, {IMAGE_COLOR_SPACE: color_space})
+        fields[TENSOR_CONTENT] = union(build, CONTENT_TYPE, IMAGE_PROPERTIES, image)
     if preprocess is not None:
         mean, std = normalization(preprocess)
-        options = _table(
+        options = table(
             build,
             {
                 NORMALIZATION_MEAN: build.CreateNumpyVector(np.asarray(mean, np.float32)),
                 NORMALIZATION_STD: build.CreateNumpyVector(np.asarray(std, np.float32)),
             },
         )
-        unit = _union(build, UNIT_TYPE, NORMALIZATION, options)
-        fields[TENSOR_PROCESS_UNITS] = _vector(build, [unit])
-    return _table(build, fields)
+        unit = union(build, UNIT_TYPE, NORMALIZATION, options)
+        fields[TENSOR_PROCESS_UNITS] = vector(build, [unit])
+    return table(build, fields)
 
 
 def _output_tensor(
     build: flatbuffers.Builder, title: str, node: Node, labels: Sequence[str]
 ) -> int:
     fields = {TENSOR_NAME: build.CreateString(title)}
-    feature = _table(build, {})
-    fields[TENSOR_CONTENT] = _union(build, CONTENT_TYPE, FEATURE_PROPERTIES, feature)
+    feature = table(build, {})
+    fields[TENSOR_CONTENT] = union(build, CONTENT_TYPE, FEATURE_PROPERTIES, feature)
     if _has_classes(node, labels):
         name, about = build.CreateString(LABELS_FILE), build.CreateString("Names of the classes")
-        file = _table(
+        file = table(
             build, {FILE_NAME: name, FILE_DESCRIPTION: about}, {FILE_TYPE: TENSOR_AXIS_LABELS}
         )
-        fields[TENSOR_FILES] = _vector(build, [file])
-    return _table(build, fields)
-
-
-def _union(build: flatbuffers.Builder, type_slot: int, member: int, value: int) -> int:
-    """Return a table of one union: its type in `type_slot`, its value in the slot behind."""
-    return _table(build, {type_slot + 1: value}, {type_slot: member})
-
-
-def _table(
-    build: flatbuffers.Builder, offsets: Mapping[int, int], small: Mapping[int, int] | None = None
-) -> int:
-    """Write a table; return its offset.
-
-    Args:
-        offsets: Slot to the offset of a string, vector or table.
-        small: Slot to a number of one byte, none of them the field's default 0.
-    """
-    small = small or {}
-    build.StartObject(max([*offsets, *small], default=-1) + 1)
-    for slot, offset in offsets.items():
-        build.PrependUOffsetTRelativeSlot(slot, offset, 0)
-    for slot, number in small.items():
-        build.PrependUint8Slot(slot, number, 0)
-    return int(build.EndObject())
-
-
-def _vector(build: flatbuffers.Builder, offsets: Sequence[int]) -> int:
-    build.StartVector(4, len(offsets), 4)
-    for offset in reversed(offsets):
-        build.PrependUOffsetTRelative(offset)
-    return int(build.EndVector())
+        fields[TENSOR_FILES] = vector(build, [file])
+    return table(build, fields)

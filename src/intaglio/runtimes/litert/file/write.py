@@ -9,6 +9,9 @@ from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.ops.unknown_call import REPLACE, why_node
 from intaglio.runtimes.litert.file.bits import unheld
+from intaglio.runtimes.litert.file.detection_end import write_end
+from intaglio.runtimes.litert.file.detection_fit import DetectionEnd
+from intaglio.runtimes.litert.file.detection_metadata import NAMES
 from intaglio.runtimes.litert.file.metadata import DESCRIPTION, HALF_DESCRIPTION
 from intaglio.runtimes.litert.format.builder import TfliteBuilder
 from intaglio.runtimes.litert.format.layout import file_shape
@@ -26,6 +29,7 @@ def write_tflite(
     *,
     io: str = "float",
     metadata: dict[str, bytes] | None = None,
+    end: DetectionEnd | None = None,
 ) -> bytes:
     """Return the .tflite file of a lowered graph.
 
@@ -35,6 +39,8 @@ def write_tflite(
             "uint8": as "int8", and each integer is 128 higher (QUANTIZE at the ends). A network in
             float16 has no other than float ends.
         metadata: Named buffers to store in the file.
+        end: How the file ends in boxes, float32 whatever it takes; None where it ends in the
+            network's outputs.
 
     Raises:
         UnsupportedByTarget: If the file cannot hold a node, or its bits; names the user's layer.
@@ -48,9 +54,13 @@ def write_tflite(
             _write_input(node, writing, build, io)
         else:
             write_node(node, writing)
-    ends = {name: _write_output(name, writing, io) for name in dict.fromkeys(graph.outputs)}
+    form = io if end is None else "float"
+    ends = {name: _write_output(name, writing, form) for name in dict.fromkeys(graph.outputs)}
     build.outputs = [ends[name] for name in graph.outputs]
-    if graph.output_names:
+    if end is not None:
+        build.outputs = write_end(end, build.outputs, writing)
+        build.input_names, build.output_names = list(graph.inputs), list(NAMES)
+    elif graph.output_names:
         build.input_names, build.output_names = list(graph.inputs), list(graph.output_names)
     build.metadata.update(metadata or {})
     return build.pack(DESCRIPTION if encodings.halves is None else HALF_DESCRIPTION)

@@ -81,7 +81,7 @@ class TfliteBuilder:
     input_names: list[str] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     metadata: dict[str, bytes] = field(default_factory=dict)
-    _codes: dict[tuple[int, int], int] = field(default_factory=dict)
+    _codes: dict[tuple[int, int, str], int] = field(default_factory=dict)
     _buffers: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -177,6 +177,19 @@ class TfliteBuilder:
             made.builtinOptions = options
         self.operators.append(made)
 
+    def custom(self, name: str, inputs: list[int], outputs: list[int], options: bytes) -> None:
+        """Add an operator that the schema has no word for, by the name that the runtime knows.
+
+        Args:
+            options: A flexbuffer.
+        """
+        made = schema.OperatorT()
+        made.opcodeIndex = self._code(schema.BuiltinOperator.CUSTOM, 1, name)
+        made.inputs, made.outputs = inputs, outputs
+        made.customOptions = np.frombuffer(options, np.uint8)
+        made.customOptionsFormat = schema.CustomOptionsFormat.FLEXBUFFERS
+        self.operators.append(made)
+
     def pack(self, description: str) -> bytes:
         """Return the file's bytes; the same content gives the same bytes."""
         model = schema.ModelT()
@@ -196,8 +209,8 @@ class TfliteBuilder:
         self._buffers.append(made)
         return len(self._buffers) - 1
 
-    def _code(self, operator: int, version: int) -> int:
-        return self._codes.setdefault((operator, version), len(self._codes))
+    def _code(self, operator: int, version: int, custom: str = "") -> int:
+        return self._codes.setdefault((operator, version, custom), len(self._codes))
 
     def _subgraph(self) -> Any:
         made = schema.SubGraphT()
@@ -229,8 +242,9 @@ class TfliteBuilder:
         return made
 
 
-def _operator_code(operator: int, version: int) -> Any:
+def _operator_code(operator: int, version: int, custom: str) -> Any:
     made = schema.OperatorCodeT()
     made.builtinCode, made.version = operator, version
     made.deprecatedBuiltinCode = min(operator, 127)
+    made.customCode = custom or None
     return made

@@ -4,7 +4,7 @@
 
 `pictures.npy` holds float32 [N, C, H, W], prepared as "preprocess" in report.json says. The boxes
 are those of `result.twin`: the networks give the same integers, and the code behind them, in
-boxes.zip, is the same.
+boxes.zip, is the same. Where the file itself ends in boxes, they are those that it gives.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if (HERE / "boxes.zip").is_file():
 from intaglio.boxes.as_data import from_json  # noqa: E402
 from intaglio.boxes.detect import detections  # noqa: E402
 from intaglio.boxes.detections import Detections  # noqa: E402
+from intaglio.boxes.given import given_detections  # noqa: E402
 from intaglio.boxes.postprocess import PostProcess  # noqa: E402
 from intaglio.boxes.regions import two_stage_detections  # noqa: E402
 
@@ -40,12 +41,18 @@ class Network:
         (self.taken,) = self.interpreter.get_input_details()
         self.given = self.interpreter.get_output_details()
 
+    @property
+    def ends_in_boxes(self) -> bool:
+        """Whether the file's last operator gives boxes."""
+        return str(self.given[0]["name"]) == "TFLite_Detection_PostProcess"
+
     def __call__(self, values: Floats) -> list[Floats]:
         """Return the outputs; the file takes one entry of the batch at a time."""
-        rows = [self._of_one(values[index : index + 1]) for index in range(len(values))]
+        rows = [self.of_one(values[index : index + 1]) for index in range(len(values))]
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
-    def _of_one(self, value: Floats) -> list[Floats]:
+    def of_one(self, value: Floats) -> list[Floats]:
+        """Return the outputs for a batch of one."""
         image = value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
         self.interpreter.set_tensor(self.taken["index"], _stored(image, self.taken))
         self.interpreter.invoke()
@@ -55,7 +62,11 @@ class Network:
 def detect(pictures: Floats) -> list[Detections]:
     """Return what is found in each of the pictures [N, C, H, W], in pixels of these."""
     post = from_json(json.loads((HERE / "postprocess.json").read_text(encoding="utf-8")))
-    outputs = Network(HERE / "model.tflite")(pictures)
+    network = Network(HERE / "model.tflite")
+    if network.ends_in_boxes and isinstance(post, PostProcess):
+        count = len(pictures)
+        return [given_detections(post, network.of_one(pictures[n : n + 1])) for n in range(count)]
+    outputs = network(pictures)
     if isinstance(post, PostProcess):
         return detections(post, outputs)
     return two_stage_detections(post, outputs, Network(HERE / "core2-model.tflite"))

@@ -70,6 +70,9 @@ class Build(Protocol):
     ) -> None:
         """Add an operator, named as in the schema ("CONV_2D")."""
 
+    def custom(self, name: str, inputs: list[int], outputs: list[int], options: bytes) -> None:
+        """Add an operator that the schema has no word for."""
+
 
 @dataclass
 class Writing:

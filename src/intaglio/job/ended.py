@@ -1,0 +1,64 @@
+"""Files that end in a detector's boxes: refused where they cannot, and what is told of them."""
+
+from __future__ import annotations
+
+from intaglio.boxes.postprocess import PostProcess
+from intaglio.errors import RequestError
+from intaglio.ir.graph import Graph
+from intaglio.recipe.options import Provenance
+from intaglio.recipe.settings import Settings
+from intaglio.targets.target import IN_FILE
+from intaglio.tasks.detect.classes import NONE, class_map
+from intaglio.tasks.task import output_shapes
+
+UNNAMED = "???"
+
+
+def refuse_end(captured: Graph, settings: Settings, where: Provenance) -> None:
+    """Pass a network whose file can end in boxes, or is not asked to.
+
+    Raises:
+        RequestError: If it is asked to and cannot; says why.
+    """
+    if settings.postprocess != IN_FILE:
+        return
+    why = settings.target.end_misfit(where.postprocess, output_shapes(captured))
+    if why is not None:
+        raise RequestError(
+            f"--postprocess {IN_FILE}: {why}: leave it out, and boxes come of the file's outputs by"
+            " what runs it"
+        )
+
+
+def end_of(settings: Settings, where: Provenance) -> PostProcess | None:
+    """Return what a file is to end in; None where it ends in the network's outputs."""
+    post = where.postprocess
+    return post if settings.postprocess == IN_FILE and isinstance(post, PostProcess) else None
+
+
+def labels_of(where: Provenance) -> tuple[str, ...]:
+    """Return names of classes: those that are known, else of a detector those of its labels.
+
+    A class that no category is has a name that says so, as in files that others publish.
+
+    Raises:
+        DataError: If it cannot be told which class of the network each category is.
+    """
+    post = where.postprocess
+    if where.labels or not where.categories or not isinstance(post, PostProcess):
+        return where.labels
+    names = [category.name for category in where.categories]
+    places = class_map(post, where.categories).tolist()
+    return tuple(UNNAMED if place == NONE else names[place] for place in places)
+
+
+def end_notes(settings: Settings, where: Provenance) -> list[str]:
+    """Return what a report tells of a file's end: what is checked, and how its boxes differ."""
+    post = end_of(settings, where)
+    if post is None:
+        return []
+    told = [
+        f"the file ends in boxes (postprocess {IN_FILE}), which the runtime computes in float:"
+        " bits and figures are those of the outputs in front of that end"
+    ]
+    return told + [f"in the file {one}" for one in settings.target.end_differences(post)]
