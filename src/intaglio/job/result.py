@@ -135,7 +135,11 @@ class Result:
         outputs = [output.numpy() for output in self.twin.outputs(images)]
         if isinstance(self.postprocess, PostProcess):
             return detections(self.postprocess, outputs)
-        second = next(iter(self.parts.values()))  # a core of masks comes behind it
+        second = next(iter(self.parts.values()), None)  # a core of masks comes behind it
+        if second is None:
+            raise RequestError(
+                f"'{self.report.model}' has no second core, which {POSTPROCESS} tells boxes by"
+            )
 
         def looked_at(regions: NDArray[np.float32]) -> list[NDArray[np.float32]]:
             """Return what the second core gives for regions [R, C, size, size]."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.data.preprocess import describe
 from intaglio.errors import DataError, RequestError
+from intaglio.host.files import MOST_CORES
 from intaglio.job.cut import graph_of, in_order
 from intaglio.job.of_graph import compress_graph
 from intaglio.job.outcome import with_figures
@@ -61,6 +62,11 @@ def compress_whole(whole: Whole, source: Source, wish: WholeWish, recorder: Reco
     """
     asked = _asked(source, wish)
     cores = in_order(whole)
+    if len(cores) > MOST_CORES:
+        raise RequestError(
+            f"the detector has {len(cores)} cores, and a result holds {MOST_CORES} at most: "
+            + ", ".join(core.name for core in cores)
+        )
     if len(cores) > 1 and isinstance(wish.data, Iterator):
         raise DataError(
             f"the detector has {len(cores)} cores, each calibrated by itself, and data can be gone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,13 +12,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from intaglio.errors import RequestError
-from intaglio.host.complaint import first_complaint
-from intaglio.host.files import require_plain_file
+from intaglio.host.complaint import LONGEST, first_complaint
+from intaglio.host.files import MOST_CORES
 from intaglio.host.strict_json import read_json
 
-LARGEST_BYTES = 2**24
 Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Shape = tuple[Size, ...]
+Shape = Annotated[tuple[Size, ...], Field(max_length=8)]
+MOST_VALUES = 2**28
+"""Of all pictures together, which are made anew to cut a module: 1 GiB in float32."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class StoredWhole:
         format: Raised when the meaning changes.
     """
 
-    cores: Annotated[tuple[StoredCore, ...], Field(min_length=1, max_length=4)]
+    cores: Annotated[tuple[StoredCore, ...], Field(min_length=1, max_length=MOST_CORES)]
     takes: Literal["tensor", "pictures"]
     shapes: Annotated[tuple[Shape, ...], Field(min_length=1, max_length=1024)]
     format: Literal[1] = 1
@@ -68,12 +70,24 @@ def read_cores(path: Path) -> StoredWhole | None:
     if not path.is_file():
         return None
     try:
-        require_plain_file(path, LARGEST_BYTES)
-        return TypeAdapter(StoredWhole).validate_python(read_json(path))
+        whole = TypeAdapter(StoredWhole).validate_python(read_json(path))
+        _check(whole)
+        return whole
     except ValidationError as error:
         said = first_complaint(error)
         raise RequestError(
             f"{path}: {said.key}: {said.message}, got {said.seen}: it is damaged"
         ) from error
     except (OSError, ValueError) as error:
-        raise RequestError(f"{path}: cannot be read as JSON: {error}") from error
+        raise RequestError(f"{path}: cannot be read, or is damaged: {error}") from error
+
+
+def _check(whole: StoredWhole) -> None:
+    """Raise ValueError for what fits its types and cannot be."""
+    names = [core.name for core in whole.cores]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two cores have one name: {', '.join(names)[:LONGEST]}")
+    if whole.takes == "tensor" and len(whole.shapes) > 1:
+        raise ValueError(f"one tensor has {len(whole.shapes)} shapes")
+    if sum(map(math.prod, whole.shapes)) > MOST_VALUES:
+        raise ValueError(f"its pictures have more than {MOST_VALUES} values")
