@@ -4,7 +4,8 @@
         [--threads 1] [--images N]
 
 TABLE is `detection-float`, `detection-integers`, `detection-bccd` or `detection-cost`; each says in
-its file what its rows hold. A row is saved as it ends, and another run goes on behind the rows that are there.
+its file what its rows hold. A row is saved as it ends, and another run goes on behind those that
+are there.
 
 `python -m benchmarks.tables` makes the page.
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cli.tiny import CLASSIFIER, CALIBRATION, intaglio, printed_json
+from cli.tiny import CALIBRATION, CLASSIFIER, intaglio, printed_json
 
 DETECTOR = """
 from job.test_ended import tiny as detector

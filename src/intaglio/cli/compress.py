@@ -28,7 +28,7 @@ from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.place import Place
 from intaglio.host.progress import Progress
 from intaglio.host.training import drop_training, has_stages
-from intaglio.job.compress import captured_or_cut
+from intaglio.job.compress import captured_or_cut, with_postprocess
 from intaglio.job.kept import is_kept, refuse_nothing, refuse_resume
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
@@ -137,6 +137,7 @@ def _compressed(job: Job, network: Source, progress: Progress) -> Result:
             evaluation.try_first()
     work = Work(job, network, calibration, evaluation, Recorder(progress))
     captured = work.recorder.step("capture", lambda: captured_or_cut(network))
+    work = replace(work, network=with_postprocess(network, captured))
     made = of_whole(work, captured) if isinstance(captured, Whole) else of_graph(work, captured)
     missed = [] if evaluation is None else evaluation.skipped
     return _annotated(made, job, network, missed)

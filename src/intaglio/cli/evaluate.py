@@ -33,6 +33,12 @@ def run(request: EvaluateRequest) -> None:
         RequestError: If the file or the images cannot be used, or do not go together.
     """
     saved = open_saved(request.file, request.target)
+    if saved.result is not None and saved.result.core:
+        raise RequestError(
+            f"{saved.path} is a part of a detector whose own Python prepares its pictures and reads"
+            " its outputs, which no file holds: use 'intaglio compress MODEL --eval', or in Python"
+            " load(place, module=...).module()"
+        )
     dataset = open_dataset(request.evaluation)
     with saved.opened() as network:
         if parse_input_shape(request.input_shape) not in (None, network.input_shape):

@@ -17,8 +17,8 @@ from intaglio.ops.traits import GIVEN
 from intaglio.tasks.deviation import Deviation, by_channel
 
 LITTLE_DB = 25.0
-"""SQNR of a group of channels, with nothing but its grid in integers, below which that is said: what
-networks without a metric are asked to keep as a whole."""
+"""SQNR of a group of channels, nothing but the value's grid in integers, below which that is said:
+what networks without a metric are asked to keep as a whole."""
 
 REMEDY = (
     "return these numbers as an output of their own, from a layer of their own, so that they get a"

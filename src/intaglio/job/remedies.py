@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from intaglio.boxes.postprocess import PostProcess
 from intaglio.data.batches import BATCH_SIZE, Data
 from intaglio.data.held import HeldImages, Share, hold_images
 from intaglio.doctor.finding import Diagnosis, Finding, InputChange, Treatment
@@ -17,10 +18,11 @@ from intaglio.errors import RequestError
 from intaglio.host.progress import Progress, Silent
 from intaglio.ir.graph import Graph
 from intaglio.job.of_graph import compress_graph
-from intaglio.recipe.options import Options
+from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.recipe import Recipe
 from intaglio.run.float import run_float
 from intaglio.run.twin import Twin
+from intaglio.tasks.detect.detect import Detect
 from intaglio.tasks.evaluate import evaluate, listed
 from intaglio.tasks.task import Task, labelled_task_for, output_shapes
 
@@ -80,7 +82,10 @@ class Trial:
             steps=[{"name": name} for name in treatment.steps],
         )
         options = Options(
-            scheme=self.scheme, seed=self.seed, keep_float=tuple(treatment.keep_float)
+            scheme=self.scheme,
+            seed=self.seed,
+            keep_float=tuple(treatment.keep_float),
+            provenance=Provenance(postprocess=self._post),
         )
         images = _as_trained(self.held.tuning, treatment.images)
         result = compress_graph(
@@ -91,6 +96,11 @@ class Trial:
         if labelled is None:
             return self._agreement(result.twin, change)
         return next(iter(evaluate(result.twin, labelled, self.task).values()))
+
+    @property
+    def _post(self) -> PostProcess | None:
+        """How boxes come of the outputs: what is treated is split as the diagnosis saw it."""
+        return self.own.post if isinstance(self.own, Detect) else None
 
     def _labelled(self, change: InputChange | None) -> Iterator[tuple[Tensor, Tensor]] | None:
         """Return the labelled images that count; None where there are none."""

@@ -20,7 +20,7 @@ from intaglio.job.of_graph import compress_graph
 from intaglio.job.outcome import with_figures
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
-from intaglio.job.verdict import verdict_of
+from intaglio.job.verdict import NOT_MEASURED, verdict_of
 from intaglio.read.module.core_inputs import core_inputs
 from intaglio.read.module.core_whole import Core, Whole
 from intaglio.read.reader import Source
@@ -170,7 +170,8 @@ def _with_figures(main: Result, found: Compared) -> Result:
         Wish.min_sqnr_db if main.recipe.min_sqnr is None else main.recipe.min_sqnr,
     )
     verdict = verdict_of(report.check, wish, None, found.judgement)
-    report = replace(report, wording=WORDING, verdict=verdict)
+    told = [warning for warning in report.warnings if NOT_MEASURED not in warning]  # of a core
+    report = replace(report, wording=WORDING, verdict=verdict, warnings=told)
     return replace(main, report=report, shown=found.shown.sections)
 
 

@@ -16,7 +16,7 @@ from intaglio.host.complaint import LONGEST, first_complaint
 from intaglio.host.files import MOST_CORES
 from intaglio.host.strict_json import read_json
 
-Size = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Size = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 Shape = Annotated[tuple[Size, ...], Field(max_length=8)]
 MOST_VALUES = 2**28
 """Of all pictures together, which are made anew to cut a module: 1 GiB in float32."""

@@ -43,8 +43,8 @@ from runtimes.litert.file.ends import (
 )
 
 ROUNDING = 1e-6
-"""Of the largest coordinate: some eight roundings of float32 of 6e-8 each in `boxes.decode`, and the
-error of its exponents, up to 4 times as large; the op computes in double and rounds three times."""
+"""Of the largest coordinate: some eight roundings of float32 of 6e-8 each in `boxes.decode`, and
+the error of its exponents, up to 4 times as large; the op computes in double and rounds thrice."""
 SCORES = 1e-6
 """The delegate's sigmoid and softmax are right to a few roundings."""
 WHITE = 255 / 2
@@ -311,9 +311,15 @@ REFUSED = [
     (of_two_coders(), "coded in different ways"),
     (changed(background=2), "neither the first nor the last"),
     (changed(suppress=None), "nothing is suppressed"),
-    (changed(suppress=Suppression(0.5, "all")), "suppressed within a all"),
-    (changed(suppress=Suppression(0.5, "level")), "suppressed within a level"),
-    (changed(select=Selection(0.1, classes="best")), "best classes"),
+    (
+        changed(suppress=Suppression(0.5, "all")),
+        "are 'all', and boxes that remove each other 'all'",
+    ),
+    (changed(suppress=Suppression(0.5, "level")), "remove each other 'level'"),
+    (
+        changed(select=Selection(0.1, classes="best")),
+        "are 'best', and boxes that remove each other 'class'",
+    ),
     (changed(smallest=2.0), "below 2 pixels"),
     (families.centernet(SIZE, ONE, classes=3), "not coded as deltas"),
 ]

@@ -90,8 +90,9 @@ def _unsaid(post: PostProcess) -> str | None:
         (post.suppress is None, "nothing is suppressed"),
         (
             post.suppress is not None and _suppression(post) is None,
-            f"{select.classes} classes of a position are candidates, and boxes are suppressed"
-            f" within a {post.suppress.within if post.suppress else ''}",
+            f"candidates of a position are '{select.classes}', and boxes that remove each other"
+            f" '{post.suppress.within if post.suppress else ''}': there is 'all' with 'class', and"
+            " 'best' with 'all'",
         ),
     )
     return next((why for is_so, why in checks if is_so), None)
