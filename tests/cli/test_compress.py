@@ -30,7 +30,9 @@ OF_OTHERS = {
     "synthetic.safetensors",
 }
 """Files that training, surgery and runs without images alone leave."""
-OF_DETECTORS = {name for name in RESULT_FILES if name.startswith(("core", "postprocess", "detect", "boxes"))}
+OF_DETECTORS = {
+    name for name in RESULT_FILES if name.startswith(("core", "postprocess", "detect", "boxes"))
+}
 FILES = set(RESULT_FILES) - OF_OTHERS - OF_DETECTORS
 """Of a network that was not trained."""
 

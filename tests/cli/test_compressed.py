@@ -1,4 +1,4 @@
-"""Whole detectors on the command line: labels of a data set, cores, and what a file alone cannot."""
+"""Whole detectors on the command line: labels of a data set, cores, what no file can alone."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_the_float_detector_finds_its_own_boxes_by_the_numbers_of_the_labels(made):
-    name, labels, out = made
+    _, _, out = made
 
     report = json.loads((out / "report.json").read_text())
 
@@ -99,7 +99,7 @@ def test_the_report_is_of_every_core_and_says_where_data_came_from(made):
 
 
 def test_it_is_loaded_in_python_with_the_module(made):
-    name, labels, out = made
+    name, _, out = made
 
     found = package.load(out, module=detector(name)).module()(
         [torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(0))]
@@ -109,7 +109,7 @@ def test_it_is_loaded_in_python_with_the_module(made):
 
 
 def test_a_file_that_needs_the_users_python_is_not_evaluated_alone(made, capsys):
-    name, labels, out = made
+    _, labels, out = made
 
     for file in (out, out / "model.tflite"):
         assert intaglio("evaluate", file, "--eval", labels) == 2
@@ -119,20 +119,19 @@ def test_a_file_that_needs_the_users_python_is_not_evaluated_alone(made, capsys)
 
 
 def test_inspect_shows_the_layers_of_all_cores_of_a_result_and_of_a_model(made, capsys):
-    name, labels, out = made
+    name, _, out = made
 
     assert intaglio("inspect", out, "--json") == 0
     saved = printed_json(capsys)
     assert intaglio("inspect", model(name), *SHAPE, "--json") == 0
     captured = printed_json(capsys)
 
-    graphs = package.load(out)
-    wanted = [node.name for one in (graphs, *graphs.parts.values()) for node in one.graph]
-    assert len(saved["layers"]) == len(wanted)
-    assert len(captured["layers"]) > 0
-    if name == TWO:
-        for found in (saved, captured):
-            assert any("box_predictor" in row["name"] for row in found["layers"])
+    result = package.load(out)
+    for graph in (result.graph, *(part.graph for part in result.parts.values())):
+        weighted = {node.name for node in graph if "weight" in node.params}
+        assert weighted <= {row["name"] for row in saved["layers"]}
+    # what is saved is lowered for the target, by which some small ops become products
+    assert saved["macs"] == pytest.approx(captured["macs"], rel=1e-3)
 
 
 def test_labels_of_another_number_of_classes_are_refused_with_both_counts(

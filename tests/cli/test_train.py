@@ -21,7 +21,9 @@ from intaglio.job.operated import PROGRAM, SURGERY_MARK
 from intaglio.read.named.build import build_model
 from intaglio.read.named.request import parse_model
 
-OF_DETECTORS = {name for name in RESULT_FILES if name.startswith(("core", "postprocess", "detect", "boxes"))}
+OF_DETECTORS = {
+    name for name in RESULT_FILES if name.startswith(("core", "postprocess", "detect", "boxes"))
+}
 OF_OTHERS = {SURGERY_MARK, PROGRAM, "synthetic.safetensors"}
 """Files that surgery and runs without images alone leave."""
 TRAINED = (*CLASSIFIER, "--data", "images", "--epochs", 2, "--batch", 4)

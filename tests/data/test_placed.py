@@ -76,7 +76,9 @@ def test_pixels_of_a_drawn_square_land_where_the_placement_says(name, size):
     seen = apply_as_array(WAYS[name], image, shape, name="a.png")[0]  # [H, W], 1 inside
     seen[seen == np.float32(114) / np.float32(255)] = 0  # bars
 
-    left, top, right, bottom = into(np.array(square, np.float64), placement(WAYS[name], size, shape))
+    left, top, right, bottom = into(
+        np.array(square, np.float64), placement(WAYS[name], size, shape)
+    )
     rows, columns = np.nonzero(seen > 0.5)
     # a pixel is more than half white where its middle is inside, and its neighbours are half a
     # pixel away: what lies between is the filter's choice

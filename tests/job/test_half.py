@@ -44,7 +44,7 @@ class Varied(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return class scores, [N, 4]."""
         x = self.norm(torch.relu(self.slope(self.first(x))))
-        x = self.depthwise(x) * self.constant + self.constant
+        x = torch.relu(self.depthwise(x)) * self.constant + self.constant
         return self.last(self.wider(self.grouped(x)).mean((2, 3)))
 
 

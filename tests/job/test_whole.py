@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,7 +71,10 @@ def test_every_core_is_checked_and_the_report_is_of_all(name):
     assert [row.size_bytes for row in report.cores] == [len(one.content) for one in made]
     graphs = graphs_of(result.whole)
     assert report.float.params == sum(map(total_params, graphs))
-    assert report.float.macs == sum(sum(count_macs(graph).values()) for graph in graphs)
+    # the second core looks at every region of a picture, as many as there may be
+    counts = [1] if name == ONE else [1, result.postprocess.regions.most]
+    macs = [sum(count_macs(graph).values()) for graph in graphs]
+    assert report.float.macs == sum(n * one for n, one in zip(counts, macs, strict=True))
     assert "cannot be captured as a whole" in report.warnings[0]
     assert sum(row.weights_percent for row in report.cores) <= 100.0
 
@@ -210,7 +212,7 @@ def test_a_module_is_refused_where_a_network_has_no_cores(tmp_path):
         intaglio.load(tmp_path / "out", module=network)
     with pytest.raises(RequestError, match="the twin is all of it"):
         result.module()
-    with pytest.raises(RequestError, match="it has no postprocess.json"):
+    with pytest.raises(RequestError, match=r"it has no postprocess\.json"):
         result.detect(data)
 
 
@@ -234,8 +236,42 @@ def test_two_stages_without_a_second_core_are_refused_when_boxes_are_asked_for(t
 
     result = intaglio.load(place)
 
-    with pytest.raises(RequestError, match="has no second core"):
+    with pytest.raises(RequestError, match="there is no second core for the regions"):
         result.detect(torch.zeros(1, 3, *result.postprocess.head.input_size))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.zeros(1, 3, 64, 64),
+        torch.zeros(1, 1, 96, 96),
+        torch.zeros(3, 96, 96),
+        torch.zeros(1, 3, 96, 96, dtype=torch.uint8),
+    ],
+)
+def test_images_of_another_form_are_refused_with_both(images):
+    said = r"takes float32 \[N, 3, 96, 96\], and the images are"
+
+    with pytest.raises(RequestError, match=said) as caught:
+        compressed(ONE).detect(images)
+
+    assert str(list(images.shape)) in str(caught.value)
+
+
+def test_of_no_images_nothing_is_found():
+    assert compressed(ONE).detect(torch.zeros(0, 3, 96, 96)) == []
+
+
+def test_the_post_processing_of_another_network_is_refused(tmp_path):
+    place = tmp_path / "one"
+    compressed(ONE).save(place)
+    content = json.loads((place / "postprocess.json").read_text())
+    content["levels"][0]["scores"]["output"] = 9
+    (place / "postprocess.json").write_text(json.dumps(content))
+    write_sums(place)
+
+    with pytest.raises(RequestError, match=r"postprocess\.json does not fit .* output 9 is read"):
+        intaglio.load(place).detect(torch.zeros(1, 3, 96, 96))
 
 
 def test_data_that_can_be_gone_through_once_is_refused_where_there_are_two_cores():
@@ -270,7 +306,7 @@ def test_labels_of_a_data_set_need_a_detector_of_a_known_kind():
     unknown = replace(source, recognise=None, postprocess=None)
     where = Provenance(categories=tuple(Category(n, f"c{n}") for n in range(CLASSES - 1)))
 
-    with pytest.raises(RequestError, match="which class of the labels .* cannot be told"):
+    with pytest.raises(RequestError, match=r"which class of the labels .* cannot be told"):
         intaglio.compress(
             unknown,
             data=[given()],

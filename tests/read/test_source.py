@@ -212,7 +212,7 @@ def test_a_shape_that_is_none_is_refused(shape: object):
 
 
 def test_an_example_that_is_none_is_refused():
-    for example in (None, [1, 2], X.int(), X[:0]):
+    for example in (None, X.int(), X[:0]):
         with pytest.raises(CaptureError, match="the example input must be a float32 tensor"):
             read(network(), example)
 

@@ -125,27 +125,41 @@ class Result:
         Boxes are in pixels of what the network sees.
 
         Raises:
-            RequestError: If it is no detector of a known kind.
+            RequestError: If it is no detector of a known kind, or images are of another size.
         """
         if self.postprocess is None:
             raise RequestError(
                 f"of '{self.report.model}' it is not known how boxes come of its outputs: it has no"
                 f" {POSTPROCESS}"
             )
+        self._refuse_other_images(images)
         outputs = [output.numpy() for output in self.twin.outputs(images)]
-        if isinstance(self.postprocess, PostProcess):
-            return detections(self.postprocess, outputs)
         second = next(iter(self.parts.values()), None)  # a core of masks comes behind it
-        if second is None:
-            raise RequestError(
-                f"'{self.report.model}' has no second core, which {POSTPROCESS} tells boxes by"
-            )
 
         def looked_at(regions: NDArray[np.float32]) -> list[NDArray[np.float32]]:
             """Return what the second core gives for regions [R, C, size, size]."""
+            assert second is not None, "else it is refused"
             return [output.numpy() for output in second.twin.outputs(torch.from_numpy(regions))]
 
-        return two_stage_detections(self.postprocess, outputs, looked_at)
+        try:
+            if isinstance(self.postprocess, PostProcess):
+                return detections(self.postprocess, outputs)
+            if second is None:
+                raise ValueError("there is no second core for the regions")
+            return two_stage_detections(self.postprocess, outputs, looked_at)
+        except ValueError as error:
+            raise RequestError(
+                f"{POSTPROCESS} does not fit '{self.report.model}': {error}: it is of another"
+                " network"
+            ) from error
+
+    def _refuse_other_images(self, images: Tensor) -> None:
+        wanted = tuple(self.graph[self.graph.inputs[0]].shape[1:])
+        if tuple(images.shape[1:]) != wanted or images.dtype != torch.float32:
+            raise RequestError(
+                f"'{self.report.model}' takes float32 [N, {', '.join(map(str, wanted))}], and the"
+                f" images are {str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+            )
 
     def module(self) -> nn.Module:
         """Return the user's module with the integer networks in the places of its cores.

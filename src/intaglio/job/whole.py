@@ -75,7 +75,8 @@ def compress_whole(whole: Whole, source: Source, wish: WholeWish, recorder: Reco
     results = [_of_core(whole, core, source, wish, recorder) for core in cores]
     parts = {core.name: made for core, made in zip(cores[1:], results[1:], strict=True)}
     main = replace(results[0], whole=whole, core=cores[0].name, parts=parts)
-    main = replace(main, postprocess=source.postprocess, report=_reported(main, cores))
+    main = replace(main, postprocess=source.postprocess)
+    main = replace(main, report=_reported(main, cores))
     if wish.evaluate is None:
         return main
     found = recorder.step("evaluate", lambda: _evaluated(main, asked, wish.evaluate))
@@ -147,7 +148,10 @@ def _reported(main: Result, cores: list[Core]) -> Report:
     real = replace(
         report.float,
         size_bytes=sum(result.report.float.size_bytes for result in made),
-        macs=sum(result.report.float.macs for result in made),
+        macs=sum(
+            count * result.report.float.macs
+            for count, result in zip(_entries(main.postprocess, len(made)), made, strict=True)
+        ),
         params=sum(result.report.float.params for result in made),
     )
     integer = replace(report.integer, size_bytes=sum(row.size_bytes for row in rows))
@@ -161,6 +165,16 @@ def _reported(main: Result, cores: list[Core]) -> Report:
     return replace(
         report, float=real, integer=integer, cores=rows, warnings=[note, *report.warnings, *told]
     )
+
+
+def _entries(post: PostProcess | TwoStage | None, cores: int) -> list[int]:
+    """Return how many entries of its batch each core computes for one picture, at most.
+
+    The first is given the picture, a second one regions, a third one (of masks) what is found; of
+    a detector of an unknown kind each is counted once.
+    """
+    known = [1, post.regions.most, post.head.most] if isinstance(post, TwoStage) else []
+    return [*known, *[1] * cores][:cores]
 
 
 def _with_figures(main: Result, found: Compared) -> Result:

@@ -68,7 +68,13 @@ def read(
         seed=seed,
     )
     wanted = os.fsdecode(model) if isinstance(model, os.PathLike) else model
-    source = _reader_of(wanted).open(wanted, given)
+    reader = _reader_of(wanted)
+    if pictures and (reader is not MODULE or input_shape is not None):
+        raise RequestError(
+            "a list of pictures as the example input goes with a module alone, without input_shape:"
+            " give a tensor [N, C, H, W] of the size, or the detector itself"
+        )
+    source = reader.open(wanted, given)
     return replace(source, notes=(*source.notes, *example_notes(example)))
 
 

@@ -1,4 +1,4 @@
-"""Which class of a data set each class of a network is: by name, in order, by number, or refused."""
+"""Which class of a data set a network's class is: by name, in order, by number, or refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from intaglio.errors import DataError
 from intaglio.tasks.detect.classes import NONE, class_map
 
 
-def network(classes: int, *, background: int | None = None, names: Sequence[str] = ()) -> PostProcess:
+def network(
+    classes: int, *, background: int | None = None, names: Sequence[str] = ()
+) -> PostProcess:
     """Return how boxes come of a detector of so many scores."""
     size = (64, 64)
     places = anchors.anchor_grids(size, [(8, 8)], sizes=[[16.0]])

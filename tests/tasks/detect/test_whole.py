@@ -206,5 +206,8 @@ def test_the_page_shows_names_and_colours_as_the_pictures_had_them():
 
     scenes, others = (one.shown.sections[-1].body.scenes for one in (compared, plain))
     assert scenes[0].jpeg != others[0].jpeg
-    assert [row.name for row in compared.shown.detection.per_class] == ["dog", "cup"]  # which lost most is first
+    assert [row.name for row in compared.shown.detection.per_class] == [
+        "dog",
+        "cup",
+    ]  # which lost most is first
     assert any("cup" in mark.text for view in scenes[0].views for mark in view.marks)

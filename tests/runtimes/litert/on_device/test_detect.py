@@ -1,4 +1,4 @@
-"""The runner of a result's folder: the boxes of the result to the bit, without torch or intaglio."""
+"""The runner of a result's folder: the result's boxes to the bit, without torch or intaglio."""
 
 from __future__ import annotations
 
