@@ -14,8 +14,8 @@ from architectures.sketch import Sketch
 from intaglio.errors import RequestError, UnsupportedByTarget, UnsupportedLayers
 from intaglio.ir.graph import Graph
 from intaglio.job import made
-from intaglio.job.of_graph import compress_graph
 from intaglio.job.islands import kept_too
+from intaglio.job.of_graph import compress_graph
 from intaglio.job.result import Result
 from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import find_recipe
