@@ -69,8 +69,7 @@ def reframed(
 ) -> tuple[Tensor, list[Truth]]:
     """Return the images cut or shrunk, with the truths of what is then seen.
 
-    Boxes are cut off at the border, and objects whose centre is not seen left out. Those given
-    are not changed.
+    Boxes are cut off at the border, objects whose centre is not seen left out.
 
     Args:
         reframe: What is done.

@@ -17,7 +17,7 @@ from intaglio.doctor.case import Case
 from intaglio.doctor.consequences import without_consequences
 from intaglio.doctor.data import find_unrepresentative_data, spoils_measurements
 from intaglio.doctor.dead_channels import find_dead_channels
-from intaglio.doctor.evidence import KEPT_IMAGES, observe
+from intaglio.doctor.evidence import KEPT_IMAGES, Evidence, observe
 from intaglio.doctor.finding import Diagnosis, Finding, ranked
 from intaglio.doctor.operands import find_unbalanced_operands
 from intaglio.doctor.outliers import find_outliers
@@ -77,18 +77,16 @@ def diagnose(
     Args:
         captured: As `capture` made it; it is not changed.
         images: Calibration images [N, C, H, W] float32, batch by batch; gone through once. None:
-            only what weights and batch norms show, its harm measured on noise.
+            what weights and batch norms show, its harm measured on noise.
         target: The runtime, or its name.
         scheme: As on the command line; None: the target's first.
         preprocess: What was done to the images; remedies then name what to do in its place.
-        postprocess: How boxes come of the outputs of a detector: boxes and scores that one layer
-            makes have grids of their own, as where it is compressed.
+        postprocess: How boxes come of a detector's outputs, which are split as by `compress`.
         seed: Of the noise.
 
     Raises:
-        DataError: If `images` holds none.
-        NonFiniteError: If an activation is NaN or infinite; names the layer.
-        RequestError: If there is no such target, or it does not hold the network or the scheme.
+        RequestError: If the target does not exist, or does not hold network or scheme; of an
+            activation that is NaN or infinite, a NonFiniteError.
     """
     runtime = TARGETS[target] if isinstance(target, str) else target
     asked = integer_scheme(scheme, runtime)
@@ -97,14 +95,18 @@ def diagnose(
         case = Case(captured, graph, plan, runtime, statistics, _noise(graph, seed))
         return Diagnosis(tuple(_findings(case, preprocess)))
     evidence = observe(captured, graph, images)
-    if not evidence.images.count:
-        raise DataError("there are no images to look at: the data is empty")
+    _refuse_nothing(evidence)
     ranges = evidence.ranges(graph, plan)
     tails = unequal_tails(graph, plan, ranges, runtime)
     graph, plan = make_plan(graph, runtime, asked, float_tails=tails)
     encodings = choose_encodings(graph, plan, ranges, runtime)
     case = Case(captured, graph, plan, runtime, statistics, evidence.kept, evidence, encodings)
     return Diagnosis(tuple(_findings(case, preprocess)))
+
+
+def _refuse_nothing(evidence: Evidence) -> None:
+    if not evidence.images.count:
+        raise DataError("there are no images to look at: the data is empty")
 
 
 def findings_for_report(

@@ -35,40 +35,33 @@ def compress(
     """Return the integer network of a trained module, checked bit for bit against its file.
 
     Args:
-        model: A trained module or exported program with one image tensor in; or a text or path,
-            as the command line takes it ("net.pt2", "mobilenet_v2", "package.module:factory"); or
-            what `intaglio.read` returned for one, which also takes weights.
+        model: A trained module or exported program; a text or path; what `intaglio.read` returned.
         example_input: [N, C, H, W] float32 of the deployed size; needed where no text says it. Of a
-            detector that takes a list of pictures, such a list. Where its own Python computes with
-            values, its cores are found and made integers (`Result.module`).
-        target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
+            detector that takes a list of pictures, such a list (see `Result.module`).
+        target: A name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
-            batches (a tensor, or a tuple of one and, maybe, class indices, which a search then
-            judges by). Gone through once. None: no image is opened (recipe "datafree", "plain" or
-            one of steps that need none). Scheme "fp16" needs none, and only measures on them.
-        evaluate: (images, labels), or an iterable of such batches; gone through once, at the end;
-            it decides nothing. Of maps and the like: (images, targets), or images.
-        recipe: A name, a .toml file or a Recipe; None: "auto", without data "datafree", of scheme
-            "fp16" "plain".
+            batches (a tensor, or a tuple of one and class indices, which a search judges by), gone
+            through once. None: no image is opened.
+        evaluate: (images, labels), or an iterable of such batches, gone through once at the end; of
+            maps and the like (images, targets), or images.
+        recipe: A name, a .toml file or a Recipe; None: "auto", without data "datafree".
         options: Everything else.
 
     Raises:
-        RequestError: If something asked for is wrong; its kinds say what (intaglio.errors).
-        MismatchError: If file and twin disagree: a defect of ours, the file is not handed out.
+        RequestError: If something asked for is wrong; its kinds say what.
+        MismatchError: If file and twin disagree: a defect of ours.
     """
     run = asked_run(recipe, target, options, data=data)
     source = source_of(model, example_input, run.settings.seed)
     captured = run.recorder.step("capture", lambda: captured_or_cut(source))
     source = with_postprocess(source, captured)
-    wishes = named(run.options, source)
-    settings = replace(run.settings, own_task=wishes.provenance.task)
-    run = replace(run, options=wishes, settings=settings)
-    if data is None and isinstance(model, str | os.PathLike):
-        run = replace(run, options=_prepared_as(run.options, source))
+    is_text = data is None and isinstance(model, str | os.PathLike)
+    wishes = _prepared_as(named(run.options, source), source, is_text=is_text)
     if isinstance(captured, Whole):
-        wish = WholeWish(data, evaluate, target, recipe, wishes)
-        return noted(compress_whole(captured, source, wish, run.recorder), source)
-    return noted(produced(captured, run, evaluate), source)
+        asked = WholeWish(data, evaluate, target, recipe, wishes)
+        return noted(compress_whole(captured, source, asked, run.recorder), source)
+    own = replace(run.settings, own_task=wishes.provenance.task)
+    return noted(produced(captured, replace(run, options=wishes, settings=own), evaluate), source)
 
 
 def captured_or_cut(source: Source) -> Graph | Whole:
@@ -127,12 +120,12 @@ def named(options: Options, source: Source) -> Options:
     return replace(options, provenance=replace(where, model=model, postprocess=post))
 
 
-def _prepared_as(options: Options, source: Source) -> Options:
+def _prepared_as(options: Options, source: Source, *, is_text: bool) -> Options:
     """Return the options with what is done to the images of a network that a text names.
 
     Where nobody gives images, as the model wants them, that alone says what it takes.
     """
     where = options.provenance
-    if where.preprocess is not None:
+    if where.preprocess is not None or not is_text:
         return options
     return replace(options, provenance=replace(where, preprocess=source.preprocess))

@@ -26,6 +26,11 @@ OWN: tuple[Reader, ...] = (
 )
 """Our readers, in the order in which they are asked."""
 
+PICTURES_OF_MODULES = (
+    "a list of pictures as the example input goes with a module alone, without input_shape: give a"
+    " tensor [N, C, H, W] of the size, or the detector itself"
+)
+
 for reader in OWN:
     READERS.register(reader.name)(reader)
 
@@ -42,23 +47,20 @@ def read(
     """Return the source of a network, opened by the reader that takes it.
 
     Args:
-        model: An nn.Module or an ExportedProgram; or a text or path, as the command line takes it:
-            "net.pt2", "mobilenet_v2(width=0.5)", "package.module:factory"; or what an installed
-            reader takes.
+        model: An nn.Module or an ExportedProgram; a text or path, as the command line takes it; or
+            what an installed reader takes.
         example_input: [N, C, H, W] float32 of the size that the network will be deployed at; not
-            needed where a text says the size. Of a detector that takes them: a list of pictures
-            [C, H, W].
-        weights: Trained weights, for a network that is named by a text.
+            needed where a text says it. Of a detector that takes them: pictures [C, H, W].
+        weights: Trained weights, where the network is named by a text.
         input_shape: (1, C, H, W), in place of an example input.
         preprocess: What is done to the images; a text replaces parts of the network's own.
         seed: Of random weights, where none are loaded.
 
     Raises:
-        RequestError: If there is no such network, or what is given does not go with it.
-        CaptureError: If the example input is none.
+        RequestError: If there is no such network, or what is given does not go with it; of an
+            example input that is none, a CaptureError.
     """
-    pictures = _pictures(example_input)
-    example = None if pictures else plain_example(example_input)
+    pictures, example = _shown(example_input)
     given = Given(
         weights=weights,
         preprocess=preprocess,
@@ -70,12 +72,15 @@ def read(
     wanted = os.fsdecode(model) if isinstance(model, os.PathLike) else model
     reader = _reader_of(wanted)
     if pictures and (reader is not MODULE or input_shape is not None):
-        raise RequestError(
-            "a list of pictures as the example input goes with a module alone, without input_shape:"
-            " give a tensor [N, C, H, W] of the size, or the detector itself"
-        )
-    source = reader.open(wanted, given)
-    return replace(source, notes=(*source.notes, *example_notes(example)))
+        raise RequestError(PICTURES_OF_MODULES)
+    source, notes = reader.open(wanted, given), example_notes(example)
+    return replace(source, notes=(*source.notes, *notes))
+
+
+def _shown(example_input: object) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """Return the pictures of a list of them, and the one tensor where it is none."""
+    pictures = _pictures(example_input)
+    return pictures, None if pictures else plain_example(example_input)
 
 
 def _pictures(example: object) -> tuple[Tensor, ...]:

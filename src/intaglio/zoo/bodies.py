@@ -84,8 +84,7 @@ def load_backbone(detector: nn.Module, weights: Mapping[str, Tensor]) -> tuple[s
         detector: One that has `backbone_keys`; changed in place, or on any error not at all.
         weights: A classifier's state dict.
 
-    Returns:
-        The classifier's keys that were taken, sorted.
+    Returns the classifier's keys that were taken, sorted.
 
     Raises:
         RequestError: If the module says nothing of a classifier in it.
@@ -108,8 +107,7 @@ def load_backbone(detector: nn.Module, weights: Mapping[str, Tensor]) -> tuple[s
         more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
         raise WeightsError(
             f"these weights do not fit the body of {type(detector).__name__}:"
-            f" {'; '.join(wrong[:NAMED])}{more}. Give the state dict of the classifier that it is"
-            " built on, of the same width"
+            f" {'; '.join(wrong[:NAMED])}{more}. Give those of its classifier, of the same width"
         )
     with torch.no_grad():
         for key, theirs in pairs.items():

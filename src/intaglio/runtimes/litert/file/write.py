@@ -36,11 +36,9 @@ def write_tflite(
     Args:
         io: "float": the file takes and gives float32 (QUANTIZE and DEQUANTIZE at its ends);
             "int8": it takes and gives integers, but for ends that are kept in float;
-            "uint8": as "int8", and each integer is 128 higher (QUANTIZE at the ends). A network in
-            float16 has no other than float ends.
+            "uint8": as "int8", each integer 128 higher. A network in float16 has float ends alone.
         metadata: Named buffers to store in the file.
-        end: How the file ends in boxes, float32 whatever it takes; None where it ends in the
-            network's outputs.
+        end: How it ends in boxes, float32 whatever it takes; None: in the network's outputs.
 
     Raises:
         UnsupportedByTarget: If the file cannot hold a node, or its bits; names the user's layer.
