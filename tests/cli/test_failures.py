@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.tiny import CALIBRATION, CLASSIFIER, intaglio
-from intaglio.cli import compress as compress_module
+from intaglio.cli import compressed as compressed_module
 from intaglio.cli.failures import one_line
 
 
@@ -86,7 +86,7 @@ def test_a_defect_of_ours_is_one_line_a_traceback_and_exit_code_1(
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("a step divided by 0")
 
-    monkeypatch.setattr(compress_module, "compress_graph", broken)
+    monkeypatch.setattr(compressed_module, "compress_graph", broken)
 
     assert intaglio("compress", *CLASSIFIER, *CALIBRATION, "--out", "out") == 1
 
@@ -102,7 +102,7 @@ def test_an_interrupt_leaves_nothing_and_exits_with_130(
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(compress_module, "compress_graph", interrupted)
+    monkeypatch.setattr(compressed_module, "compress_graph", interrupted)
     before = sorted(place.iterdir())
 
     assert intaglio("compress", *CLASSIFIER, *CALIBRATION, "--out", "out") == 130

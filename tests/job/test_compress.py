@@ -72,7 +72,9 @@ def assert_one_partition_and_exact(result: intaglio.Result) -> None:
     assert partitions(interpreter) == 1
     assert not_delegated(interpreter) == []
     # random weights: what is left of the outputs is warned of, and nothing else
-    assert not [said for said in result.report.warnings if "SQNR" not in said]
+    assert not [
+        said for said in result.report.warnings if "SQNR" not in said and "more outputs" not in said
+    ]
     assert result.report.check.mismatches == 0
     assert result.report.check.images == CHECK_IMAGES
 

@@ -73,7 +73,7 @@ def read(
     reader = _reader_of(wanted)
     if pictures and (reader is not MODULE or input_shape is not None):
         raise RequestError(PICTURES_OF_MODULES)
-    source, notes = reader.open(wanted, given), example_notes(example)
+    source, notes = reader.open(wanted, given), example_notes(example_input)
     return replace(source, notes=(*source.notes, *notes))
 
 

@@ -126,9 +126,11 @@ def notes_of(model: nn.Module) -> tuple[str, ...]:
     return tuple(said)
 
 
-def example_notes(example: Tensor | None) -> tuple[str, ...]:
+def example_notes(example: object) -> tuple[str, ...]:
     """Return what the user should know of what `plain_example` did."""
-    if example is None or plain_example(example) is example or example.dtype == torch.float32:
+    if not isinstance(example, Tensor) or example.dtype == torch.float32:
+        return ()
+    if plain_example(example) is example:
         return ()
     return (f"the example input of {_names([example.dtype])} was converted to float32",)
 
