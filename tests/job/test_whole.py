@@ -322,3 +322,12 @@ def test_regions_of_a_picture_are_spread_over_all_of_them():
 
     # of each of the two batches no more than REGIONS, and more than half of these
     assert REGIONS < report.data.images <= 2 * REGIONS
+
+
+def test_without_images_a_second_core_is_shown_what_the_float_detector_makes_of_noise():
+    result = intaglio.compress(detector(TWO), given(1), data=None, recipe="dfq")
+
+    checks = [one.report.check for one in (result, *result.parts.values())]
+    assert [check.mismatches for check in checks] == [0, 0]
+    assert result.report.data == "none"
+    assert all(len(one["boxes"]) for one in called(result.module(), given(1)))

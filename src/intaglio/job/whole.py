@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.data.preprocess import describe
@@ -37,6 +38,9 @@ from intaglio.tasks.judgement import Wish
 REGIONS = 64
 """Regions of a picture that a second core is calibrated with, evenly spread over all of them: the
 surest and the least sure. A thousand would say no more, and take as long as the network itself."""
+NOISE_PICTURES = 8
+"""Shown to the float detector where there are no images."""
+PLAIN = "plain"
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def compress_whole(whole: Whole, source: Source, wish: WholeWish, recorder: Reco
     parts = {core.name: made for core, made in zip(cores[1:], results[1:], strict=True)}
     main = replace(results[0], whole=whole, core=cores[0].name, parts=parts)
     main = replace(main, postprocess=source.postprocess)
-    main = replace(main, report=_reported(main, cores))
+    main = replace(main, report=_reported(main, cores, whole.left_out))
     if wish.evaluate is None:
         return main
     found = recorder.step("evaluate", lambda: _evaluated(main, asked, wish.evaluate))
@@ -96,15 +100,37 @@ def _of_core(
     if not takes_pictures:  # but regions, as many as there may be
         name = f"{where.model}: {core.name}"
         where = replace(where, model=name, preprocess=None, images=None, offered=None)
-    data = None if wish.data is None else _spread(core_inputs(whole, core, pictures(wish.data)))
+    data, recipe = _data(whole, core, wish, takes_pictures=takes_pictures)
     return compress_graph(
         graph,
         data=data,
         target=wish.target,
-        recipe=wish.recipe,
+        recipe=recipe,
         options=replace(wish.options, provenance=where, task=None if not is_read else DETECT.name),
         steps=recorder.steps if takes_pictures else (),
     )
+
+
+def _data(
+    whole: Whole, core: Core, wish: WholeWish, *, takes_pictures: bool
+) -> tuple[Iterator[Tensor] | None, str | Recipe | None]:
+    """Return what a core is calibrated with, and by which recipe.
+
+    Without images a second core, of whose input nothing is known, is shown what the float detector
+    makes of noise; there are no batch norms in it that a recipe without images could ask.
+    """
+    if wish.data is not None:
+        return _spread(core_inputs(whole, core, pictures(wish.data))), wish.recipe
+    if takes_pictures:
+        return None, wish.recipe
+    generator = torch.Generator().manual_seed(wish.options.seed or 0)
+    noise = [
+        pytree.tree_map_only(
+            Tensor, lambda one: torch.rand(one.shape, generator=generator), whole.example
+        )
+        for _ in range(NOISE_PICTURES)
+    ]
+    return _spread(core_inputs(whole, core, noise)), PLAIN
 
 
 def pictures(data: Any) -> Iterator[Any]:
@@ -129,7 +155,7 @@ def _evaluated(main: Result, asked: Asked, evaluate: Any) -> Compared:
     return compare_wholes(main.whole.module, main.module(), evaluate, asked)
 
 
-def _reported(main: Result, cores: list[Core]) -> Report:
+def _reported(main: Result, cores: list[Core], left_out: Sequence[str]) -> Report:
     """Return the first core's report with what is known of all."""
     made = [main, *main.parts.values()]
     rows = [
@@ -163,7 +189,11 @@ def _reported(main: Result, cores: list[Core]) -> Report:
         " around them is yours, and is not in the file"
     )
     return replace(
-        report, float=real, integer=integer, cores=rows, warnings=[note, *report.warnings, *told]
+        report,
+        float=real,
+        integer=integer,
+        cores=rows,
+        warnings=[note, *left_out, *report.warnings, *told],
     )
 
 
