@@ -36,7 +36,13 @@ from intaglio.tasks.detect.placed import chosen
 from intaglio.tasks.evaluate import SideBySide, side_by_side
 
 SEEDS = (0, 1, 2)
-SCHEMES = ("w8a8", "w8a8-per-tensor", "w4a8")
+ASKED = (
+    ("w8a8", "plain"),
+    ("w8a8-per-tensor", "plain"),
+    ("w4a8", "plain"),
+    ("w4a8", "accurate"),
+)
+"""Scheme and recipe."""
 WITHOUT = ("w8a8",)
 BATCH = 16
 FIGURES = ("ap", "ap50")
@@ -61,8 +67,7 @@ def jobs(wish: Wish) -> list[Job]:
     """Return the rows: with images each scheme and seed, then without images."""
     with_images = [
         Job(f"{subject.name} {scheme} {recipe} {seed}", _both(subject, scheme, recipe, seed, wish))
-        for recipe in ("plain", "auto")
-        for seed, scheme, subject in itertools.product(SEEDS, SCHEMES, SUBJECTS)
+        for seed, (scheme, recipe), subject in itertools.product(SEEDS, ASKED, SUBJECTS)
     ]
     without = [
         Job(f"{subject.name} {scheme} no data", _without(subject, scheme, wish))
