@@ -97,8 +97,8 @@ def jobs(wish: Wish) -> list[Job]:
     """Return the rows; those of trained networks need the ones that train them."""
     return [
         Job(f"{SSDLITE} float", lambda: [_trained_ssdlite(wish)]),
-        Job(f"{SSDLITE} w8a8", _compressed(wish, "w8a8")),
-        Job(f"{SSDLITE} w4a4", _compressed(wish, "w4a4")),
+        Job(f"{SSDLITE} w8a8", _compressed(wish, "w8a8", None)),
+        Job(f"{SSDLITE} w4a4", _compressed(wish, "w4a4", "accurate")),
         Job(f"{SSDLITE} w4a4 trained", lambda: [_aware(wish, "w4a4")]),
         Job(f"{FASTER} float", lambda: [_trained_faster(wish)]),
         Job(f"{FASTER} w8a8", lambda: [_compressed_faster(wish)]),
@@ -156,7 +156,7 @@ def _of_float(network: nn.Module, place: Ground) -> Row:
     return {"voc_ap50": round(meter.figures()["voc_ap50"], 2), "n": len(place.judged)}
 
 
-def _compressed(wish: Wish, scheme: str) -> Callable[[], list[Row]]:
+def _compressed(wish: Wish, scheme: str, recipe: str | None) -> Callable[[], list[Row]]:
     def work() -> list[Row]:
         """Return the row."""
         place, network = ground(wish.data), ssdlite(wish, _kept(wish, SSDLITE))
@@ -165,6 +165,7 @@ def _compressed(wish: Wish, scheme: str) -> Callable[[], list[Row]]:
             network,
             torch.zeros(SHAPE),
             data=place.images(CALIBRATED),
+            recipe=recipe,
             options=Options(scheme=scheme, provenance=Provenance(preprocess=PREPARED)),
         )
         seconds = time.perf_counter() - began

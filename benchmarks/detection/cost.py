@@ -29,8 +29,8 @@ from intaglio.read.named.build import build_model
 from intaglio.read.named.request import parse_model
 from intaglio.runtimes import LITERT
 
-CALIBRATED, ROUNDS = 64, 7
-COUNTS = (64, 512)
+CALIBRATED, ROUNDS = 64, 5
+COUNTS = (32, 128)
 
 
 def jobs(wish: Wish) -> list[Job]:
