@@ -1,4 +1,4 @@
-"""Two small detectors as results, made once a session: of one core, and of two."""
+"""Two small detectors as results, made once a run of the tests: of one core, and of two."""
 
 from __future__ import annotations
 
