@@ -52,11 +52,16 @@ def peak_mb(limit: int) -> float:
         ]
         command += ["--data", str(V2.calibration), "--limit", str(limit)]
         command += ["--out", str(Path(folder) / "out")]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+        return peak_of(command)
+
+
+def peak_of(command: list[str]) -> float:
+    """Return the largest resident size of a command, in 10^6 bytes; nothing it says is shown."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
     return usage.ru_maxrss * 1024 / 1e6
 
 

@@ -8,9 +8,7 @@ as many pictures to calibrate with as to evaluate on, in a process of its own.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.detection.subjects import PICTURES, SUBJECTS, YOLO, Subject, scene
+from benchmarks.memory import peak_of
 from benchmarks.paired import interleaved, ratio
 from benchmarks.rows import Job, Row, Wish
 from intaglio.calibrate import choose_encodings, make_plan, observe_ranges
@@ -90,12 +89,7 @@ def _peak_mb(data: Path, count: int) -> float:
         command = [sys.executable, "-m", "intaglio", "compress", YOLO.model, "--json"]
         command += ["--weights", str(data / YOLO.weights), "--recipe", "plain"]
         command += ["--data", str(pictures), "--eval", str(pictures), "--out", f"{folder}/out"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return usage.ru_maxrss * 1024 / 1e6
+        return peak_of(command)
 
 
 def _repeated(labels: Path, folder: Path, count: int) -> Path:

@@ -18,10 +18,10 @@ from intaglio.host.progress import Progress, told
 from intaglio.ir.graph import Graph
 from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
 from intaglio.read.reader import Source
-from intaglio.recipe.options import Provenance
 from intaglio.recipe.settings import DEFAULT_SEED
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, integer_scheme
+from intaglio.tasks.detect.detect import detector_task
 from intaglio.tasks.task import Shapes, Task, labelled_task_for, output_shapes
 
 
@@ -92,7 +92,7 @@ class _Job:
         """Return the task that the network brings, for the images that it is judged on."""
         judged = self.evaluation or self.calibration
         categories = judged.categories if judged else ()
-        return Provenance(postprocess=network.postprocess, categories=categories).task
+        return detector_task(network.postprocess, categories)
 
     def _refuse_misfits(self, outputs: Shapes, own: Task | None) -> None:
         """Raise RequestError where no task fits the network, or a label is none of its own."""

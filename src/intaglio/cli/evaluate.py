@@ -18,10 +18,10 @@ from intaglio.data.images import open_dataset, require_labels
 from intaglio.errors import RequestError
 from intaglio.host.progress import told
 from intaglio.ir.graph import BATCH
-from intaglio.recipe.options import Provenance
 from intaglio.report.words import figure_text
 from intaglio.targets.runtime import Runner
 from intaglio.tasks.classify import Classify, without_background
+from intaglio.tasks.detect.detect import detector_task
 from intaglio.tasks.evaluate import evaluate
 from intaglio.tasks.task import Shapes, Task, task_for
 
@@ -66,8 +66,7 @@ def _task(saved: SavedFile, outputs: Shapes, dataset: Dataset) -> Task:
     """
     stated = saved.result.report.task if saved.result else None
     post = saved.result.postprocess if saved.result else None
-    own = Provenance(postprocess=post, categories=dataset.categories).task
-    task = task_for(outputs, name=stated, own=own)
+    task = task_for(outputs, name=stated, own=detector_task(post, dataset.categories))
     if not task.needs_labels:
         raise RequestError(
             f"{saved.path}: a file alone has no figures where the task is '{task.name}', which"

@@ -45,6 +45,7 @@ from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.report import print_report
 from intaglio.report.words import figure_text
+from intaglio.tasks.detect.detect import detector_task
 from intaglio.tasks.task import Task, output_shapes, task_for, wording_of
 
 OPTIONS = ("epochs", "minutes", "batch", "lr", "precision", "distill", "seed")
@@ -233,8 +234,8 @@ def _opened(
         evaluation.try_first()
     recorder = Recorder(progress)
     graph = recorder.step("capture", network.capture)
-    own = Provenance(postprocess=network.postprocess, categories=dataset.categories)
-    task = task_for(output_shapes(graph), name=settings.task, own=own.task)
+    own = detector_task(network.postprocess, dataset.categories)
+    task = task_for(output_shapes(graph), name=settings.task, own=own)
     if not task.needs_labels:  # those of a data set are class indices
         samples = Unlabelled(samples)
     elif dataset.labelled:

@@ -185,6 +185,15 @@ def finite(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def whole_sides(sides: Sequence[object]) -> tuple[int, int] | None:
+    """Return (height, width) that a file states; None where one is no whole number from 1 on."""
+    numbers = [number for number in map(finite, sides) if number is not None]
+    if len(numbers) < 2 or any(one < 1 or not one.is_integer() for one in numbers):
+        return None
+    height, width = map(int, numbers)
+    return height, width
+
+
 def header_size(source: Source) -> tuple[int, int]:
     """Return (height, width) of a picture as it is stored, from its header; no pixel is decoded.
 

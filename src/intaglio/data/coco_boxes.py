@@ -13,7 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from intaglio.data.boxes_found import Box, Wording, counted, dataset_of, finite, header_size
+from intaglio.data.boxes_found import (
+    Box,
+    Wording,
+    counted,
+    dataset_of,
+    finite,
+    header_size,
+    whole_sides,
+)
 from intaglio.data.boxes_found import picture as picture_of
 from intaglio.data.dataset import Dataset, FileSource
 from intaglio.data.truth import Category
@@ -179,14 +187,13 @@ def _size(path: Path, entry: Entry, number: int) -> tuple[int, int] | None:
     sides = [entry.get("height"), entry.get("width")]
     if any(side is None or side == 0 for side in sides):
         return None
-    given = [finite(side) for side in sides]
-    if any(side is None or side < 1 or not side.is_integer() for side in given):
+    size = whole_sides(sides)
+    if size is None:
         raise DataError(
             f"{path}: the image {number} has the height {sides[0]!r} and the width {sides[1]!r}:"
             " give whole pixels, or leave both out"
         )
-    height, width = (int(side or 0) for side in given)
-    return height, width
+    return size
 
 
 def _box(path: Path, entry: Entry, where: str, index_of: Mapping[int, int]) -> Box:

@@ -25,15 +25,23 @@ def seen_boxes(truth: Truth) -> NDArray[np.float32]:
     Raises:
         DataError: If it has no placement.
     """
+    scale, offset = scale_and_offset(truth)
+    return np.asarray(truth.boxes.astype(np.float64) * scale + offset, np.float32)
+
+
+def scale_and_offset(truth: Truth) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return by what a box [4] of the picture is multiplied, and what is added, to be seen.
+
+    Raises:
+        DataError: If the truth has no placement.
+    """
     place = truth.placement
     if place is None:
         raise DataError(
             "the truth of a picture says not where the picture lies in the network's input: give it"
             " a placement, Placement() where the input is the picture itself"
         )
-    scale = np.array([place.scale_x, place.scale_y] * 2)
-    seen = truth.boxes.astype(np.float64) * scale + np.array([place.left, place.top] * 2)
-    return np.asarray(seen, np.float32)
+    return np.array([place.scale_x, place.scale_y] * 2), np.array([place.left, place.top] * 2)
 
 
 def seen_truth(truth: Truth, size: tuple[int, int]) -> Truth:

@@ -29,6 +29,7 @@ from intaglio.data.boxes_found import (
     names_in,
     picture,
     read_lines,
+    whole_sides,
 )
 from intaglio.data.dataset import Dataset, FileSource
 from intaglio.data.decode import IMAGE_ENDINGS
@@ -229,14 +230,13 @@ def _size(file: Path, root: Element) -> tuple[int, int] | None:
     texts = [root.findtext(f"size/{side}", "").strip() for side in ("height", "width")]
     if any(text in ("", "0") for text in texts):
         return None
-    given = [finite(text) for text in texts]
-    if any(side is None or side < 1 or not side.is_integer() for side in given):
+    size = whole_sides(texts)
+    if size is None:
         raise DataError(
             f"{file}: the size has the height '{texts[0]}' and the width '{texts[1]}': give whole"
             " pixels, or leave the size out"
         )
-    height, width = (int(side or 0) for side in given)
-    return height, width
+    return size
 
 
 def _object(file: Path, place: int, entry: Element) -> _Object:

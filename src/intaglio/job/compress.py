@@ -35,33 +35,47 @@ def compress(
     """Return the integer network of a trained module, checked bit for bit against its file.
 
     Args:
-        model: A trained module or exported program; a text or path; what `intaglio.read` returned.
+        model: A trained module or exported program; or a text or path, as the command line takes it
+            ("net.pt2", "mobilenet_v2", "package.module:factory"); or what `intaglio.read` returned
+            for one, which also takes weights.
         example_input: [N, C, H, W] float32 of the deployed size; needed where no text says it. Of a
             detector that takes a list of pictures, such a list (see `Result.module`).
-        target: A name of `TARGETS`; None: the recipe's, else "litert".
+        target: The runtime, a name of `TARGETS`; None: the recipe's, else "litert".
         data: Calibration images as the model wants them: a tensor [N, C, H, W], or an iterable of
-            batches (a tensor, or a tuple of one and class indices, which a search judges by), gone
-            through once. None: no image is opened.
-        evaluate: (images, labels), or an iterable of such batches, gone through once at the end; of
-            maps and the like (images, targets), or images.
-        recipe: A name, a .toml file or a Recipe; None: "auto", without data "datafree".
+            batches (a tensor, or a tuple of one and, maybe, class indices, which a search then
+            judges by). Gone through once. None: no image is opened (recipe "datafree", "plain" or
+            one of steps that need none). Scheme "fp16" needs none, and only measures on them.
+        evaluate: (images, labels), or an iterable of such batches; gone through once, at the end;
+            it decides nothing. Of maps and the like: (images, targets), or images.
+        recipe: A name, a .toml file or a Recipe; None: "auto", without data "datafree", of scheme
+            "fp16" "plain".
         options: Everything else.
 
     Raises:
-        RequestError: If something asked for is wrong; its kinds say what.
-        MismatchError: If file and twin disagree: a defect of ours.
+        RequestError: If something asked for is wrong; its kinds say what (intaglio.errors).
+        MismatchError: If file and twin disagree: a defect of ours, the file is not handed out.
     """
-    run = asked_run(recipe, target, options, data=data)
+    asked = WholeWish(data, evaluate, target, recipe, options or Options())
+    return _compressed(model, example_input, asked)
+
+
+def _compressed(
+    model: nn.Module | str | os.PathLike[str] | Source,
+    example_input: Tensor | Sequence[Tensor] | None,
+    asked: WholeWish,
+) -> Result:
+    run = asked_run(asked.recipe, asked.target, asked.options, data=asked.data)
     source = source_of(model, example_input, run.settings.seed)
     captured = run.recorder.step("capture", lambda: captured_or_cut(source))
     source = with_postprocess(source, captured)
-    is_text = data is None and isinstance(model, str | os.PathLike)
+    is_text = asked.data is None and isinstance(model, str | os.PathLike)
     wishes = _prepared_as(named(run.options, source), source, is_text=is_text)
     if isinstance(captured, Whole):
-        asked = WholeWish(data, evaluate, target, recipe, wishes)
-        return noted(compress_whole(captured, source, asked, run.recorder), source)
+        wish = replace(asked, options=wishes)
+        return noted(compress_whole(captured, source, wish, run.recorder), source)
     own = replace(run.settings, own_task=wishes.provenance.task)
-    return noted(produced(captured, replace(run, options=wishes, settings=own), evaluate), source)
+    run = replace(run, options=wishes, settings=own)
+    return noted(produced(captured, run, asked.evaluate), source)
 
 
 def captured_or_cut(source: Source) -> Graph | Whole:

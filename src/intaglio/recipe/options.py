@@ -9,7 +9,7 @@ from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.data.preprocess import Preprocess
 from intaglio.data.truth import Category
 from intaglio.host.progress import Progress, Silent
-from intaglio.tasks.detect.detect import Detect
+from intaglio.tasks.detect.detect import detector_task
 from intaglio.tasks.task import Task
 
 
@@ -42,8 +42,7 @@ class Provenance:
     @property
     def task(self) -> Task | None:
         """The task that the network brings; None where it brings none."""
-        post = self.postprocess
-        return Detect(post, self.categories) if isinstance(post, PostProcess) else None
+        return detector_task(self.postprocess, self.categories)
 
 
 @dataclass(frozen=True)

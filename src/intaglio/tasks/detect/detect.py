@@ -16,7 +16,7 @@ from torch import Tensor
 
 from intaglio.boxes.detect import detections
 from intaglio.boxes.detections import Detections
-from intaglio.boxes.postprocess import PostProcess
+from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.data.dataset import Dataset
 from intaglio.data.truth import Category, Truth
 from intaglio.errors import DataError, NonFiniteError, RequestError
@@ -165,6 +165,13 @@ class Detect:
 
 DETECT = Detect()
 TASKS.register(DETECT.name)(DETECT)
+
+
+def detector_task(
+    post: PostProcess | TwoStage | None, categories: tuple[Category, ...] = ()
+) -> Detect | None:
+    """Return the task of one network whose outputs become boxes; None of any other."""
+    return Detect(post, categories) if isinstance(post, PostProcess) else None
 
 
 def _outputs_read(post: PostProcess) -> set[int]:

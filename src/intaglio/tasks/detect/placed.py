@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from intaglio.boxes.detections import Detections
+from intaglio.data.seen import scale_and_offset
 from intaglio.data.truth import Truth
 from intaglio.errors import DataError
 
@@ -25,14 +26,8 @@ def placed_back(detections: Detections, truth: Truth, *, clip: bool = True) -> D
     Raises:
         DataError: If it has no placement.
     """
-    place = truth.placement
-    if place is None:
-        raise DataError(
-            "the truth of a picture says not where the picture lies in the network's input: give it"
-            " a placement, Placement() where the input is the picture itself"
-        )
-    scale = np.array([place.scale_x, place.scale_y] * 2)
-    boxes = (detections.boxes.astype(np.float64) - [place.left, place.top] * 2) / scale
+    scale, offset = scale_and_offset(truth)
+    boxes = (detections.boxes.astype(np.float64) - offset) / scale
     if clip:
         most = [np.inf] * 4 if truth.size is None else [truth.size[1], truth.size[0]] * 2
         boxes = boxes.clip(0.0, most)
