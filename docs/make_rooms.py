@@ -24,7 +24,7 @@ SOURCE = REPOSITORY / "src" / "intaglio"
 PAGE = REPOSITORY / "docs" / "rooms.md"
 PICTURE = REPOSITORY / "docs" / "rooms.svg"
 FLOORS = {
-    "errors": 0, "registry": 0, "numerics": 0, "ir": 0, "host": 0, "boxes": 0,
+    "errors": 0, "registry": 0, "numerics": 0, "ir": 0, "host": 0, "boxes": 0, "maps": 0,
     "ops": 1, "data": 1,
     "targets": 2, "store": 2, "cost": 2, "zoo": 2,
     "read": 3, "passes": 3, "run": 3,

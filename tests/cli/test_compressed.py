@@ -168,3 +168,24 @@ def test_again_is_made_anew_each_time_it_is_gone_through():
     again = Again(lambda: iter([1, 2]))
 
     assert list(again) == list(again) == [1, 2]
+
+
+def test_check_compares_every_core(made, capsys):
+    name, labels, out = made
+    asked = ("--data", labels, "--preprocess", "resize=none,crop=none,fit=stretch")
+
+    assert intaglio("check", out, *asked, "--json") == 0
+    found = printed_json(capsys)
+    assert intaglio("check", out, *asked) == 0
+    said = capsys.readouterr().out
+
+    assert (found["mismatches"], found["images"]) == (0, 3)
+    if name == ONE:
+        assert "cores" not in found
+        assert "Core" not in said
+        return
+    first, second = found["cores"]
+    assert (first["name"], second["name"]) == ("backbone", "roi_heads.box_head")
+    assert second["values_compared"] > 0
+    assert found["values_compared"] == first["values_compared"] + second["values_compared"]
+    assert "Core 'roi_heads.box_head': 0 in " in said

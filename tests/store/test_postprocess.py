@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from intaglio.errors import RequestError
+from intaglio.maps.postprocess import MapPostProcess
 from intaglio.store.postprocess import postprocess_text, read_postprocess
 from intaglio.zoo import ZOO
 
@@ -30,6 +31,29 @@ def test_what_is_written_is_read_again(name: str, tmp_path: Path) -> None:
 
     assert found is not None
     assert postprocess_text(found) == text_of(name)
+
+
+def test_a_segmenters_is_read_again_as_a_segmenters(tmp_path: Path) -> None:
+    post = MapPostProcess(2, output=1, rule="threshold", threshold=0.3, names=("room", "person"))
+    path = tmp_path / "postprocess.json"
+    path.write_text(postprocess_text(post), encoding="utf-8")
+
+    assert read_postprocess(path) == post
+    assert json.loads(path.read_text(encoding="utf-8"))["kind"] == "map"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("format", 99), ("classes", 256), ("rule", "lowest"), ("threshold", -1)]
+)
+def test_a_wrong_value_of_a_segmenters_is_refused_by_name(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    path = tmp_path / "postprocess.json"
+    text = postprocess_text(MapPostProcess(21))
+    path.write_text(json.dumps(json.loads(text) | {key: value}), encoding="utf-8")
+
+    with pytest.raises(RequestError, match=rf"postprocess\.json: is damaged.* {key} "):
+        read_postprocess(path)
 
 
 def test_where_there_is_no_file_there_is_nothing(tmp_path: Path) -> None:

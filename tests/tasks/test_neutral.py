@@ -15,6 +15,7 @@ SOURCE = Path(intaglio.__file__).parent
 KNOWING = (
     "tasks/",
     "boxes/",  # each has a class
+    "maps/",  # each pixel has a class
     "read/module/families/",  # detectors, told by how their classes come out
     "job/whole.py",
     "methods/train/two_stage.py",
@@ -26,6 +27,7 @@ KNOWING = (
     "calibrate/noise_ranges.py",
     "demo/",
     "report/detection.py",  # what a detector lost, one kind of thing after the other
+    "report/segmentation.py",
     "runtimes/litert/file/",  # what a file says of itself, and the scores of any file
     "cli/options.py",  # help texts
     "cli/train_options.py",

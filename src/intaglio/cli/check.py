@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from intaglio.data.dataset import draw
 from intaglio.data.images import open_dataset
 from intaglio.errors import RequestError
 from intaglio.host.progress import told
+from intaglio.job.check_cores import CoreCheck, check_cores, together
 from intaglio.job.result import Result
 from intaglio.report.summary import border_text
 from intaglio.targets.runtime import ABSURD, CheckCounts, Deviation, deviation_text
@@ -45,23 +47,26 @@ def run(request: CheckRequest) -> None:
     shape = (1, *result.graph[result.graph.inputs[0]].shape[1:])
     dataset = draw(open_dataset(request.data), request.limit, request.seed or 0)
     images = Images(dataset, saved.preprocess(request.preprocess), shape, request.skip_bad_images)
-    counts = _compared(saved, result, images, as_json=request.as_json)
+    checks = _compared(request, saved, result, images)
+    counts = together(checks)
     if counts.deviation is not None:
         _end_floats(request, saved, counts, counts.deviation, len(images.skipped))
         return
-    _show(_content(counts, result, len(images.skipped)), as_json=request.as_json)
+    _show(_content(checks, result, len(images.skipped)), as_json=request.as_json)
     if counts.mismatches:
-        _tell_mismatches(counts, saved.path)
+        _tell_mismatches(counts, next(one.file for one in checks if one.counts.mismatches))
         raise typer.Exit(FAILED)
 
 
-def _compared(saved: SavedFile, result: Result, images: Images, *, as_json: bool) -> CheckCounts:
-    with shown_progress(as_json=as_json) as progress:
+def _compared(
+    request: CheckRequest, saved: SavedFile, result: Result, images: Images
+) -> list[CoreCheck]:
+    with shown_progress(as_json=request.as_json) as progress:
         progress.begin("check", len(images))
         batches = told(images.alone(), progress.advance)
-        counts = result.target.check(saved.files, result.twin, batches, where=str(saved.path))
+        checks = check_cores(result, batches, file=saved.path, seed=request.seed or 0)
         progress.end()
-    return counts
+    return checks
 
 
 def _end_floats(
@@ -109,14 +114,18 @@ def _tell_mismatches(counts: CheckCounts, path: Path) -> None:
     )
 
 
-def _content(counts: CheckCounts, result: Result, skipped: int) -> dict[str, Any]:
+def _content(checks: Sequence[CoreCheck], result: Result, skipped: int) -> dict[str, Any]:
+    counts = together(checks)
+    reports = [result.report, *(part.report for part in result.parts.values())]
     content: dict[str, Any] = {
         "values_compared": counts.values_compared,
         "mismatches": counts.mismatches,
         "images": counts.images,
-        "refused": [f"{entry.name}: {entry.why}" for entry in result.report.kept_float],
+        "refused": [f"{kept.name}: {kept.why}" for report in reports for kept in report.kept_float],
         "runtime": result.target.runtime,
     }
+    if len(checks) > 1:
+        content["cores"] = [_of_core(check) for check in checks]
     if counts.border_values:
         content["border_values"] = counts.border_values
         content["border_equal"] = counts.border_equal
@@ -127,6 +136,16 @@ def _content(counts: CheckCounts, result: Result, skipped: int) -> dict[str, Any
     return content
 
 
+def _of_core(check: CoreCheck) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "shown": check.shown,
+        "inputs": check.counts.images,
+        "values_compared": check.counts.values_compared,
+        "mismatches": check.counts.mismatches,
+    }
+
+
 def _show(content: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(content)
@@ -135,6 +154,11 @@ def _show(content: dict[str, Any], *, as_json: bool) -> None:
         f"{content['mismatches']} mismatches in {content['values_compared']:,} values of"
         f" {content['images']} images on {content['runtime']}"
     )
+    for core in content.get("cores", ()):
+        print_line(
+            f"Core '{core['name']}': {core['mismatches']} in {core['values_compared']:,} values of"
+            f" {core['inputs']} {core['shown']}"
+        )
     if "border_values" in content:
         print_line(f"Given {border_text(content['border_values'], content['border_equal'])}")
     for layer in content["refused"]:

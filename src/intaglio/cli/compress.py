@@ -128,6 +128,7 @@ def _made(job: Job) -> Result:
 
 def _compressed(job: Job, network: Source, progress: Progress) -> Result:
     calibration = evaluation = None
+    job = job.labelled_for(network)
     if job.calibration is not None:
         calibration = job.images(job.calibration, network)
         calibration.try_first()

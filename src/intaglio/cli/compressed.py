@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from intaglio.cli.images import Images
+from intaglio.cli.labelled import labelled_for
 from intaglio.cli.options import CompressRequest
 from intaglio.cli.source import open_named
 from intaglio.data.dataset import Dataset
@@ -40,6 +41,15 @@ class Job:
     def network(self) -> Source:
         """Return the network that was named, its weights loaded."""
         return open_named(self.request, self.settled.seed)
+
+    def labelled_for(self, network: Source) -> Job:
+        """Return the job with the labels that the network's task has."""
+        task, post = self.settled.task, network.postprocess
+        sets = [
+            None if one is None else labelled_for(one, post, task)
+            for one in (self.calibration, self.evaluation)
+        ]
+        return replace(self, calibration=sets[0], evaluation=sets[1])
 
     def images(self, dataset: Dataset, network: Source) -> Images:
         """Return a data set as the network takes it."""

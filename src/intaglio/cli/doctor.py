@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from intaglio.cli.images import Images
+from intaglio.cli.labelled import labelled_for
 from intaglio.cli.options import LOOKED_AT, DoctorRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import NO_DATA
@@ -21,7 +22,7 @@ from intaglio.read.reader import Source
 from intaglio.recipe.settings import DEFAULT_SEED
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, integer_scheme
-from intaglio.tasks.detect.detect import detector_task
+from intaglio.tasks.own import own_task
 from intaglio.tasks.task import Shapes, Task, labelled_task_for, output_shapes
 
 
@@ -37,7 +38,7 @@ def run(request: DoctorRequest) -> None:
         network = open_named(request, job.seed)
         if request.weights:
             tell_notes(network)
-        found = job.diagnosis(network, progress)
+        found = job.labelled_for(network).diagnosis(network, progress)
     if request.as_json:
         print_json(found.to_dict())
     else:
@@ -55,6 +56,14 @@ class _Job:
     apply: bool
     skip_bad: bool
     seed: int
+
+    def labelled_for(self, network: Source) -> _Job:
+        """Return the job with the labels that the network's task has."""
+        sets = [
+            None if one is None else labelled_for(one, network.postprocess, None)
+            for one in (self.calibration, self.evaluation)
+        ]
+        return replace(self, calibration=sets[0], evaluation=sets[1])
 
     def images(self, dataset: Dataset, network: Source) -> Images:
         """Return a data set as the network takes it."""
@@ -92,7 +101,7 @@ class _Job:
         """Return the task that the network brings, for the images that it is judged on."""
         judged = self.evaluation or self.calibration
         categories = judged.categories if judged else ()
-        return detector_task(network.postprocess, categories)
+        return own_task(network.postprocess, categories)
 
     def _refuse_misfits(self, outputs: Shapes, own: Task | None) -> None:
         """Raise RequestError where no task fits the network, or a label is none of its own."""

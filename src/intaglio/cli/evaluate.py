@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from intaglio.cli.images import Images
+from intaglio.cli.labelled import labelled_for
 from intaglio.cli.options import EvaluateRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import SavedFile, open_saved
@@ -21,8 +22,8 @@ from intaglio.ir.graph import BATCH
 from intaglio.report.words import figure_text
 from intaglio.targets.runtime import Runner
 from intaglio.tasks.classify import Classify, without_background
-from intaglio.tasks.detect.detect import detector_task
 from intaglio.tasks.evaluate import evaluate
+from intaglio.tasks.own import own_task
 from intaglio.tasks.task import Shapes, Task, task_for
 
 
@@ -40,6 +41,8 @@ def run(request: EvaluateRequest) -> None:
             " load(place, module=...).module()"
         )
     dataset = open_dataset(request.evaluation)
+    if saved.result is not None:
+        dataset = labelled_for(dataset, saved.result.postprocess, saved.result.report.task)
     with saved.opened() as network:
         if parse_input_shape(request.input_shape) not in (None, network.input_shape):
             raise RequestError(
@@ -66,7 +69,7 @@ def _task(saved: SavedFile, outputs: Shapes, dataset: Dataset) -> Task:
     """
     stated = saved.result.report.task if saved.result else None
     post = saved.result.postprocess if saved.result else None
-    task = task_for(outputs, name=stated, own=detector_task(post, dataset.categories))
+    task = task_for(outputs, name=stated, own=own_task(post, dataset.categories))
     if not task.needs_labels:
         raise RequestError(
             f"{saved.path}: a file alone has no figures where the task is '{task.name}', which"

@@ -9,6 +9,7 @@ from typing import Any
 from intaglio.cli.beside import ran_with, unreadable
 from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
+from intaglio.cli.labelled import labelled_for
 from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device, learning_data, read_paths
@@ -76,7 +77,9 @@ def _operated(request: SurgeryRequest, wish: SurgeryWish, progress: Progress) ->
     images.try_first()
     evaluation = None
     if request.evaluation is not None:
-        evaluation = Images(open_dataset(request.evaluation), preprocess, shape, skip_bad)
+        judges = open_dataset(request.evaluation)
+        judges = labelled_for(judges, network.postprocess, wish.settings.task)
+        evaluation = Images(judges, preprocess, shape, skip_bad)
         evaluation.try_first()
     recorder = Recorder(progress)
     graph = recorder.step("capture", network.capture)

@@ -14,6 +14,7 @@ from intaglio.cli.beside import ran_with, unreadable
 from intaglio.cli.curves import charted
 from intaglio.cli.failures import WRONG_REQUEST, tell_note
 from intaglio.cli.images import Images
+from intaglio.cli.labelled import labelled_for
 from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device, learning_data, read_paths
@@ -45,7 +46,7 @@ from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.report import print_report
 from intaglio.report.words import figure_text
-from intaglio.tasks.detect.detect import detector_task
+from intaglio.tasks.own import own_task
 from intaglio.tasks.task import Task, output_shapes, task_for, wording_of
 
 OPTIONS = ("epochs", "minutes", "batch", "lr", "precision", "distill", "seed")
@@ -219,6 +220,9 @@ def _opened(
     dataset = learning_data(request.data, limit, settings.seed)
     evaluated = open_dataset(request.evaluation) if request.evaluation else None
     network = open_named(request, settings.seed)
+    post = network.postprocess
+    dataset = labelled_for(dataset, post, settings.task)
+    evaluated = evaluated and labelled_for(evaluated, post, settings.task)
     notes = [*dataset.notes, *(evaluated.notes if evaluated else ())]
     if processes.is_first:
         for note in notes:
@@ -234,7 +238,7 @@ def _opened(
         evaluation.try_first()
     recorder = Recorder(progress)
     graph = recorder.step("capture", network.capture)
-    own = detector_task(network.postprocess, dataset.categories)
+    own = own_task(post, dataset.categories)
     task = task_for(output_shapes(graph), name=settings.task, own=own)
     if not task.needs_labels:  # those of a data set are class indices
         samples = Unlabelled(samples)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from intaglio.data.coco_boxes import coco_categories, is_coco, open_coco
+from intaglio.data.coco_boxes import open_coco
+from intaglio.data.coco_file import coco_categories, is_coco
 from intaglio.data.dataset import Dataset
 from intaglio.data.guard import refuse_if_forbidden
 from intaglio.data.truth import Category

@@ -14,11 +14,13 @@ from typing import IO, Protocol, overload
 import torch
 
 from intaglio.data.guard import refuse_if_forbidden
+from intaglio.data.mask import Mask, UnreadMask
 from intaglio.data.truth import Category, Truth
 from intaglio.errors import DataError, RequestError
 
-Label = int | Truth | None
-"""What is known of an image: its class index >= 0, the boxes in it, or nothing."""
+Label = int | Truth | UnreadMask | Mask | None
+"""What is known of an image: its class index >= 0, the boxes in it, the class of each of its pixels
+(of a file or outlines in an item, read in a batch), or nothing."""
 
 
 class Source(Protocol):
@@ -67,7 +69,7 @@ class Dataset:
         path: The folder or file that it was opened from.
         items: The images; of a parquet file, made when asked for.
         notes: What of the data set cannot be used, though the rest can: a sentence each.
-        categories: Of boxes; () where labels are no boxes.
+        categories: Of boxes, or of masks that name their classes; () where labels are neither.
     """
 
     name: str
@@ -150,8 +152,13 @@ def check_labels(dataset: Dataset, class_count: int) -> None:
 
     Raises:
         DataError: Naming the first image whose index is out of range, and how many there are; if
-            the labels are boxes.
+            the labels are boxes or masks.
     """
+    if isinstance(_first_label(dataset), UnreadMask | Mask):
+        raise DataError(
+            f"{dataset.path}: its labels are masks, and the network is to tell classes: give"
+            " --task segment, or images with class indices"
+        )
     if dataset.categories:
         raise DataError(
             f"{dataset.path}: its labels are boxes, and the network is to tell classes: give"
@@ -168,3 +175,7 @@ def check_labels(dataset: Dataset, class_count: int) -> None:
             f" ({len(beyond)} of {len(dataset)} images are out of range);"
             f" correct the labels or give the network that they belong to"
         )
+
+
+def _first_label(dataset: Dataset) -> Label:
+    return dataset.items[0].label if len(dataset.items) else None

@@ -29,8 +29,9 @@ from PIL import (
 )
 from torch import Tensor
 
-from intaglio.data.dataset import Item, Label
-from intaglio.data.placed import placed
+from intaglio.data.dataset import Item, Label, Source
+from intaglio.data.mask import Mask, UnreadMask
+from intaglio.data.placed import placed, placement
 from intaglio.data.preprocess import MAX_PIXELS, Preprocess, apply_as_array, to_channels
 from intaglio.data.truth import Truth
 from intaglio.errors import DataError, RequestError
@@ -62,8 +63,22 @@ def decode(item: Item, channels: int) -> Image.Image:
     """Return the image with 8 bits in each of 3 (RGB) or 1 (grayscale) channels, not rotated.
 
     Raises:
+        UnreadableImage: As `stored_image`; if its pixels have an unknown range.
+        DataError, RequestError: As `stored_image`.
+    """
+    image = stored_image(item.source)
+    try:
+        return to_channels(image, channels, name=str(item.source))
+    except DataError as error:
+        raise UnreadableImage(f"{error}; {_SKIP_HINT}") from None
+
+
+def stored_image(source: Source) -> Image.Image:
+    """Return an image with the pixels and the palette of its file, decoded, not rotated.
+
+    Raises:
         UnreadableImage: If the bytes cannot be read, are no image, are cut off or corrupt, or if
-            the image has more than MAX_PIXELS pixels or pixels of an unknown range.
+            the image has more than MAX_PIXELS pixels.
         DataError: If the file that holds it among others is corrupt.
         RequestError: If Pillow was told to accept truncated images, which would go unnoticed.
     """
@@ -73,15 +88,11 @@ def decode(item: Item, channels: int) -> Image.Image:
             " unnoticed; remove the line that sets it, in your model's module or what it imports"
         )
     try:
-        file = item.source.open()
+        file = source.open()
     except OSError as error:
-        raise _unreadable(item, error) from error
+        raise _unreadable(source, error) from error
     with file:
-        image = _decode_file(file, item)
-    try:
-        return to_channels(image, channels, name=str(item.source))
-    except DataError as error:
-        raise UnreadableImage(f"{error}; {_SKIP_HINT}") from None
+        return _decode_file(file, source)
 
 
 def decode_as_array(
@@ -89,7 +100,7 @@ def decode_as_array(
 ) -> tuple[NDArray[np.float32], Label]:
     """Return what the network sees of one image, [C, H, W], and its label.
 
-    A label of boxes then knows where the picture lies in that.
+    A label of boxes then knows where the picture lies in that; so does a mask, which is read now.
 
     Args:
         item: The image.
@@ -97,38 +108,43 @@ def decode_as_array(
         input_shape: The network's input (any, C, H, W), C of 1 or 3.
 
     Raises:
-        UnreadableImage: As `decode`.
+        UnreadableImage: As `decode`, of the image and of the file of its mask.
         DataError: As `decode`; if the image has not the size for the preprocessing, or its boxes
-            are for another.
+            or its mask are for another; if its mask holds what is no class.
         RequestError: As `decode`.
     """
     image = decode(item, input_shape[1])
     name, label = str(item.source), item.label
     seen = apply_as_array(preprocess, image, input_shape, name=name)
-    if isinstance(label, Truth):
-        size = (image.height, image.width)
+    size = (image.height, image.width)
+    if isinstance(label, UnreadMask):
+        label = Mask(label.read(size, name), placement(preprocess, size, input_shape))
+    elif isinstance(label, Truth):
         label = placed(label, size, (preprocess, input_shape), name=name)
     return seen, label
 
 
-def batch_labels(labels: Sequence[Label]) -> Tensor | list[Truth] | None:
-    """Return the labels of a batch: class indices [N] int64, or boxes; None where one lacks."""
+def batch_labels(labels: Sequence[Label]) -> Tensor | list[Truth] | list[Mask] | None:
+    """Return the labels of a batch: class indices [N] int64, boxes or masks; None: one lacks."""
     indices = [label for label in labels if isinstance(label, int)]
     truths = [label for label in labels if isinstance(label, Truth)]
     if labels and len(truths) == len(labels):
         return truths
+    masks = [label for label in labels if isinstance(label, Mask)]
+    if labels and len(masks) == len(labels):
+        return masks
     return torch.tensor(indices, dtype=torch.int64) if len(indices) == len(labels) else None
 
 
-def _decode_file(file: IO[bytes], item: Item) -> Image.Image:
+def _decode_file(file: IO[bytes], source: Source) -> Image.Image:
     try:
         signature = file.read(_LONGEST_SIGNATURE)
-        plugin = _plugin(signature, item)
+        plugin = _plugin(signature, source)
         if plugin is PngImagePlugin.PngImageFile:
             _check_png_pixels(file)
         file.seek(0)
         image = plugin(file)
-        _check_size(image.size, item)
+        _check_size(image.size, source)
         image.load()
         return image
     except UnreadableImage:
@@ -136,16 +152,16 @@ def _decode_file(file: IO[bytes], item: Item) -> Image.Image:
     # Parsers of corrupt bytes raise whatever they stumble over: struct.error, OSError, KeyError,
     # SyntaxError, OverflowError, zlib.error; a list of them would always lack one.
     except Exception as error:
-        raise _unreadable(item, error) from error
+        raise _unreadable(source, error) from error
 
 
-def _plugin(signature: bytes, item: Item) -> type[ImageFile.ImageFile]:
+def _plugin(signature: bytes, source: Source) -> type[ImageFile.ImageFile]:
     for start, plugin in _PLUGINS:
         if signature.startswith(start):
             return plugin
     found = f"begins with {signature!r}" if signature else "is empty"
     raise UnreadableImage(
-        f"{item.source}: not an image: the file {found}; JPEG, PNG, BMP, WebP, TIFF and PPM are"
+        f"{source}: not an image: the file {found}; JPEG, PNG, BMP, WebP, TIFF and PPM are"
         f" read; {_SKIP_HINT}"
     )
 
@@ -169,17 +185,17 @@ def _check_png_pixels(file: IO[bytes]) -> None:
             raise ValueError("a checksum of its pixels is wrong")
 
 
-def _check_size(size: tuple[int, int], item: Item) -> None:
+def _check_size(size: tuple[int, int], source: Source) -> None:
     width, height = size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(
-            f"{item.source}: {width}x{height} pixels, more than {MAX_PIXELS} pixels are not"
+            f"{source}: {width}x{height} pixels, more than {MAX_PIXELS} pixels are not"
             f" decoded; {_SKIP_HINT}"
         )
 
 
-def _unreadable(item: Item, error: Exception) -> UnreadableImage:
+def _unreadable(source: Source, error: Exception) -> UnreadableImage:
     reason = " ".join(str(error).split()) or type(error).__name__
     return UnreadableImage(
-        f"{item.source}: truncated, corrupt or unreadable image ({reason}); {_SKIP_HINT}"
+        f"{source}: truncated, corrupt or unreadable image ({reason}); {_SKIP_HINT}"
     )

@@ -20,8 +20,8 @@ from intaglio.errors import DataError
 class ImageSamples:
     """The samples of a folder, a manifest, a parquet file or tar shards.
 
-    Labels are the class indices, or the boxes of each image. Memory: the image files of a parquet
-    file, as they are compressed (`parquet.in_any_order`); nothing of the others.
+    Labels are the class indices, or the boxes or the mask of each image. Memory: the image files
+    of a parquet file, as they are compressed (`parquet.in_any_order`); nothing of the others.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ImageSamples:
 
     @property
     def categories(self) -> tuple[Category, ...]:
-        """Of boxes, by class; () where labels are no boxes."""
+        """Of boxes or masks, by class; () where labels are neither, or masks without names."""
         return self._dataset.categories
 
     def __len__(self) -> int:

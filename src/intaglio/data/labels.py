@@ -2,7 +2,7 @@
 
 A tree of class folders has its folder names; a manifest has `classes.csv` beside it, with the
 columns `class_index,name`; a parquet file or tar shards have `classes.json` beside them, a list of
-names; boxes have those of their categories.
+names; boxes and masks have those of their categories.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from intaglio.data.box_sets import box_categories
 from intaglio.data.folder import class_folders, open_folder
 from intaglio.data.guard import refuse_if_forbidden
+from intaglio.data.mask_sets import mask_categories
 from intaglio.data.shard_names import ENDING, shards_in
 from intaglio.data.table import parse_class_index, read_table
 from intaglio.errors import DataError
@@ -23,13 +24,15 @@ def class_names(path: str | Path) -> list[str] | None:
 
     Raises:
         DataError: If the file of names is there but broken: fix or remove it; if labels of boxes
-            are.
+            or masks are.
     """
     refuse_if_forbidden(str(path))
     path = Path(path)
-    categories = box_categories(path)
+    categories = mask_categories(path)
+    if categories is None:
+        categories = box_categories(path)
     if categories is not None:
-        return [category.name for category in categories]
+        return [category.name for category in categories] or None
     if path.is_dir() and shards_in(path):
         file = path / "classes.json"
         return _names_from_json(file) if file.is_file() else None

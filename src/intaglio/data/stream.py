@@ -14,6 +14,7 @@ from intaglio.data.ahead import Ahead
 from intaglio.data.dataset import Dataset, Item, Label
 from intaglio.data.decode import UnreadableImage, batch_labels, decode_as_array
 from intaglio.data.guard import refuse_if_forbidden
+from intaglio.data.mask import Mask
 from intaglio.data.preprocess import Preprocess, check_input_shape
 from intaglio.data.truth import Truth
 from intaglio.errors import DataError, RequestError
@@ -25,12 +26,13 @@ class Batch:
 
     Attributes:
         images: [N, C, H, W] float32, N from 1 to the batch size.
-        labels: [N] int64, or the boxes of each image; None where the data set has no labels.
+        labels: [N] int64, or the boxes or the mask of each image; None where the data set has no
+            labels.
         names: The items' names, N of them.
     """
 
     images: Tensor
-    labels: Tensor | list[Truth] | None
+    labels: Tensor | list[Truth] | list[Mask] | None
     names: tuple[str, ...]
 
 

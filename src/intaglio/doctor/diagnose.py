@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from intaglio.boxes.postprocess import PostProcess, TwoStage
+from intaglio.boxes.postprocess import PostProcess
 from intaglio.calibrate import choose_encodings, make_plan, unequal_tails
 from intaglio.data.preprocess import Preprocess
 from intaglio.doctor.biases import find_coarse_bias, find_overflow
@@ -34,6 +34,7 @@ from intaglio.numerics.scheme import Scheme
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.passes.channel_statistics import channel_statistics
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
+from intaglio.targets.ending import Ending
 from intaglio.targets.target import Target, integer_scheme
 from intaglio.tasks.detect.split_outputs import split_outputs
 
@@ -69,7 +70,7 @@ def diagnose(
     target: Target | str = DEFAULT_TARGET,
     scheme: str | None = None,
     preprocess: Preprocess | None = None,
-    postprocess: PostProcess | TwoStage | None = None,
+    postprocess: Ending | None = None,
     seed: int = 0,
 ) -> Diagnosis:
     """Return what `--recipe plain` will cost in accuracy, and why, the worst first.
@@ -81,7 +82,7 @@ def diagnose(
         target: The runtime, or its name.
         scheme: As on the command line; None: the target's first.
         preprocess: What was done to the images; remedies then name what to do in its place.
-        postprocess: How boxes come of a detector's outputs, which are split as by `compress`.
+        postprocess: What the outputs are made into; a detector's are split as by `compress`.
         seed: Of the noise.
 
     Raises:
@@ -185,7 +186,7 @@ def _in_values(case: Case) -> Iterator[Finding]:
 
 
 def _planned(
-    captured: Graph, target: Target, scheme: Scheme, post: PostProcess | TwoStage | None
+    captured: Graph, target: Target, scheme: Scheme, post: Ending | None
 ) -> tuple[Graph, Plan, Mapping[str, Normal]]:
     """Return graph, plan and statistics, once it is certain that the target holds the network."""
     canonical = captured.copy()

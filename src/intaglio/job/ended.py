@@ -1,12 +1,14 @@
-"""Files that end in a detector's boxes: refused where they cannot, and what is told of them."""
+"""Files that end in boxes or classes of pixels: refused where they cannot, and what is told."""
 
 from __future__ import annotations
 
 from intaglio.boxes.postprocess import PostProcess
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
+from intaglio.maps.postprocess import MapPostProcess
 from intaglio.recipe.options import Provenance
 from intaglio.recipe.settings import Settings
+from intaglio.targets.ending import FileEnding
 from intaglio.targets.target import IN_FILE
 from intaglio.tasks.detect.classes import NONE, class_map
 from intaglio.tasks.task import output_shapes
@@ -15,7 +17,7 @@ UNNAMED = "???"
 
 
 def refuse_end(captured: Graph, settings: Settings, where: Provenance) -> None:
-    """Pass a network whose file can end in boxes, or is not asked to.
+    """Pass a network whose file can end in what comes of its outputs, or is not asked to.
 
     Raises:
         RequestError: If it is asked to and cannot; says why.
@@ -25,15 +27,15 @@ def refuse_end(captured: Graph, settings: Settings, where: Provenance) -> None:
     why = settings.target.end_misfit(where.postprocess, output_shapes(captured))
     if why is not None:
         raise RequestError(
-            f"--postprocess {IN_FILE}: {why}: leave it out, and boxes come of the file's outputs by"
-            " what runs it"
+            f"--postprocess {IN_FILE}: {why}: leave it out, and {_what(where)} come of the file's"
+            " outputs by what runs it"
         )
 
 
-def end_of(settings: Settings, where: Provenance) -> PostProcess | None:
+def end_of(settings: Settings, where: Provenance) -> FileEnding | None:
     """Return what a file is to end in; None where it ends in the network's outputs."""
     post = where.postprocess
-    return post if settings.postprocess == IN_FILE and isinstance(post, PostProcess) else None
+    return post if settings.postprocess == IN_FILE and isinstance(post, FileEnding) else None
 
 
 def labels_of(where: Provenance) -> tuple[str, ...]:
@@ -53,12 +55,17 @@ def labels_of(where: Provenance) -> tuple[str, ...]:
 
 
 def end_notes(settings: Settings, where: Provenance) -> list[str]:
-    """Return what a report tells of a file's end: what is checked, and how its boxes differ."""
+    """Return what a report tells of a file's end: what is checked, and how it differs."""
     post = end_of(settings, where)
     if post is None:
         return []
+    how = "chooses by comparing" if isinstance(post, MapPostProcess) else "computes in float"
     told = [
-        f"the file ends in boxes (postprocess {IN_FILE}), which the runtime computes in float:"
+        f"the file ends in {_what(where)} (postprocess {IN_FILE}), which the runtime {how}:"
         " bits and figures are those of the outputs in front of that end"
     ]
     return told + [f"in the file {one}" for one in settings.target.end_differences(post)]
+
+
+def _what(where: Provenance) -> str:
+    return "maps" if isinstance(where.postprocess, MapPostProcess) else "boxes"

@@ -283,6 +283,7 @@ def with_figures(report: Report, found: Compared, task: Task) -> Report:
         ),
         task=stated_name(task),
         detection=found.shown.detection,
+        segmentation=found.shown.segmentation,
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from intaglio.boxes.detect import detections
 from intaglio.boxes.detections import Detections
-from intaglio.boxes.postprocess import PostProcess, TwoStage
+from intaglio.boxes.postprocess import PostProcess
 from intaglio.boxes.regions import two_stage_detections
 from intaglio.errors import RequestError, WeightsError, cause
 from intaglio.host.files import (
@@ -36,6 +36,7 @@ from intaglio.host.sums import verify_sums
 from intaglio.host.training import drop_training
 from intaglio.ir.graph import Graph
 from intaglio.job.cut import same_cut, stored_whole
+from intaglio.maps.postprocess import MapPostProcess
 from intaglio.numerics.encodings import Encodings
 from intaglio.read.module.core_networks import Network, with_networks
 from intaglio.read.module.core_whole import Whole
@@ -54,6 +55,7 @@ from intaglio.store.graph import load_graph, save_graph
 from intaglio.store.postprocess import postprocess_text, read_postprocess
 from intaglio.store.synthetic import NAME as SYNTHETIC_NAME
 from intaglio.store.synthetic import SyntheticImages, load_synthetic
+from intaglio.targets.ending import Ending
 from intaglio.targets.target import Target
 from intaglio.tasks.task import wording_of
 
@@ -75,7 +77,8 @@ class Result:
         io: What the file takes and gives, one of the target's `io_forms`.
         synthetic: Images that the run made of batch norms; None where it made none, or the folder
             that was loaded holds none.
-        postprocess: How boxes come of the outputs of a detector; None of any other network.
+        postprocess: How boxes, or classes of pixels, come of the outputs; None of any other
+            network.
         whole: The user's detector, cut into cores of which `graph` is the first; None where the
             network is captured as a whole, or was loaded without the module.
         core: Name of that first core; "" where there are none.
@@ -93,7 +96,7 @@ class Result:
     recipe: Recipe
     io: str = "float"
     synthetic: SyntheticImages | None = None
-    postprocess: PostProcess | TwoStage | None = None
+    postprocess: Ending | None = None
     whole: Whole | None = None
     core: str = ""
     parts: Mapping[str, Result] = field(default_factory=dict)
@@ -127,7 +130,12 @@ class Result:
         Raises:
             RequestError: If it is no detector of a known kind, or images are of another size.
         """
-        if self.postprocess is None:
+        post = self.postprocess
+        if isinstance(post, MapPostProcess):
+            raise RequestError(
+                f"'{self.report.model}' gives a map of each image, and no boxes: it is no detector"
+            )
+        if post is None:
             raise RequestError(
                 f"of '{self.report.model}' it is not known how boxes come of its outputs: it has no"
                 f" {POSTPROCESS}"
@@ -142,11 +150,11 @@ class Result:
             return [output.numpy() for output in second.twin.outputs(torch.from_numpy(regions))]
 
         try:
-            if isinstance(self.postprocess, PostProcess):
-                return detections(self.postprocess, outputs)
+            if isinstance(post, PostProcess):
+                return detections(post, outputs)
             if second is None:
                 raise ValueError("there is no second core for the regions")
-            return two_stage_detections(self.postprocess, outputs, looked_at)
+            return two_stage_detections(post, outputs, looked_at)
         except ValueError as error:
             raise RequestError(
                 f"{POSTPROCESS} does not fit '{self.report.model}': {error}: it is of another"
@@ -208,11 +216,17 @@ class Result:
             write_file(folder / CORES, cores_text(stored_whole(self.whole)))
         if self.postprocess is not None:
             write_file(folder / POSTPROCESS, postprocess_text(self.postprocess))
-            for name, content in (self.target.device_files() if self.files else {}).items():
+            for name, content in self._device_files().items():
                 write_file(folder / name, content)
         wish = self.recipe.synthetic
         if self.synthetic is not None and wish is not None and wish.save:
             write_file(folder / SYNTHETIC_NAME, self.synthetic.to_bytes())
+
+    def _device_files(self) -> Mapping[str, bytes]:
+        """Return what runs a detector on a device; of other networks nothing."""
+        if not self.files or isinstance(self.postprocess, MapPostProcess):
+            return {}
+        return self.target.device_files()
 
     def _write_core(self, folder: Path, number: int) -> None:
         """Write what every core has."""

@@ -35,6 +35,7 @@ from intaglio.methods.train.ground import Ground
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.read.reader import Source
 from intaglio.recipe.settings import Settings
+from intaglio.tasks.segment.segment import Segment
 from intaglio.tasks.task import Task, output_shapes, task_for
 
 LOOKED_AT = 64
@@ -100,7 +101,7 @@ def train_graph(session: Session, wish: TrainWish, data: Any, evaluate: Any) -> 
     """Return a captured network after training; arguments as of `train`."""
     graph = session.captured
     samples = samples_of(data, graph[graph.inputs[0]].shape[1:])
-    task = _task(graph, samples, evaluate, wish.settings)
+    task = hardened(_task(graph, samples, evaluate, wish.settings), wish.options.hard)
     check_labels(graph, task, samples, wish.options)
     evaluate = evaluate if session.processes.is_first else None
     with _kept(session) as (folder, resume):
@@ -125,6 +126,11 @@ def _task(captured: Graph, samples: Samples, evaluate: Any, settings: Settings) 
         return task_for(shapes, samples.take([0]).labels, own=settings.own_task)
     task, _ = task_of(captured, evaluate, settings)
     return task
+
+
+def hardened(task: Task, share: float) -> Task:
+    """Return a task whose loss is of the hardest pixels, a `share` of them at least; 0: of all."""
+    return replace(task, hard_share=share) if share and isinstance(task, Segment) else task
 
 
 def check_labels(captured: Graph, task: Task, samples: Samples, options: TrainOptions) -> None:

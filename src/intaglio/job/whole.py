@@ -29,6 +29,7 @@ from intaglio.recipe.options import Options
 from intaglio.recipe.recipe import Recipe
 from intaglio.report.parts import CoreRow
 from intaglio.report.record import Report
+from intaglio.targets.ending import Ending
 from intaglio.tasks.detect.classes import class_map
 from intaglio.tasks.detect.detect import DETECT, WORDING
 from intaglio.tasks.detect.whole import Asked, compare_wholes
@@ -197,7 +198,7 @@ def _reported(main: Result, cores: list[Core], left_out: Sequence[str]) -> Repor
     )
 
 
-def _entries(post: PostProcess | TwoStage | None, cores: int) -> list[int]:
+def _entries(post: Ending | None, cores: int) -> list[int]:
     """Return how many entries of its batch each core computes for one picture, at most.
 
     The first is given the picture, a second one regions, a third one (of masks) what is found; of
@@ -240,7 +241,7 @@ def _classes(source: Source, wish: WholeWish) -> NDArray[np.int64] | None:
     if not categories:
         return None
     post = source.postprocess
-    if post is None:
+    if not isinstance(post, PostProcess | TwoStage):
         raise RequestError(
             "which class of the labels each number of the detector means cannot be told, as it is"
             " of no known kind: evaluate it in Python, where labels have the detector's own numbers"

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.data.preprocess import Preprocess, parse_preprocess
 from intaglio.ir.graph import Graph
 from intaglio.registry import Registry
+from intaglio.targets.ending import Ending
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,11 @@ class Source:
         input_shape: (1, C, H, W); (1, ...) where it takes no images.
         notes: What the user should know about it, for the report.
         tensors: The network's own, by the names of its state dict.
-        postprocess: How boxes come of the outputs of a detector; None where nobody says it.
+        postprocess: How boxes, or classes of pixels, come of the outputs; None where nobody
+            says it.
         cut: Finds the cores of a module that cannot be captured as a whole; None where there is no
             module.
-        recognise: From what was captured, or cut, to how boxes come of its outputs, or None; None
+        recognise: From what was captured, or cut, to what its outputs are made into, or None; None
             where there is no module to tell it by.
     """
 
@@ -80,9 +81,9 @@ class Source:
     input_shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
-    postprocess: PostProcess | TwoStage | None = None
+    postprocess: Ending | None = None
     cut: Callable[[], Any] | None = None
-    recognise: Callable[[Any], PostProcess | TwoStage | None] | None = None
+    recognise: Callable[[Any], Ending | None] | None = None
 
 
 class Reader(Protocol):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.data.preprocess import Preprocess
 from intaglio.data.truth import Category
 from intaglio.host.progress import Progress, Silent
-from intaglio.tasks.detect.detect import detector_task
+from intaglio.targets.ending import Ending
+from intaglio.tasks.own import own_task
 from intaglio.tasks.task import Task
 
 
@@ -25,7 +25,8 @@ class Provenance:
         preprocess: What is done to every image before the network; None where nothing is known.
         labels: Names of the classes, in order; () where unknown.
         skipped: Names of unreadable images passed over on request; filled while they are read.
-        postprocess: How boxes come of the outputs of a detector; None of any other network.
+        postprocess: How boxes, or classes of pixels, come of the outputs; None of any other
+            network.
         categories: Of the boxes that a detector is evaluated on; () where labels have its classes.
     """
 
@@ -36,13 +37,13 @@ class Provenance:
     preprocess: Preprocess | None = None
     labels: tuple[str, ...] = ()
     skipped: list[str] = field(default_factory=list)
-    postprocess: PostProcess | TwoStage | None = None
+    postprocess: Ending | None = None
     categories: tuple[Category, ...] = ()
 
     @property
     def task(self) -> Task | None:
         """The task that the network brings; None where it brings none."""
-        return detector_task(self.postprocess, self.categories)
+        return own_task(self.postprocess, self.categories)
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Options:
         calibrator: Name of the calibrator of activations; default "minmax".
         io: "float" (the default): the file takes and gives float32; "int8": integers;
             "uint8": the same integers, each 128 higher.
-        postprocess: Where boxes come of a detector's outputs: "beside" the file, in what runs it
-            (the default), or "in-file": it ends in them, as mobile libraries want it.
+        postprocess: Where boxes, or classes of pixels, come of the outputs: "beside" the file, in
+            what runs it (the default), or "in-file": it ends in them.
         seed: Of every random choice; default 0.
         keep_float: Layers that stay float32, as the user's module names them; a block's name means
             all layers in it. Default: none. With "fp16" their weights are not rounded.

@@ -2,8 +2,7 @@
 
 A field marked "optional" is left out of report.json where it is None: a figure that was not
 measured is absent, never zero. Other fields that are None are written as null ("activation_bits":
-null is a layer in float). An SQNR that is infinite (no noise at all: every value came out exact) is
-written as null, because JSON has no infinity.
+null is a layer in float). An SQNR that is infinite (no noise at all) is null: JSON has no infinity.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from intaglio.report.fields import (
 )
 from intaglio.report.figures import PLAIN, Wording
 from intaglio.report.half_row import HalfRow
+from intaglio.report.segmentation import Segmentation
 from intaglio.report.synthetic import Synthetic
 
 
@@ -358,7 +358,8 @@ class ReportData:
         halves: What float16 does to each layer's numbers; None of a network of integers.
         in_float: What that costs; None where nothing stayed.
         synthetic: Images that were made because there were none; None where none were.
-        detection: Boxes of both networks in numbers; None where no detector was evaluated.
+        detection, segmentation: Boxes, or maps, of both networks in numbers; None where no such
+            network was evaluated.
         attempts: What a search tried, in order.
         doctor: What still ails the network, the worst first; None where it was not asked.
         doctor_images: On how many of the calibration images that was measured.
@@ -388,6 +389,7 @@ class ReportData:
     in_float: FloatShare | None = field(default=None, metadata=ABSENT)
     synthetic: Synthetic | None = field(default=None, metadata=ABSENT)
     detection: Detection | None = field(default=None, metadata=ABSENT)
+    segmentation: Segmentation | None = field(default=None, metadata=ABSENT)
     attempts: Many[Attempt] = field(default_factory=list)
     doctor: Many[Ailment] | None = field(default=None, metadata=ABSENT)
     doctor_images: Annotated[int, Field(ge=1)] | None = field(default=None, metadata=ABSENT)

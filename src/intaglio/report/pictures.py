@@ -1,8 +1,8 @@
-"""Pictures with boxes on them: what the page shows of detectors, as data.
+"""Pictures with boxes, or colours, on them: what the page shows of maps and detectors, as data.
 
 A picture is in the page once, as JPEG; boxes are drawn by the browser, so that they are sharp at
-any size and their words are text. Names of things come from the user: whoever shows them escapes
-them.
+any size and their words are text; colours lie over it as PNG. Names of things come from the user:
+whoever shows them escapes them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ WIDE = 0.62
 """Width of a letter over its height, rather too much: fonts differ."""
 MARGIN = 2.0
 
-Kind = Literal["both", "alone", "truth", "crowd"]
+Kind = Literal["both", "alone", "truth", "crowd", "region"]
 """Whose box it is: both networks find it; one alone does; a label says it; a label says it of a
-group, which counts for nothing."""
+group, which counts for nothing; or it is no box to be seen, and has its words in its middle."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,17 @@ class View:
     Attributes:
         title: Whose.
         marks: Boxes, that of which one wants to read the words first.
+        layer: A PNG file that lies over the picture, of the same shape; empty where none does.
     """
 
     title: str
     marks: tuple[Mark, ...]
+    layer: bytes = b""
+
+    @property
+    def layer_address(self) -> str:
+        """What lies over the picture as the address of an image, which loads nothing."""
+        return png_address(self.layer)
 
     @property
     def drawn(self) -> list[Mark]:
@@ -128,6 +135,8 @@ class Scene:
     def _places(self, mark: Mark) -> list[Words]:
         """Return where the words of a box may stand: above it, in it at the top, at the bottom."""
         first = Words(0.0, 0.0, mark.text, mark.kind)
+        if mark.kind == "region":
+            return [self._middle(first, mark)]
         left = max(min(mark.left, self.width - MARGIN - first.width), MARGIN)
         lines = (
             mark.top - MARGIN,
@@ -138,12 +147,43 @@ class Scene:
             replace(first, left=left, line=line) for line in lines if LETTER <= line <= self.height
         ]
 
+    def _middle(self, words: Words, mark: Mark) -> Words:
+        """Return words in the middle of a box, moved to where the picture has them whole."""
+        left = mark.left + (mark.width - words.width) / 2.0
+        left = max(min(left, self.width - MARGIN - words.width), MARGIN)
+        line = mark.top + (mark.height + LETTER) / 2.0
+        return replace(words, left=left, line=min(max(line, LETTER), self.height))
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """What a colour says.
+
+    Attributes:
+        png: A piece of it, as a file.
+        text: What it says.
+    """
+
+    png: bytes
+    text: str
+
+    @property
+    def address(self) -> str:
+        """The piece as the address of an image, which loads nothing."""
+        return png_address(self.png)
+
 
 @dataclass(frozen=True)
 class Pictures:
-    """Scenes, in the order in which they are shown; a terminal shows nothing of them."""
+    """Pictures; a terminal shows nothing of them.
+
+    Attributes:
+        scenes: In the order in which they are shown.
+        legend: What the colours on them say; () where there are none.
+    """
 
     scenes: tuple[Scene, ...]
+    legend: tuple[Swatch, ...] = ()
 
 
 def shown_size(height: int, width: int) -> tuple[int, int]:
@@ -159,3 +199,8 @@ def jpeg_of(pixels: Tensor) -> bytes:
     picture = Image.fromarray(array if array.shape[2] == 3 else array[:, :, 0])
     picture.save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
+
+
+def png_address(file: bytes) -> str:
+    """Return a PNG file as the address of an image, which loads nothing."""
+    return f"data:image/png;base64,{base64.b64encode(file).decode()}"

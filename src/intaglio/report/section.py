@@ -5,7 +5,6 @@ Every text in it may come from the user's network or files: whoever shows it esc
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,7 +12,7 @@ from typing import Literal, get_args
 from pydantic import JsonValue
 
 from intaglio.errors import IntaglioError
-from intaglio.report.pictures import Pictures
+from intaglio.report.pictures import Pictures, png_address
 
 WARNING = "Warning"
 
@@ -223,7 +222,7 @@ class Picture:
     @property
     def address(self) -> str:
         """The picture as the address of an image, which loads nothing."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+        return png_address(self.png)
 
 
 Body = Facts | Claims | Remarks | Table | Plot | Picture | Pictures

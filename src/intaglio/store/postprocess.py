@@ -1,22 +1,25 @@
-"""postprocess.json: how boxes come of a detector's outputs, read as the file of a stranger."""
+"""postprocess.json: what a network's outputs are made into, read as the file of a stranger."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from intaglio.boxes.as_data import as_json, from_json
-from intaglio.boxes.postprocess import PostProcess, TwoStage
+from intaglio.boxes import as_data as boxes
 from intaglio.errors import RequestError
 from intaglio.host.strict_json import read_json
+from intaglio.maps import as_data as maps
+from intaglio.maps.postprocess import MapPostProcess
+from intaglio.targets.ending import Ending
 
 
-def postprocess_text(post: PostProcess | TwoStage) -> str:
+def postprocess_text(post: Ending) -> str:
     """Return the text of the file."""
-    return json.dumps(as_json(post), indent=1) + "\n"
+    data = maps.as_json(post) if isinstance(post, MapPostProcess) else boxes.as_json(post)
+    return json.dumps(data, indent=1) + "\n"
 
 
-def read_postprocess(path: Path) -> PostProcess | TwoStage | None:
+def read_postprocess(path: Path) -> Ending | None:
     """Return what the file says; None where there is none.
 
     Raises:
@@ -25,6 +28,8 @@ def read_postprocess(path: Path) -> PostProcess | TwoStage | None:
     if not path.is_file():
         return None
     try:
-        return from_json(read_json(path))
+        data = read_json(path)
+        is_map = isinstance(data, dict) and data.get("kind") == maps.KIND
+        return maps.from_json(data) if is_map else boxes.from_json(data)
     except (OSError, ValueError) as error:
         raise RequestError(f"{path}: is damaged, or of another version: {error}") from error

@@ -14,13 +14,13 @@ from typing import Protocol
 
 from torch import Tensor
 
-from intaglio.boxes.postprocess import PostProcess
 from intaglio.data.preprocess import Preprocess
 from intaglio.errors import MismatchError, UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams, QuantSpec
+from intaglio.targets.ending import FileEnding
 from intaglio.targets.site import KernelMaker
 
 Ranges = Mapping[str, tuple[Tensor, Tensor]]
@@ -40,15 +40,15 @@ class About:
         labels: Names of the classes, in order; () where unknown.
         scheme: As on the command line; "" where unknown.
         model: What the network is called; "" where it has no name.
-        postprocess: What the outputs of a detector mean, whose files are to end in its boxes; None:
-            files end in the network's outputs.
+        postprocess: What the outputs are made into, in which files are to end; None: files end in
+            the network's outputs.
     """
 
     preprocess: Preprocess | None = None
     labels: tuple[str, ...] = ()
     scheme: str = ""
     model: str = ""
-    postprocess: PostProcess | None = None
+    postprocess: FileEnding | None = None
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.errors import RequestError, UnknownName
 from intaglio.numerics.scheme import DEPLOYABLE, PER_TENSOR, Scheme, parse_scheme
 from intaglio.registry import Registry
+from intaglio.targets.ending import Ending, FileEnding
 from intaglio.targets.runtime import Runtime
 
 BESIDE, IN_FILE = "beside", "in-file"
-"""Where boxes come of a detector's outputs: in what runs the file, or in the file itself."""
+"""Where boxes or classes of pixels come of outputs: in what runs the file, or in the file."""
 INT8_SCHEMES = ("w8a8", f"w8a8{PER_TENSOR}")
 
 
@@ -28,7 +28,8 @@ class Target(Runtime):
         file_name: The network among the files that `write` returns.
         schemes: Quantization schemes that it can hold.
         io_forms: What its files can take and give, the usual form first.
-        postprocess_places: Where boxes can come of a detector's outputs, the usual place first.
+        postprocess_places: Where boxes or classes of pixels can come of outputs, the usual place
+            first.
         low_bit_layers: Which layers can have weights of fewer bits than the widest, in words.
         computes_reals: Whether there is no device: values are rounded to grids and are computed
             with in float32.
@@ -48,10 +49,8 @@ class Target(Runtime):
         """Return what runs a detector's files on a device, by name; nothing where there is none."""
         return {}
 
-    def end_misfit(
-        self, post: PostProcess | TwoStage | None, shapes: Sequence[tuple[int, ...]]
-    ) -> str | None:
-        """Return why a file cannot end in a detector's boxes; None where it can.
+    def end_misfit(self, post: Ending | None, shapes: Sequence[tuple[int, ...]]) -> str | None:
+        """Return why a file cannot end in boxes or classes of pixels; None where it can.
 
         Args:
             post: What the network's outputs mean; None where nobody knows.
@@ -59,8 +58,8 @@ class Target(Runtime):
         """
         return f"files of target {self.name} end in the network's outputs"
 
-    def end_differences(self, post: PostProcess) -> tuple[str, ...]:
-        """Return how boxes of a file that ends in them differ from ours, in sentences."""
+    def end_differences(self, post: FileEnding) -> tuple[str, ...]:
+        """Return how what a file ends in differs from what we make of its outputs, in sentences."""
         return ()
 
     @property

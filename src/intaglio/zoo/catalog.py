@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 
 from torch import nn
 
 from intaglio.data.preprocess import Preprocess
 from intaglio.registry import Registry
 from intaglio.store.layout import Layout
+from intaglio.zoo.deeplab_v1 import deeplab_v1_largefov_vgg16
+from intaglio.zoo.deeplabv3 import deeplabv3_mobilenet_v2
 from intaglio.zoo.faster_rcnn import (
     fasterrcnn_mobilenet_v2_fpn,
     fasterrcnn_mobilenet_v3_large_320_fpn,
     fasterrcnn_mobilenet_v3_large_fpn,
 )
 from intaglio.zoo.layouts import darknet_yolov3_nano, tensorflow_ssd_mobilenet_v1
+from intaglio.zoo.lraspp import lraspp_mobilenet_v3_large
+from intaglio.zoo.map_layouts import mediapipe_selfie_segmentation, tensorflow_deeplabv3
 from intaglio.zoo.mobilenet_v1 import mobilenet_v1, mobilenet_v1_tf, qf_mobilenet_v1
 from intaglio.zoo.mobilenet_v2 import mobilenet_v2, mobilenet_v2_tf, qf_mobilenet_v2
 from intaglio.zoo.mobilenet_v3 import (
@@ -25,8 +30,11 @@ from intaglio.zoo.mobilenet_v3 import (
     qf_mobilenet_v3_small,
 )
 from intaglio.zoo.nasnet import nasnet_mobile, pnasnet5_mobile
+from intaglio.zoo.pan import pan_mobilenet_v2, pan_resnet101
 from intaglio.zoo.resnet_cifar import resnet20_cifar10
 from intaglio.zoo.retinanet import retinanet_mobilenet_v2_fpn, retinanet_resnet50_fpn
+from intaglio.zoo.selfie import selfie_segmentation
+from intaglio.zoo.spp import mobilenet_v2_spp
 from intaglio.zoo.ssd import ssd300_vgg16
 from intaglio.zoo.ssd_mobilenet_v1 import ssd_mobilenet_v1
 from intaglio.zoo.ssdlite import ssdlite320_mobilenet_v3_large, ssdlite_mobilenet_v2
@@ -38,8 +46,8 @@ PYTORCH_PHOTOGRAPH = Preprocess(resize=256, crop=224, mean=IMAGENET_MEAN, std=IM
 # RGB / 127.5 - 1
 TENSORFLOW_PHOTOGRAPH = Preprocess(resize=256, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 SMALL_INPUT_SHAPE = (1, 3, 32, 32)
-CLASSIFY, DETECT = "classify", "detect"
-# of detectors, which see whole pictures
+CLASSIFY, DETECT, SEGMENT = "classify", "detect", "segment"
+# of detectors and segmenters, which see whole pictures
 PYTORCH_PICTURE = Preprocess(mean=IMAGENET_MEAN, std=IMAGENET_STD, fit="stretch")
 TENSORFLOW_PICTURE = Preprocess(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), fit="stretch")
 VGG_PICTURE = Preprocess(
@@ -57,7 +65,8 @@ class ZooEntry:
         preprocess: What is done to an ordinary photograph before it goes in.
         input_shape: [1, 3, H, W] in pixels; the batch may be any other.
         layouts: Other keys that public files have its weights under.
-        task: What it is trained for, by the name of a task: one output of scores, or boxes.
+        task: What it is trained for, by the name of a task: one output of scores, boxes, or classes
+            of pixels.
     """
 
     name: str
@@ -71,15 +80,28 @@ class ZooEntry:
         """Return the entry as it is for a network built with `arguments`.
 
         `small_input=True` means 32x32 images, neither resized nor cropped; a backbone of TensorFlow
-        has TensorFlow's mean and standard deviation.
+        has TensorFlow's mean and standard deviation, and one of PyTorch in place of such has
+        PyTorch's.
         """
-        if str(arguments.get("backbone", "")).endswith("_tf"):
-            mean, std = TENSORFLOW_PICTURE.mean, TENSORFLOW_PICTURE.std
-            return replace(self, preprocess=replace(self.preprocess, mean=mean, std=std))
+        backbone = arguments.get("backbone")
+        if backbone is not None and _is_tensorflow(backbone) != self._has_tensorflow_backbone:
+            picture = TENSORFLOW_PICTURE if _is_tensorflow(backbone) else PYTORCH_PICTURE
+            preprocess = replace(self.preprocess, mean=picture.mean, std=picture.std)
+            return replace(self, preprocess=preprocess)
         if not arguments.get("small_input"):
             return self
         preprocess = replace(self.preprocess, resize=None, crop=None)
         return replace(self, preprocess=preprocess, input_shape=SMALL_INPUT_SHAPE)
+
+    @property
+    def _has_tensorflow_backbone(self) -> bool:
+        """Whether the backbone is one of TensorFlow where none is named."""
+        parameter = signature(self.build).parameters.get("backbone")
+        return parameter is not None and _is_tensorflow(parameter.default)
+
+
+def _is_tensorflow(backbone: object) -> bool:
+    return str(backbone).endswith("_tf")
 
 
 ZOO: Registry[ZooEntry] = Registry("model")
@@ -95,6 +117,7 @@ _add(ZooEntry("mobilenet_v2", mobilenet_v2, PYTORCH_PHOTOGRAPH))
 _add(ZooEntry("mobilenet_v2_tf", mobilenet_v2_tf, TENSORFLOW_PHOTOGRAPH))
 _add(ZooEntry("mobilenet_v3_large", mobilenet_v3_large, PYTORCH_PHOTOGRAPH))
 _add(ZooEntry("mobilenet_v3_small", mobilenet_v3_small, PYTORCH_PHOTOGRAPH))
+_add(ZooEntry("mobilenet_v2_spp", mobilenet_v2_spp, PYTORCH_PHOTOGRAPH))
 _add(ZooEntry("nasnet_mobile", nasnet_mobile, TENSORFLOW_PHOTOGRAPH))
 _add(ZooEntry("pnasnet5_mobile", pnasnet5_mobile, TENSORFLOW_PHOTOGRAPH))
 _add(ZooEntry("qf_mobilenet_v1", qf_mobilenet_v1, PYTORCH_PHOTOGRAPH))
@@ -142,6 +165,33 @@ for _build, _picture, _side in (
     (ssdlite_mobilenet_v2, PYTORCH_PICTURE, 320),
 ):
     _add(ZooEntry(_build.__name__, _build, _picture, (1, 3, _side, _side), task=DETECT))
+_add(
+    ZooEntry(
+        "deeplabv3_mobilenet_v2",
+        deeplabv3_mobilenet_v2,
+        TENSORFLOW_PICTURE,
+        (1, 3, 257, 257),
+        (tensorflow_deeplabv3(),),
+        task=SEGMENT,
+    )
+)
+_add(
+    ZooEntry(
+        "selfie_segmentation",
+        selfie_segmentation,
+        Preprocess(fit="stretch"),
+        (1, 3, 256, 256),
+        (mediapipe_selfie_segmentation(),),
+        task=SEGMENT,
+    )
+)
+for _build, _side in (
+    (deeplab_v1_largefov_vgg16, 321),
+    (lraspp_mobilenet_v3_large, 520),
+    (pan_mobilenet_v2, 512),
+    (pan_resnet101, 512),
+):
+    _add(ZooEntry(_build.__name__, _build, PYTORCH_PICTURE, (1, 3, _side, _side), task=SEGMENT))
 
 
 def names(task: str | None = None) -> tuple[str, ...]:

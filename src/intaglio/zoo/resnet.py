@@ -1,4 +1,4 @@
-"""The body of ResNet-50: what a detector takes of it, without the classifier.
+"""The bodies of ResNet-50 and ResNet-101: what a detector takes of them, without the classifier.
 
 Source: He et al. 2016, arXiv:1512.03385, table 1; the stride stands in the 3x3 convolution, as in
 torchvision, whose key names these are.
@@ -16,6 +16,7 @@ EXPANSION = 4
 FIRST = 64  # channels of the first convolution
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 """Inner channels, blocks and stride of each stage; a stage puts out four times its channels."""
+RESNET101_REPEATS = (3, 4, 23, 3)
 LAST_GAIN = 0.3  # of a branch: sixteen of them are added, and the sum is to keep its size
 
 
@@ -54,16 +55,25 @@ def resnet50_layers(width: float = 1.0) -> OrderedDict[str, nn.Module]:
 
     layer1 has stride 4 to the image and, at width 1, 256 channels; each later one doubles both.
     """
+    return _layers(width, tuple(repeats for _, repeats, _ in STAGES))
+
+
+def resnet101_layers(width: float = 1.0) -> OrderedDict[str, nn.Module]:
+    """Return those of ResNet-101: as `resnet50_layers`, with 23 blocks in layer3."""
+    return _layers(width, RESNET101_REPEATS)
+
+
+def _layers(width: float, repeats: tuple[int, ...]) -> OrderedDict[str, nn.Module]:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     in_channels = max(1, int(FIRST * width))
     layers["conv1"] = _conv(3, in_channels, 7, stride=2)
     layers["bn1"] = nn.BatchNorm2d(in_channels)
     layers["relu"] = nn.ReLU()
     layers["maxpool"] = nn.MaxPool2d(3, stride=2, padding=1)
-    for number, (base, repeats, stride) in enumerate(STAGES, 1):
+    for number, (base, _, stride) in enumerate(STAGES, 1):
         channels = max(1, int(base * width))
         blocks = []
-        for index in range(repeats):
+        for index in range(repeats[number - 1]):
             blocks.append(Bottleneck(in_channels, channels, stride=stride if index == 0 else 1))
             in_channels = channels * EXPANSION
         layers[f"layer{number}"] = nn.Sequential(*blocks)

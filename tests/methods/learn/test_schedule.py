@@ -40,7 +40,14 @@ def test_steps_fall_to_a_tenth_at_a_half_and_at_three_quarters():
     assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
+def test_poly_is_a_power_of_what_is_left_behind_the_warm_up():
+    options = TrainOptions(warmup=0.2, schedule="poly")
+
+    assert rate_at(2, 10, options) == 1.0
+    assert rate_at(6, 10, options) == pytest.approx(0.5**0.9)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "poly", "step", "constant"])
 @pytest.mark.parametrize("warmup", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("total", [1, 2, 7])
 def test_a_rate_is_a_share_and_never_zero(schedule, warmup, total):

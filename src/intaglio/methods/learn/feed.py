@@ -7,15 +7,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from intaglio.data.ahead import taken_ahead
 from intaglio.data.augment import Augment, augmented
 from intaglio.data.augment_boxes import Reframe, moved_truths, reframed
 from intaglio.data.augment_colour import coloured
+from intaglio.data.augment_masks import Zoom, moved_masks, zoomed
 from intaglio.data.order import steps_from
 from intaglio.data.samples import Samples, Taken
 from intaglio.data.seen import are_truths
+from intaglio.data.seen_mask import are_masks, seen_mask
 from intaglio.errors import RequestError
 from intaglio.methods.learn.options import TrainOptions
 from intaglio.methods.learn.processes import Processes
@@ -103,7 +107,7 @@ def partner_places(batch: Sequence[int], processes: Processes) -> Places:
 
 
 def _changed(taken: Taken, places: Places, options: TrainOptions, step: int, batch: int) -> Taken:
-    """Return images with other colours, cut, mirrored and moved, and their boxes with them.
+    """Return images with other colours, cut, mirrored and moved, and boxes or masks with them.
 
     Each by what is drawn for its place in the whole batch.
     """
@@ -119,16 +123,46 @@ def _changed(taken: Taken, places: Places, options: TrainOptions, step: int, bat
             reframe, images, labels, positions=positions, seed=seed, step=step
         )
         labels = moved_truths(augment, labels, positions, batch=batch, seed=seed, step=step)
+    elif are_masks(labels) or _are_maps(labels):
+        zoom = Zoom(1.0 / options.zoom, options.zoom)
+        maps = _seen(labels, images)
+        images, maps = zoomed(zoom, images, maps, positions=positions, seed=seed, step=step)
+        labels = moved_masks(augment, maps, positions, batch=batch, seed=seed, step=step)
     images = augmented(augment, images, positions, batch=batch, seed=seed, step=step)
     return Taken(images, labels, taken.indices)
+
+
+def _are_maps(labels: Labels) -> bool:
+    """Whether labels are whole numbers [N, H, W]: the class of each pixel."""
+    return isinstance(labels, Tensor) and labels.ndim == 3 and not labels.is_floating_point()
+
+
+def _seen(labels: Labels, images: Tensor) -> Tensor:
+    """Return the classes at the pixels of images [N, C, H, W], [N, H, W] uint8."""
+    if isinstance(labels, Tensor):
+        return labels.to(torch.uint8)
+    size = (images.shape[2], images.shape[3])
+    return torch.from_numpy(np.stack([seen_mask(mask, size) for mask in labels]))
 
 
 def check_changes(options: TrainOptions, labels: Labels) -> None:
     """Make sure that what is done to images can be done to such labels.
 
     Raises:
-        RequestError: If boxes are to be mixed, or parts cut out of images that have none.
+        RequestError: If boxes or masks are to be mixed, or what is done to images with boxes, or
+            with masks, is to be done to others.
     """
+    is_map = are_masks(labels) or _are_maps(labels)
+    if is_map and options.mixup:
+        raise RequestError(
+            f"mixup = {options.mixup:g} mixes two images, and what a pixel then is, is neither of"
+            " both: train with mixup = 0"
+        )
+    if not is_map and (options.zoom > 1.0 or options.hard):
+        raise RequestError(
+            f"zoom = {options.zoom:g} and hard = {options.hard:g} are for images with masks, and"
+            " these have none: train with zoom = 1 and hard = 0"
+        )
     if are_truths(labels):
         if options.mixup:
             raise RequestError(

@@ -22,8 +22,8 @@ class TrainOptions(BaseModel):
         batch: Images in a step, over all processes together.
         lr: Rate of weights at its highest; None: the optimizer's own (DEFAULT_LR).
         optimizer: "sgd" (Nesterov, momentum 0.9) or "adamw".
-        schedule: How the rate falls: along a cosine to zero, by a tenth at a half and at three
-            quarters ("step"), or not at all.
+        schedule: How the rate falls: along a cosine to zero, as a power of what is left ("poly"),
+            by a tenth at a half and at three quarters ("step"), or not at all.
         warmup: Share of the steps in which the rate rises from zero.
         weight_decay: Of weights; norms, biases and scales have none.
         scale_lr: Rate of learned scales, relative: 0.001 moves one by up to a thousandth in a step.
@@ -33,6 +33,10 @@ class TrainOptions(BaseModel):
         crop: By how many pixels images are moved at most, zeros coming in.
         cut: Share of images with boxes of which a part is cut out and enlarged.
         shrink: How many times smaller other images with boxes are made at most, half of the time.
+        zoom: How many times larger or smaller images with masks are made at most, each share of
+            that as likely; what reaches beyond the image is cut off.
+        hard: Share of the pixels of masks that count at least, those of which the network is least
+            sure; 0: all do.
         colour: By how much brightness, contrast and saturation of images change at most.
         distill: Share of the loss that is the distance to the float network's outputs; the rest is
             the task's. 1.0 needs no labels.
@@ -59,7 +63,7 @@ class TrainOptions(BaseModel):
     batch: Annotated[int, Field(ge=1)] = 64
     lr: Positive | None = None
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    schedule: Literal["cosine", "poly", "step", "constant"] = "cosine"
     warmup: Share = 0.05
     weight_decay: NotNegative = 1e-4
     scale_lr: NotNegative = 2e-3
@@ -69,6 +73,8 @@ class TrainOptions(BaseModel):
     crop: Count = 0
     cut: Share = 0.0
     shrink: Annotated[float, Field(ge=1.0, le=10.0)] = 1.0
+    zoom: Annotated[float, Field(ge=1.0, le=10.0)] = 1.0
+    hard: Share = 0.0
     colour: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     distill: Share = 0.0
     temperature: Positive = 1.0

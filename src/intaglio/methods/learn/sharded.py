@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from intaglio.data.packed_masks import MASK_PARTS, packed_masks, unpacked_masks
 from intaglio.data.packed_truths import PARTS, packed_truths, unpacked_truths
 from intaglio.data.samples import Samples
 from intaglio.data.seen import are_truths
+from intaglio.data.seen_mask import are_masks
 from intaglio.errors import DataError
 from intaglio.methods.learn.processes import Processes
 from intaglio.tasks.evaluate import NOTHING
@@ -24,8 +26,9 @@ from intaglio.tasks.task import Labels, Outputs, Task
 Network = Callable[[Tensor], Outputs]
 """Images [N, C, H, W], N >= 1 -> outputs [N, ...] in order, on any device."""
 
-NO_LABELS, ONE_TENSOR, SEVERAL, BOXES = range(4)
-"""Forms of a batch's labels: none, a tensor [N, ...], several such, or the boxes of each image."""
+NO_LABELS, ONE_TENSOR, SEVERAL, BOXES, MASKS = range(5)
+"""Forms of a batch's labels: none, a tensor [N, ...], several such, or of each image its boxes or
+its mask."""
 
 
 def measured_by_parts(
@@ -110,11 +113,13 @@ def _listed(labels: Labels) -> tuple[int, list[Tensor]]:
         return ONE_TENSOR, [labels]
     if are_truths(labels):
         return BOXES, packed_truths(labels)
+    if are_masks(labels):
+        return MASKS, packed_masks(labels)
     if isinstance(labels, tuple | list) and all(isinstance(part, Tensor) for part in labels):
         return SEVERAL, list(labels)
     raise DataError(
         f"the labels of a batch are {type(labels).__name__}: to be measured by several processes"
-        " they are a tensor [N, ...], several, or the boxes of each image"
+        " they are a tensor [N, ...], several, or the boxes or the mask of each image"
     )
 
 
@@ -128,4 +133,6 @@ def _joined(parts: Sequence[Sequence[Tensor]]) -> tuple[Outputs, Labels]:
         return outputs, None
     if form == BOXES:
         return outputs, unpacked_truths(labels[:PARTS])
+    if form == MASKS:
+        return outputs, unpacked_masks(labels[:MASK_PARTS])
     return outputs, labels[0] if form == ONE_TENSOR else tuple(labels)

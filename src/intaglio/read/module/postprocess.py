@@ -1,4 +1,4 @@
-"""How boxes come of a module's outputs, where it is a detector that says so itself."""
+"""What a module's outputs are made into, where it says so itself: boxes, or classes of pixels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.errors import CaptureError
+from intaglio.targets.ending import Ending
 
 
-def own_postprocess(module: nn.Module, input_shape: Sequence[int]) -> PostProcess | TwoStage | None:
+def own_postprocess(module: nn.Module, input_shape: Sequence[int]) -> Ending | None:
     """Return what the module itself says by a method `postprocess(input_size)`; None without one.
 
     Args:
@@ -23,9 +23,10 @@ def own_postprocess(module: nn.Module, input_shape: Sequence[int]) -> PostProces
     if not callable(method) or len(input_shape) != 4 or isinstance(method, nn.Module):
         return None
     found = method((input_shape[2], input_shape[3]))
-    if not isinstance(found, PostProcess | TwoStage):
+    if not isinstance(found, Ending):
         raise CaptureError(
             f"{type(module).__name__}.postprocess returns {type(found).__name__}: let it return an"
-            " intaglio.boxes.postprocess.PostProcess or TwoStage, or call it something else"
+            " intaglio.boxes.postprocess.PostProcess or TwoStage, or an"
+            " intaglio.maps.postprocess.MapPostProcess, or call it something else"
         )
     return found

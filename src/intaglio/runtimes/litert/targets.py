@@ -10,7 +10,6 @@ from functools import cached_property
 
 from torch import Tensor
 
-from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.errors import RequestError
 from intaglio.host.files import register_of_cores
 from intaglio.ir.graph import Graph, Node
@@ -27,9 +26,8 @@ from intaglio.runtimes.litert.file.about import (
     input_shape,
     stored_about,
 )
-from intaglio.runtimes.litert.file.detection_end import detection_end
-from intaglio.runtimes.litert.file.detection_fit import differences, misfit
 from intaglio.runtimes.litert.file.detection_metadata import LABELS_FILE as LABELMAP_FILE
+from intaglio.runtimes.litert.file.end import differences, end_of, misfit
 from intaglio.runtimes.litert.file.metadata import file_metadata, fitting_labels, with_labels
 from intaglio.runtimes.litert.file.refusals import refusals
 from intaglio.runtimes.litert.file.size import size_bytes
@@ -55,6 +53,7 @@ from intaglio.runtimes.litert.scales.fit_operands import fit_operands
 from intaglio.runtimes.litert.scales.fit_products import fit_products
 from intaglio.runtimes.litert.scales.narrow_grids import narrow_grids
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
+from intaglio.targets.ending import Ending, FileEnding
 from intaglio.targets.runtime import (
     About,
     CheckCounts,
@@ -157,7 +156,7 @@ class Litert(Target):
         """Return the .tflite, with metadata that mobile libraries read."""
         end = None
         if about.postprocess is not None:
-            end = detection_end(about.postprocess, graph, encodings, about.labels)
+            end = end_of(about.postprocess, graph, encodings, about.labels)
         named = file_metadata(
             graph, about.preprocess, about.labels, scheme=about.scheme, model=about.model, end=end
         )
@@ -166,21 +165,19 @@ class Litert(Target):
             return {FILE_NAME: with_labels(content, end.names, LABELMAP_FILE)}
         return {FILE_NAME: with_labels(content, fitting_labels(graph, about.labels))}
 
-    def end_misfit(
-        self, post: PostProcess | TwoStage | None, shapes: Sequence[tuple[int, ...]]
-    ) -> str | None:
-        """Return why TFLite_Detection_PostProcess cannot stand behind outputs of these shapes."""
+    def end_misfit(self, post: Ending | None, shapes: Sequence[tuple[int, ...]]) -> str | None:
+        """Return why no operators that make boxes or classes can stand behind these outputs."""
         return misfit(post, shapes)
 
-    def end_differences(self, post: PostProcess) -> tuple[str, ...]:
-        """Return how its boxes differ from those of `boxes.detect`."""
+    def end_differences(self, post: FileEnding) -> tuple[str, ...]:
+        """Return how boxes or classes of the file differ from those of `boxes` and `maps`."""
         return differences(post)
 
     @contextmanager
     def open(self, files: Mapping[str, bytes], *, where: str | None = None) -> Iterator[Runner]:
         """Give the file opened; in a child process where it was read from a disk.
 
-        Of one that ends in boxes, what it gives is what stands in front of that end.
+        Of one that ends in boxes or classes, what it gives is what stands in front of that end.
         """
         with self._opener(files, where) as opener:
             core = _core(files[FILE_NAME], where or IN_PROCESS)
@@ -202,7 +199,7 @@ class Litert(Target):
         """Run the file, and a copy with its inner tensors exposed, and compare.
 
         Of a file in float the outputs alone are compared, with a deviation. A file that ends in
-        boxes is run with all its operators, and its network's outputs are compared.
+        boxes or classes is run with all its operators, and its network's outputs are compared.
         """
         compare = check_file if twin.encodings.halves is None else check_floats
         with self._opener(files, where) as opener:
@@ -232,7 +229,7 @@ class Litert(Target):
 
 
 def _core(content: bytes, where: str) -> bytes:
-    """Return a file that gives its network's outputs: itself, or a copy of one that gives boxes."""
+    """Return a file that gives its network's outputs: itself, or a copy of one with an end."""
     outputs = core_outputs(content, where)
     return giving(content, outputs) if outputs else content
 

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from intaglio.boxes.detect import detections
 from intaglio.boxes.detections import Detections
-from intaglio.boxes.postprocess import PostProcess, TwoStage
+from intaglio.boxes.postprocess import PostProcess
 from intaglio.data.dataset import Dataset
 from intaglio.data.truth import Category, Truth
 from intaglio.errors import DataError, NonFiniteError, RequestError
 from intaglio.report.figures import Wording, percentage
+from intaglio.targets.ending import Ending
 from intaglio.tasks.detect.classes import class_map
 from intaglio.tasks.detect.losses.choose import detection_loss
 from intaglio.tasks.detect.meter import AveragePrecision, Kind
@@ -167,9 +168,7 @@ DETECT = Detect()
 TASKS.register(DETECT.name)(DETECT)
 
 
-def detector_task(
-    post: PostProcess | TwoStage | None, categories: tuple[Category, ...] = ()
-) -> Detect | None:
+def detector_task(post: Ending | None, categories: tuple[Category, ...] = ()) -> Detect | None:
     """Return the task of one network whose outputs become boxes; None of any other."""
     return Detect(post, categories) if isinstance(post, PostProcess) else None
 

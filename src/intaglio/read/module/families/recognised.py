@@ -12,6 +12,7 @@ from torch.utils import _pytree as pytree
 from intaglio.boxes.postprocess import PostProcess, TwoStage
 from intaglio.errors import CaptureError
 from intaglio.ir.graph import Graph
+from intaglio.maps.postprocess import MapPostProcess
 from intaglio.read.module.core_whole import Whole
 from intaglio.read.module.families.candidate import Candidate
 from intaglio.read.module.families.centernet import centernet_maps
@@ -25,15 +26,16 @@ from intaglio.read.module.families.two_stage import two_stage
 from intaglio.read.module.families.yolo_decoded import decoded_yolo
 from intaglio.read.module.families.yolo_raw import raw_yolo
 from intaglio.read.module.unwrap import borrowed, unwrapped
+from intaglio.targets.ending import Ending
 
 
 def postprocess_of(
     captured: Graph | Whole,
     module: nn.Module,
     example: Tensor | None,
-    own: PostProcess | TwoStage | None,
-) -> PostProcess | TwoStage | None:
-    """Return how boxes come of a module's outputs; None where nobody knows.
+    own: Ending | None,
+) -> Ending | None:
+    """Return how boxes, or classes of pixels, come of a module's outputs; None: nobody knows.
 
     Args:
         captured: The module's graph, or the module cut into cores.
@@ -43,7 +45,7 @@ def postprocess_of(
             does not number.
     """
     if isinstance(captured, Whole):
-        return recognised(captured, own)
+        return recognised(captured, None if isinstance(own, MapPostProcess) else own)
     if own is not None or example is None:
         return own
     return recognised_whole(module, captured, example)

@@ -15,7 +15,14 @@ import flatbuffers
 import numpy as np
 
 from intaglio.runtimes.litert.file.detection_fit import DetectionEnd
-from intaglio.runtimes.litert.file.metadata_tables import table, union, vector
+from intaglio.runtimes.litert.file.metadata_tables import (
+    CONTENT_TYPE,
+    content,
+    label_file,
+    table,
+    union,
+    vector,
+)
 
 LOCATION, CATEGORY, SCORE, COUNT = NAMES = ("location", "category", "score", "number of detections")
 LABELS_FILE = "labelmap.txt"
@@ -26,15 +33,14 @@ CORNERS = (1, 0, 3, 2)
 """Where left, top, right, bottom stand in a box of the op."""
 
 TENSOR_NAME, TENSOR_CONTENT, TENSOR_PROCESS_UNITS, TENSOR_FILES = 0, 3, 4, 6
-CONTENT_TYPE, CONTENT_VALUE, CONTENT_RANGE = 0, 1, 2
-RANGE_MIN, RANGE_MAX = 0, 1
+EACH = (2, 2)
+"""The axis that a content is repeated along, as published files say it."""
 FEATURE_PROPERTIES, BOX_PROPERTIES = 1, 3  # members of the union in Content
 BOX_INDEX, BOX_TYPE = 0, 1
 BOUNDARIES = 1
 UNIT_TYPE = 0
 THRESHOLDING = 3  # member of the union in ProcessUnit
 THRESHOLD = 0
-FILE_NAME, FILE_DESCRIPTION, FILE_TYPE = 0, 1, 2
 TENSOR_VALUE_LABELS = 3
 GROUP_NAME, GROUP_TENSORS = 0, 1
 
@@ -43,10 +49,10 @@ def detection_outputs(build: flatbuffers.Builder, end: DetectionEnd) -> list[int
     """Write the descriptions of the four outputs; return their offsets, in order."""
     index = build.CreateNumpyVector(np.asarray(CORNERS, np.uint32))
     properties = table(build, {BOX_INDEX: index}, {BOX_TYPE: BOUNDARIES})
-    boxes = _content(build, BOX_PROPERTIES, properties)
+    boxes = content(build, BOX_PROPERTIES, properties, EACH)
     return [
         _tensor(build, LOCATION, boxes),
-        _tensor(build, CATEGORY, _of_each(build), files=_labels(build) if end.names else None),
+        _tensor(build, CATEGORY, _of_each(build), files=_names(build, end)),
         _tensor(build, SCORE, _of_each(build), units=_threshold(build, end.post.select.above)),
         _tensor(build, COUNT, union(build, CONTENT_TYPE, FEATURE_PROPERTIES, table(build, {}))),
     ]
@@ -77,23 +83,11 @@ def _tensor(
 
 def _of_each(build: flatbuffers.Builder) -> int:
     """Return the content of one number a detection."""
-    return _content(build, FEATURE_PROPERTIES, table(build, {}))
+    return content(build, FEATURE_PROPERTIES, table(build, {}), EACH)
 
 
-def _content(build: flatbuffers.Builder, member: int, properties: int) -> int:
-    """Return a content that axis 2 of a tensor has again and again, as published files say it."""
-    build.StartObject(RANGE_MAX + 1)
-    for slot in (RANGE_MIN, RANGE_MAX):
-        build.PrependInt32Slot(slot, 2, 0)
-    extent = int(build.EndObject())
-    offsets = {CONTENT_VALUE: properties, CONTENT_RANGE: extent}
-    return table(build, offsets, {CONTENT_TYPE: member})
-
-
-def _labels(build: flatbuffers.Builder) -> int:
-    name, about = build.CreateString(LABELS_FILE), build.CreateString("Names of the classes")
-    offsets = {FILE_NAME: name, FILE_DESCRIPTION: about}
-    return vector(build, [table(build, offsets, {FILE_TYPE: TENSOR_VALUE_LABELS})])
+def _names(build: flatbuffers.Builder, end: DetectionEnd) -> int | None:
+    return label_file(build, LABELS_FILE, TENSOR_VALUE_LABELS) if end.names else None
 
 
 def _threshold(build: flatbuffers.Builder, above: float | None) -> int | None:

@@ -3,10 +3,10 @@
 Two named buffers, and one file behind the model:
 
     intaglio          JSON: scheme, preprocessing as in the report, and of a file that ends in boxes
-                      the tensors that are the network's own outputs
+                      or classes of pixels the tensors that are the network's own outputs
     TFLITE_METADATA   ModelMetadata, the flatbuffer that mobile libraries read
     labels.txt        the class names, one a line, in a zip archive appended to the .tflite
-                      (labelmap.txt where it ends in boxes: detection_metadata.py)
+                      (labelmap.txt where it ends otherwise: detection_metadata.py, map_metadata.py)
 
 Source: tensorflow_lite_support/metadata/metadata_schema.fbs of tensorflow/tflite-support, version
 1.1.0. The slots below are the positions of fields in its tables; a union takes two, its type and
@@ -31,9 +31,16 @@ import numpy as np
 from intaglio.data.preprocess import Preprocess, describe
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.scheme import HALF
-from intaglio.runtimes.litert.file import detection_metadata
+from intaglio.runtimes.litert.file import detection_metadata, map_metadata
 from intaglio.runtimes.litert.file.detection_fit import DetectionEnd
-from intaglio.runtimes.litert.file.metadata_tables import table, union, vector
+from intaglio.runtimes.litert.file.end import End
+from intaglio.runtimes.litert.file.metadata_tables import (
+    CONTENT_TYPE,
+    label_file,
+    table,
+    union,
+    vector,
+)
 
 JSON_NAME = "intaglio"
 CORE_KEY = "core_outputs"
@@ -47,14 +54,12 @@ HALF_DESCRIPTION = "float16 network written by intaglio"
 MODEL_NAME, MODEL_DESCRIPTION, MODEL_SUBGRAPHS, MODEL_PARSER_VERSION = 0, 1, 3, 7
 SUBGRAPH_NAME, SUBGRAPH_INPUTS, SUBGRAPH_OUTPUTS, SUBGRAPH_OUTPUT_GROUPS = 0, 2, 3, 8
 TENSOR_NAME, TENSOR_CONTENT, TENSOR_PROCESS_UNITS, TENSOR_FILES = 0, 3, 4, 6
-CONTENT_TYPE, CONTENT_VALUE = 0, 1
 FEATURE_PROPERTIES, IMAGE_PROPERTIES = 1, 2  # members of the union in Content
 IMAGE_COLOR_SPACE = 0
 COLOR_SPACES = {3: 1, 1: 2}  # channels to RGB, GRAYSCALE
 UNIT_TYPE, UNIT_VALUE = 0, 1
 NORMALIZATION = 1  # member of the union in ProcessUnit
 NORMALIZATION_MEAN, NORMALIZATION_STD = 0, 1
-FILE_NAME, FILE_DESCRIPTION, FILE_TYPE = 0, 1, 2
 TENSOR_AXIS_LABELS = 2
 
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # fixed, the earliest that there is: same content, same bytes
@@ -68,7 +73,7 @@ def file_metadata(
     *,
     scheme: str,
     model: str = "",
-    end: DetectionEnd | None = None,
+    end: End | None = None,
 ) -> dict[str, bytes]:
     """Return the named buffers to store in the file.
 
@@ -79,7 +84,7 @@ def file_metadata(
             network has as many classes (see `fitting_labels`).
         scheme: As on the command line.
         model: What the network is called; "" where it has no name.
-        end: How the file ends in boxes; None where it ends in the network's outputs.
+        end: How the file ends; None where it ends in the network's outputs.
     """
     names = fitting_labels(graph, labels)
     content: dict[str, object] = {
@@ -135,30 +140,26 @@ def model_metadata(
     *,
     scheme: str = "",
     model: str = "",
-    end: DetectionEnd | None = None,
+    end: End | None = None,
 ) -> bytes:
     """Return the ModelMetadata flatbuffer of a graph."""
     build = flatbuffers.Builder(1024)
     inputs = [_input_tensor(build, graph[name], preprocess) for name in graph.inputs]
-    if end is None:
-        titled = zip(graph.output_titles, _outputs(graph), strict=True)
-        outputs = [_output_tensor(build, title, node, labels) for title, node in titled]
-    else:
-        outputs = detection_metadata.detection_outputs(build, end)
+    outputs = _output_tensors(build, graph, labels, end)
     name = build.CreateString("main")
     parts = {
         SUBGRAPH_NAME: name,
         SUBGRAPH_INPUTS: vector(build, inputs),
         SUBGRAPH_OUTPUTS: vector(build, outputs),
     }
-    if end is not None:
+    if isinstance(end, DetectionEnd):
         parts[SUBGRAPH_OUTPUT_GROUPS] = detection_metadata.detection_groups(build)
     subgraph = table(build, parts)
     fields = {
         MODEL_DESCRIPTION: build.CreateString(HALF_DESCRIPTION if scheme == HALF else DESCRIPTION),
         MODEL_SUBGRAPHS: vector(build, [subgraph]),
         MODEL_PARSER_VERSION: build.CreateString(
-            PARSER_VERSION if end is None else detection_metadata.PARSER_VERSION
+            detection_metadata.PARSER_VERSION if isinstance(end, DetectionEnd) else PARSER_VERSION
         ),
     }
     if model:
@@ -202,6 +203,17 @@ def _input_tensor(build: flatbuffers.Builder, node: Node, preprocess: Preprocess
     return table(build, fields)
 
 
+def _output_tensors(
+    build: flatbuffers.Builder, graph: Graph, labels: Sequence[str], end: End | None
+) -> list[int]:
+    if end is None:
+        titled = zip(graph.output_titles, _outputs(graph), strict=True)
+        return [_output_tensor(build, title, node, labels) for title, node in titled]
+    if isinstance(end, DetectionEnd):
+        return detection_metadata.detection_outputs(build, end)
+    return [map_metadata.map_output(build, end)]
+
+
 def _output_tensor(
     build: flatbuffers.Builder, title: str, node: Node, labels: Sequence[str]
 ) -> int:
@@ -209,9 +221,5 @@ def _output_tensor(
     feature = table(build, {})
     fields[TENSOR_CONTENT] = union(build, CONTENT_TYPE, FEATURE_PROPERTIES, feature)
     if _has_classes(node, labels):
-        name, about = build.CreateString(LABELS_FILE), build.CreateString("Names of the classes")
-        file = table(
-            build, {FILE_NAME: name, FILE_DESCRIPTION: about}, {FILE_TYPE: TENSOR_AXIS_LABELS}
-        )
-        fields[TENSOR_FILES] = vector(build, [file])
+        fields[TENSOR_FILES] = label_file(build, LABELS_FILE, TENSOR_AXIS_LABELS)
     return table(build, fields)

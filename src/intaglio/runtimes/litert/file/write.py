@@ -10,8 +10,9 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.ops.unknown_call import REPLACE, why_node
 from intaglio.runtimes.litert.file.bits import unheld
 from intaglio.runtimes.litert.file.detection_end import write_end
-from intaglio.runtimes.litert.file.detection_fit import DetectionEnd
 from intaglio.runtimes.litert.file.detection_metadata import NAMES
+from intaglio.runtimes.litert.file.end import End
+from intaglio.runtimes.litert.file.map_end import GIVEN, MapEnd, write_map_end
 from intaglio.runtimes.litert.file.metadata import DESCRIPTION, HALF_DESCRIPTION
 from intaglio.runtimes.litert.format.builder import TfliteBuilder
 from intaglio.runtimes.litert.format.layout import file_shape
@@ -29,7 +30,7 @@ def write_tflite(
     *,
     io: str = "float",
     metadata: dict[str, bytes] | None = None,
-    end: DetectionEnd | None = None,
+    end: End | None = None,
 ) -> bytes:
     """Return the .tflite file of a lowered graph.
 
@@ -38,7 +39,8 @@ def write_tflite(
             "int8": it takes and gives integers, but for ends that are kept in float;
             "uint8": as "int8", each integer 128 higher. A network in float16 has float ends alone.
         metadata: Named buffers to store in the file.
-        end: How it ends in boxes, float32 whatever it takes; None: in the network's outputs.
+        end: How it ends whatever it takes, in boxes (float32) or classes of pixels (uint8); None:
+            in the network's outputs.
 
     Raises:
         UnsupportedByTarget: If the file cannot hold a node, or its bits; names the user's layer.
@@ -52,14 +54,9 @@ def write_tflite(
             _write_input(node, writing, build, io)
         else:
             write_node(node, writing)
-    form = io if end is None else "float"
-    ends = {name: _write_output(name, writing, form) for name in dict.fromkeys(graph.outputs)}
-    build.outputs = [ends[name] for name in graph.outputs]
-    if end is not None:
-        build.outputs = write_end(end, build.outputs, writing)
-        build.input_names, build.output_names = list(graph.inputs), list(NAMES)
-    elif graph.output_names:
-        build.input_names, build.output_names = list(graph.inputs), list(graph.output_names)
+    build.outputs, build.output_names = _write_ends(writing, io, end)
+    if build.output_names:
+        build.input_names = list(graph.inputs)
     build.metadata.update(metadata or {})
     return build.pack(DESCRIPTION if encodings.halves is None else HALF_DESCRIPTION)
 
@@ -118,6 +115,19 @@ def _write_input(node: Node, writing: Writing, build: TfliteBuilder, io: str) ->
         writing.index[node.name] = real
     else:
         build.operator("QUANTIZE", [real], [writing.output(node)], version=1)
+
+
+def _write_ends(writing: Writing, io: str, end: End | None) -> tuple[list[int], list[str]]:
+    """Return the tensors that the file gives, and what its signature calls them, or nothing."""
+    graph = writing.graph
+    if isinstance(end, MapEnd):
+        return write_map_end(end, writing), [GIVEN]
+    form = io if end is None else "float"
+    ends = {name: _write_output(name, writing, form) for name in dict.fromkeys(graph.outputs)}
+    given = [ends[name] for name in graph.outputs]
+    if end is None:
+        return given, list(graph.output_names)
+    return write_end(end, given, writing), list(NAMES)
 
 
 def _write_output(name: str, writing: Writing, io: str) -> int:

@@ -32,13 +32,15 @@ WORDS = {
     "fusedActivationFunction": schema.ActivationFunctionType,
 }
 """Fields of options whose values the schema has words for."""
+TYPED = ("inDataType", "outDataType", "outputType")
+"""Fields of options that are types of tensors."""
 
 
 def _number(name: str, value: Any) -> Any:
     """Return a field's value as the schema has it."""
     if name in WORDS:
         return getattr(WORDS[name], value)
-    return TYPES[value] if name in ("inDataType", "outDataType") else value
+    return TYPES[value] if name in TYPED else value
 
 
 class SharingBuilder(flatbuffers.Builder):  # type: ignore[misc]  # it has no types

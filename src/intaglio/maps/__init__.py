@@ -1,0 +1,1 @@
+"""Maps: from a segmenter's numbers to a class for each pixel. NumPy alone."""

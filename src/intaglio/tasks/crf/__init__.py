@@ -1,0 +1,1 @@
+"""Dense conditional random fields: a segmenter's map, drawn to the edges of the picture."""

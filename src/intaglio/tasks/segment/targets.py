@@ -1,0 +1,92 @@
+"""What Python users give to evaluate a segmenter on: images, and the class of each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch import Tensor
+
+from intaglio.data.batches import BATCH_SIZE, INTEGERS, image_batches
+from intaglio.data.given_masks import given_masks
+from intaglio.data.mask import Mask
+from intaglio.data.seen_mask import are_masks
+from intaglio.errors import DataError
+
+FORM = (
+    "give for each image its mask: a tensor [N, h, w] of class indices (255: counts for nothing),"
+    " or a list of Masks"
+)
+
+
+def mask_batches(data: Any, sample_shape: tuple[int, ...]) -> Iterator[tuple[Tensor, list[Mask]]]:
+    """Yield (images [N, C, H, W], the mask of each) a batch.
+
+    Args:
+        data: (images, masks), or an iterable of such pairs; masks as `given_masks` takes them.
+        sample_shape: Of an image, [C, H, W].
+
+    Raises:
+        DataError: If masks are missing, or are none.
+    """
+    size = sample_shape[-2], sample_shape[-1]
+    for number, item in enumerate(_pairs(data)):
+        where = f"batch {number} of evaluate"
+        if not isinstance(item, tuple | list) or len(item) < 2 or item[1] is None:
+            raise DataError(f"{where} has no masks: {FORM}")
+        images = next(image_batches([item[0]], sample_shape))
+        yield images, given_masks(item[1], len(images), size, where)
+
+
+def are_labels(labels: object) -> bool:
+    """Whether labels of a batch are masks: a list of them, or whole numbers [N, h, w]."""
+    if isinstance(labels, Tensor):
+        return labels.ndim == 3 and labels.dtype in INTEGERS
+    return are_masks(labels)
+
+
+def masks_of(labels: object, count: int, size: tuple[int, int]) -> list[Mask]:
+    """Return the mask of each image of a batch.
+
+    Args:
+        labels: A list of masks, or whole numbers [N, h, w], stretched over the input.
+        count: Images of the batch.
+        size: (height, width) of the network's input.
+
+    Raises:
+        DataError: If labels are no masks, or of another number of images; names the first image
+            that has none.
+    """
+    if not are_labels(labels):
+        raise DataError(f"the labels of a batch are {_told(labels)}: {FORM}")
+    if len(labels) != count:  # type: ignore[arg-type]
+        given = len(labels)  # type: ignore[arg-type]
+        missing = f", image {given} of the batch (from 0) has none" if given < count else ""
+        raise DataError(f"a batch has {count} images and {given} masks{missing}: {FORM}")
+    return given_masks(labels, count, size, "a batch of labels")
+
+
+def _told(labels: object) -> str:
+    if isinstance(labels, Tensor):
+        return f"a tensor {list(labels.shape)} of {labels.dtype}"
+    if isinstance(labels, list) and labels:
+        for place, entry in enumerate(labels):
+            if not isinstance(entry, Mask):
+                return f"a list in which image {place} (from 0) has {type(entry).__name__}, no mask"
+    return "nothing" if labels is None else type(labels).__name__
+
+
+def _pairs(data: Any) -> Iterable[object]:
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
+        images, masks = data
+        if not hasattr(masks, "__len__") or len(masks) != len(images):
+            raise DataError(
+                f"evaluate has {len(images)} images and other labels than masks: {FORM}"
+            )
+        return (
+            (images[start : start + BATCH_SIZE], masks[start : start + BATCH_SIZE])
+            for start in range(0, len(images), BATCH_SIZE)
+        )
+    if not isinstance(data, Iterable) or isinstance(data, Tensor):
+        raise DataError(f"evaluate is {type(data).__name__}: {FORM}")
+    return data
