@@ -21,7 +21,7 @@ from intaglio.data.preprocess import describe
 from intaglio.methods.train.qat import METHODS
 from intaglio.recipe.recipe import RECIPES
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
-from intaglio.tasks import CLASSIFY, DETECT, VALUES
+from intaglio.tasks import CLASSIFY, DETECT, SEGMENT, VALUES
 from intaglio.zoo import ZOO, ZooEntry
 from intaglio.zoo.faster_rcnn import FasterRcnn
 from intaglio.zoo.fpn import CHANNELS
@@ -39,7 +39,7 @@ def content() -> dict[str, Any]:
         "methods": list(METHODS),
         # ours alone: what packages add to these tables is known where they are installed
         "targets": sorted(target.name for target in (LITERT, LITERT_REFERENCE)),
-        "tasks": sorted(task.name for task in (CLASSIFY, DETECT, VALUES)),
+        "tasks": sorted(task.name for task in (CLASSIFY, DETECT, SEGMENT, VALUES)),
     }
 
 

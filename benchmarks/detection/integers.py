@@ -88,7 +88,7 @@ def _both(
             judged(found, compressed(found, scheme, recipe, found.images[own]), other)
             for own, other in ((first, second), (second, first))
         ]
-        return [_row(halves)]
+        return [row_of(halves)]
 
     return work
 
@@ -98,7 +98,7 @@ def _without(subject: Subject, scheme: str, wish: Wish) -> Callable[[], list[Row
         """Return the row of one run."""
         found = scene(subject, wish.data, wish.images)
         made = compressed(found, scheme, None, None)
-        return [_row([judged(found, made, torch.arange(len(found.images)))])]
+        return [row_of([judged(found, made, torch.arange(len(found.images)))])]
 
     return work
 
@@ -135,7 +135,7 @@ def judged(found: Scene, made: tuple[Result, float], chosen_ones: Tensor) -> Hal
     return Half(side, result, seconds)
 
 
-def _row(halves: Sequence[Half]) -> Row:
+def row_of(halves: Sequence[Half]) -> Row:
     """Return what one seed came to."""
     row: Row = {"scheme": halves[0].result.report.scheme, "recipe": halves[0].result.recipe.name}
     for name in FIGURES:

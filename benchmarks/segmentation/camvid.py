@@ -110,13 +110,14 @@ class Ground:
 def ground(data: Path) -> Ground:
     """Return CamVid."""
     learned, judged = (
-        ImageSamples(open_masks(_folders(data / "camvid", split)), PREPARED, SHAPE)
+        ImageSamples(open_masks(folders(data / "camvid", split)), PREPARED, SHAPE)
         for split in ("train", "test")
     )
     return Ground(learned, judged)
 
 
-def _folders(place: Path, split: str) -> MaskFolders:
+def folders(place: Path, split: str) -> MaskFolders:
+    """Return where pictures and masks of a split are."""
     path = place / split
     return MaskFolders(path, path, place / f"{split}annot", NAMES, (UNLABELLED,))
 
@@ -145,14 +146,15 @@ def network_of(name: str, design: Design = PAN_DESIGN) -> nn.Module:
     )
 
 
-def _kept(wish: Wish, name: str) -> Path:
+def kept(wish: Wish, name: str) -> Path:
+    """Return where the weights of a trained network are."""
     wish.running.mkdir(parents=True, exist_ok=True)
     return wish.running / f"camvid-{name}.safetensors"
 
 
 def _loaded(wish: Wish, name: str) -> nn.Module:
     network = network_of(name)
-    intaglio.load_weights(network, _kept(wish, name))
+    intaglio.load_weights(network, kept(wish, name))
     return network.eval()
 
 
@@ -168,7 +170,7 @@ def _trained(wish: Wish, name: str) -> Callable[[], list[Row]]:
     def work() -> list[Row]:
         """Return the row."""
         made, seconds = _learned(wish, network_of(name), FLOAT)
-        save_file(dict(made.weights), _kept(wish, name))
+        save_file(dict(made.weights), kept(wish, name))
         return [{**_of_float(_loaded(wish, name), wish), **_cost(FLOAT, seconds)}]
 
     return work

@@ -34,7 +34,6 @@ SEEDS = (0, 1, 2)
 ASKED = (
     ("w8a8", "plain"),
     ("w8a8-per-tensor", "plain"),
-    ("w4a8", "plain"),
     ("w4a8", "accurate"),
 )
 """Scheme and recipe."""
@@ -154,14 +153,14 @@ def _together(meters: Sequence[MeanIou]) -> MeanIou:
     """Return one meter that has the counts of all."""
     whole = MeanIou(meters[0].post, meters[0].pairing)
     for one in meters:
-        whole.counts += one.counts
-        whole.boundaries += one.boundaries
+        whole.tally.counts += one.tally.counts
+        whole.tally.boundaries += one.tally.boundaries
     return whole
 
 
 def _error(subject: Subject, real: MeanIou, found: MeanIou) -> float:
     """Return the standard error of the drop, over resampled pictures."""
-    both: list[Any] = [np.stack(one.counts) for one in (real, found)]
+    both: list[Any] = [np.stack(one.tally.counts) for one in (real, found)]
     if subject.only:
         both = [each[:, 1:] for each in both]
     return iou_error(both[0], both[1])

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from intaglio.data.map_samples import MapSamples
+from intaglio.data.mask import Mask
+from intaglio.data.truth import Placement
 from intaglio.errors import DataError, NonFiniteError
 
 SHAPE = (1, 2, 2)
@@ -104,3 +106,32 @@ def test_what_a_data_set_raises_is_told_with_the_item() -> None:
 
     with pytest.raises(DataError, match="item 1 of data cannot be read: KeyError: 'no such"):
         samples.take([0, 1])
+
+
+def test_masks_of_any_sizes_are_kept_as_masks_over_the_input() -> None:
+    masks = [np.array([[0, 1]], np.uint8), torch.tensor([[2], [255]]), Mask(np.eye(2, dtype="u1"))]
+
+    taken = MapSamples(with_labels(masks), SHAPE).take([2, 0, 1])
+
+    assert all(isinstance(one, Mask) for one in taken.labels)
+    assert [one.classes.tolist() for one in taken.labels] == [
+        [[1, 0], [0, 1]],
+        [[0, 1]],
+        [[2], [255]],
+    ]
+    assert [one.placement for one in taken.labels] == [
+        Placement(),
+        Placement(1.0, 2.0),
+        Placement(2.0, 1.0),
+    ]
+
+
+def test_maps_of_one_size_stay_one_tensor() -> None:
+    taken = MapSamples(with_labels([torch.zeros(2, 2, dtype=torch.int64)] * 2), SHAPE).take([0, 1])
+
+    assert taken.labels.shape == (2, 2, 2)
+
+
+def test_a_mask_beside_what_is_none_is_refused_by_its_item() -> None:
+    with pytest.raises(DataError, match=r"item 1 of data has a mask of int"):
+        MapSamples(with_labels([Mask(np.zeros((2, 2), np.uint8)), 3]), SHAPE).take([0, 1])

@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from intaglio.tasks.deviation import Deviation, by_channel
@@ -81,3 +83,68 @@ def test_memory_is_of_the_channels_alone():
     sums = deviation(random(12, 3, 9, 9), random(12, 3, 9, 9, seed=1))
 
     assert sums.signal.shape == sums.noise.shape == sums.mean.shape == (3,)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            (2, 3, 7, 9),
+            (1, 5, 23, 4),
+            (3, 6, 7, 4),
+            (5, 3, 40),
+            (4, 40, 3),
+            (2, 3, 6, 6, 5),
+            (50, 4),
+        ]
+    ),
+    st.floats(-1e4, 1e4),
+    st.integers(1, 60),
+    st.booleans(),
+)
+def test_strips_make_no_difference(shape, bias, at_once, is_last):
+    real = (random(*shape) + bias).float()
+    found = real + 0.1 * random(*shape, seed=1).float()
+    if is_last and len(shape) == 4:  # as the twin has its maps in memory
+        found = found.contiguous(memory_format=torch.channels_last)
+    sums = Deviation()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("intaglio.tasks.deviation.AT_ONCE", at_once)
+        sums.add(real, found)
+
+    one, other = (by_channel(value.double()) for value in (real, found))
+    apart = one - one.mean(1, keepdim=True)
+    # float64 in another order: means of numbers up to 1e4 are right to about 1e-12
+    close = {"rtol": 1e-9, "atol": 1e-9}
+    assert sums.count == one.shape[1]
+    torch.testing.assert_close(sums.mean, one.mean(1), **close)
+    torch.testing.assert_close(sums.signal, apart.square().sum(1), **close)
+    torch.testing.assert_close(sums.noise, (other - one).square().sum(1), **close)
+
+
+def test_an_output_that_is_one_number_an_image_is_one_channel():
+    real = random(300)
+
+    sums = deviation(real, real + 0.5, pieces=100)
+
+    assert sums.noise.tolist() == pytest.approx([300 * 0.25])
+    assert sums.signal.tolist() == pytest.approx([float((real - real.mean()).square().sum())])
+
+
+def test_what_is_compared_is_not_changed():
+    real, found = random(2, 3, 5, 5), random(2, 3, 5, 5, seed=1)
+    kept = real.clone(), found.clone()
+
+    deviation(real, found)
+
+    assert torch.equal(real, kept[0])
+    assert torch.equal(found, kept[1])
+
+
+def test_outputs_without_numbers_are_passed_over():
+    sums = Deviation()
+
+    sums.add(torch.zeros(0, 3, 5, 5), torch.zeros(0, 3, 5, 5))
+    sums.add(torch.zeros(2, 3, 0), torch.zeros(2, 3, 0))
+
+    assert (sums.count, sums.sqnr_db) == (0, math.inf)

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from intaglio.data.dataset import Dataset, FileSource, Item
+from intaglio.data.mask import Mask
 from intaglio.errors import DataError, RequestError, UnknownName
 from intaglio.report.figures import PLAIN, Wording, percentage
-from intaglio.tasks import CLASSIFY, TASKS, VALUES, labelled_task_for, task_for
+from intaglio.tasks import CLASSIFY, SEGMENT, TASKS, VALUES, labelled_task_for, task_for
 from intaglio.tasks.classify import Classify
 from intaglio.tasks.task import stated_name, wording_of
 
@@ -59,10 +61,19 @@ def test_a_named_task_that_does_not_fit_is_refused_with_the_reason():
         task_for(MAP, name="clasify")
 
 
-def test_images_with_labels_are_for_classifiers_alone():
+def test_images_with_labels_are_for_classifiers_and_maps_of_classes():
     assert labelled_task_for(SCORES) is CLASSIFY
+    assert labelled_task_for(MAP) is SEGMENT
     with pytest.raises(RequestError, match=r"accuracy needs a classifier .*: leave --eval out$"):
-        labelled_task_for(MAP)
+        labelled_task_for(TWO)
+
+
+def test_masks_tell_that_a_map_is_one_of_classes():
+    masks = [Mask(np.zeros((8, 8), np.uint8))]
+
+    assert task_for(MAP, masks) is SEGMENT
+    assert task_for(MAP, torch.zeros(1, 8, 8, dtype=torch.int64)) is SEGMENT
+    assert task_for([(-1, 8, 8)], torch.zeros(1, 8, 8)) is VALUES
 
 
 def test_labels_of_a_data_set_are_checked_without_opening_an_image():

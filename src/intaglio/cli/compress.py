@@ -10,6 +10,7 @@ from pathlib import Path
 from intaglio.cli.beside import ran_with, unreadable
 from intaglio.cli.compressed import Job, Work, of_graph, of_whole
 from intaglio.cli.failures import tell_note
+from intaglio.cli.labelled import has_masks
 from intaglio.cli.options import CompressRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import (
@@ -30,6 +31,7 @@ from intaglio.host.progress import Progress
 from intaglio.host.training import drop_training, has_stages
 from intaglio.job.compress import captured_or_cut, with_postprocess
 from intaglio.job.kept import is_kept, refuse_nothing, refuse_resume
+from intaglio.job.maps import with_maps
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
 from intaglio.read.module.core_whole import Whole
@@ -138,8 +140,13 @@ def _compressed(job: Job, network: Source, progress: Progress) -> Result:
             evaluation.try_first()
     work = Work(job, network, calibration, evaluation, Recorder(progress))
     captured = work.recorder.step("capture", lambda: captured_or_cut(network))
-    work = replace(work, network=with_postprocess(network, captured))
-    made = of_whole(work, captured) if isinstance(captured, Whole) else of_graph(work, captured)
+    network = with_postprocess(network, captured)
+    if isinstance(captured, Whole):
+        made = of_whole(replace(work, network=network), captured)
+    else:
+        masked = has_masks(job.evaluation)
+        network, graph = with_maps(network, captured, task=job.settled.task, is_masked=masked)
+        made = of_graph(replace(work, network=network), graph)
     missed = [] if evaluation is None else evaluation.skipped
     return _annotated(made, job, network, missed)
 

@@ -11,6 +11,7 @@ from intaglio.cli.labelled import labelled_for
 from intaglio.cli.options import CompressRequest
 from intaglio.cli.source import open_named
 from intaglio.data.dataset import Dataset
+from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.job.of_graph import compress_graph
 from intaglio.job.quantize import most_used
@@ -21,6 +22,7 @@ from intaglio.read.module.core_whole import Whole
 from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.recipe.settings import Settings
+from intaglio.tasks.crf.parameters import DEEPLAB_VOC
 from intaglio.tasks.task import output_shapes, task_for
 
 MOST_OF_WHOLE = 256
@@ -44,12 +46,15 @@ class Job:
 
     def labelled_for(self, network: Source) -> Job:
         """Return the job with the labels that the network's task has."""
-        task, post = self.settled.task, network.postprocess
-        sets = [
-            None if one is None else labelled_for(one, post, task)
-            for one in (self.calibration, self.evaluation)
-        ]
-        return replace(self, calibration=sets[0], evaluation=sets[1])
+        task, post, crf = self.settled.task, network.postprocess, self.request.crf
+        if crf and self.evaluation is None:
+            raise RequestError("--crf refines maps where they are judged: give --eval, or no --crf")
+        learned, judged = self.calibration, self.evaluation
+        return replace(
+            self,
+            calibration=learned and labelled_for(learned, post, task),
+            evaluation=judged and labelled_for(judged, post, task, crf=crf),
+        )
 
     def images(self, dataset: Dataset, network: Source) -> Images:
         """Return a data set as the network takes it."""
@@ -76,6 +81,7 @@ class Work:
             labels=job.labels,
             postprocess=network.postprocess,
             categories=job.evaluation.categories if job.evaluation else (),
+            crf=DEEPLAB_VOC if job.request.crf else None,
         )
         if self.calibration is None or used is None:
             return where

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from intaglio.cli.images import Images
-from intaglio.cli.labelled import labelled_for
+from intaglio.cli.labelled import has_masks, labelled_for
 from intaglio.cli.options import LOOKED_AT, DoctorRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import NO_DATA
@@ -17,6 +17,7 @@ from intaglio.doctor import Diagnosis, Finding, diagnose
 from intaglio.errors import RequestError
 from intaglio.host.progress import Progress, told
 from intaglio.ir.graph import Graph
+from intaglio.job.maps import with_maps
 from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
 from intaglio.read.reader import Source
 from intaglio.recipe.settings import DEFAULT_SEED
@@ -74,7 +75,8 @@ class _Job:
         if self.calibration is not None:
             self.images(self.calibration, network).try_first()
         progress.begin("capture", None)
-        captured = network.capture()
+        masked = has_masks(self.evaluation or (self.calibration if self.apply else None))
+        network, captured = with_maps(network, network.capture(), task=None, is_masked=masked)
         progress.end()
         own = self._own_task(network)
         self._refuse_misfits(output_shapes(captured), own)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from intaglio.cli.images import Images
-from intaglio.cli.labelled import labelled_for
+from intaglio.cli.labelled import labelled_for, post_told
 from intaglio.cli.options import EvaluateRequest
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.saved import SavedFile, open_saved
@@ -22,8 +22,10 @@ from intaglio.ir.graph import BATCH
 from intaglio.report.words import figure_text
 from intaglio.targets.runtime import Runner
 from intaglio.tasks.classify import Classify, without_background
+from intaglio.tasks.crf.parameters import DEEPLAB_VOC, Crf
 from intaglio.tasks.evaluate import evaluate
 from intaglio.tasks.own import own_task
+from intaglio.tasks.pieces import images_at_once
 from intaglio.tasks.task import Shapes, Task, task_for
 
 
@@ -42,7 +44,8 @@ def run(request: EvaluateRequest) -> None:
         )
     dataset = open_dataset(request.evaluation)
     if saved.result is not None:
-        dataset = labelled_for(dataset, saved.result.postprocess, saved.result.report.task)
+        stated, post = saved.result.report.task, saved.result.postprocess
+        dataset = labelled_for(dataset, post, stated, crf=request.crf)
     with saved.opened() as network:
         if parse_input_shape(request.input_shape) not in (None, network.input_shape):
             raise RequestError(
@@ -52,7 +55,7 @@ def run(request: EvaluateRequest) -> None:
         prepared = saved.preprocess(request.preprocess)
         images = Images(dataset, prepared, network.input_shape, request.skip_bad_images)
         outputs = _shapes(network)
-        task = _task(saved, outputs, dataset)
+        task = _task(saved, outputs, dataset, crf=DEEPLAB_VOC if request.crf else None)
         found = _figures(network, outputs, task, images, as_json=request.as_json)
     content: dict[str, Any] = {name: _rounded(task, name, found[name]) for name in found}
     content["runtime"] = saved.runs_on
@@ -61,7 +64,7 @@ def run(request: EvaluateRequest) -> None:
     _show(content, str(saved.path), task, as_json=request.as_json)
 
 
-def _task(saved: SavedFile, outputs: Shapes, dataset: Dataset) -> Task:
+def _task(saved: SavedFile, outputs: Shapes, dataset: Dataset, *, crf: Crf | None) -> Task:
     """Return the task of a file: the one that its report states, else the first that fits.
 
     Raises:
@@ -69,7 +72,8 @@ def _task(saved: SavedFile, outputs: Shapes, dataset: Dataset) -> Task:
     """
     stated = saved.result.report.task if saved.result else None
     post = saved.result.postprocess if saved.result else None
-    task = task_for(outputs, name=stated, own=own_task(post, dataset.categories))
+    post = post or post_told(dataset, outputs)
+    task = task_for(outputs, name=stated, own=own_task(post, dataset.categories, crf=crf))
     if not task.needs_labels:
         raise RequestError(
             f"{saved.path}: a file alone has no figures where the task is '{task.name}', which"
@@ -105,7 +109,8 @@ def _figures(
         seen = without_background(seen, outputs, labels)
     with shown_progress(as_json=as_json) as progress:
         progress.begin("evaluate", len(images))
-        batches = told(images.labelled(), progress.advance, size=lambda pair: len(pair[1]))
+        labelled = images.labelled(images_at_once(outputs))
+        batches = told(labelled, progress.advance, size=lambda pair: len(pair[1]))
         found = evaluate(seen, batches, task)
         progress.end()
     return found

@@ -13,6 +13,7 @@ from intaglio.data.dataset import Dataset, draw
 from intaglio.data.images import Batch, batches, require_labels
 from intaglio.data.preprocess import Preprocess
 from intaglio.errors import DataError
+from intaglio.tasks.pieces import images_at_once
 from intaglio.tasks.task import Shapes, Task
 
 
@@ -63,34 +64,38 @@ class Images:
         Raises:
             DataError: If labels are missing, or one is none of the network's.
         """
+        most = images_at_once(outputs)
         if not task.needs_labels:
-            return self.alone()
+            return self.alone(most)
         task.labels(require_labels(self.dataset), outputs)
-        return self.labelled()
+        return self.labelled(most)
 
-    def alone(self) -> Iterator[Tensor]:
-        """Yield the images, [N, C, H, W] float32 a batch."""
-        for batch in self._batches():
+    def alone(self, most: int = BATCH_SIZE) -> Iterator[Tensor]:
+        """Yield the images, [N, C, H, W] float32, at most so many a batch."""
+        for batch in self._batches(most):
             yield batch.images
 
     def batches(self) -> Iterator[Tensor | tuple[Tensor, Any]]:
         """Yield images a batch, with their labels where the data set has labels."""
-        for batch in self._batches():
+        for batch in self._batches(BATCH_SIZE):
             yield batch.images if batch.labels is None else (batch.images, batch.labels)
 
-    def labelled(self) -> Iterator[tuple[Tensor, Any]]:
-        """Yield (images [N, C, H, W] float32, labels) a batch: indices [N] int64, or boxes."""
-        for batch in self._batches():
+    def labelled(self, most: int = BATCH_SIZE) -> Iterator[tuple[Tensor, Any]]:
+        """Yield (images [N, C, H, W] float32, labels), at most so many images a batch.
+
+        Labels are indices [N] int64, or the boxes or the mask of each image.
+        """
+        for batch in self._batches(most):
             if batch.labels is None:
                 raise DataError(f"{self.dataset.path}: there are no labels")
             yield batch.images, batch.labels
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self, most: int) -> Iterator[Batch]:
         with batches(
             self.dataset,
             self.preprocess,
             self.input_shape,
-            batch_size=BATCH_SIZE,
+            batch_size=most,
             skip_bad=self.skip_bad,
         ) as stream:
             yield from stream

@@ -66,7 +66,8 @@ Evaluation = Annotated[
         "--eval",
         metavar="DIR|CSV|PARQUET|TAR",
         help="Labelled images: class folders, a manifest with file,class_index, a parquet file, or"
-        " .tar shards.",
+        " .tar shards; for a detector boxes, for a segmenter masks (docs/detectors.md,"
+        " docs/segmenters.md).",
         show_default=False,
     ),
 ]
@@ -101,8 +102,8 @@ OptionalEvaluation = Annotated[
     typer.Option(
         "--eval",
         metavar="DIR|CSV|PARQUET|TAR",
-        help="Images to measure on, labelled where the task needs it; read once, at the end. They"
-        " decide nothing.",
+        help="Images to measure on, labelled where the task needs it: with classes, boxes or masks;"
+        " read once, at the end. They decide nothing.",
     ),
 ]
 RecipeName = Annotated[
@@ -139,8 +140,16 @@ PlaceOfBoxes = Annotated[
     typer.Option(
         "--postprocess",
         metavar="beside|in-file",
-        help="Where boxes come of a detector's outputs; in-file: the file ends in them, as mobile"
-        " libraries want it; beside it if left out.",
+        help="Where boxes come of a detector's outputs, or classes of pixels of a segmenter's;"
+        " in-file: the file ends in them; beside it if left out.",
+    ),
+]
+Refined = Annotated[
+    bool,
+    typer.Option(
+        "--crf",
+        help="Of a segmenter: tell also what its maps are once a dense CRF has looked at the"
+        " pictures (DeepLab's parameters); the file is the same.",
     ),
 ]
 KeepFloat = Annotated[
@@ -181,7 +190,7 @@ TaskName = Annotated[
     typer.Option(
         "--task",
         metavar="NAME",
-        help="What the network is for, where it does not say: classify or values.",
+        help="What the network is for, where it does not say: classify, segment or values.",
     ),
 ]
 Device = Annotated[
@@ -261,6 +270,7 @@ class CompressRequest:
     minutes: Minutes = None
     io: FileForm = None
     postprocess: PlaceOfBoxes = None
+    crf: Refined = False
     skip_bad_images: SkipBadImages = False
     seed: Seed = None
     device: Device = "cpu"
@@ -297,6 +307,7 @@ class EvaluateRequest:
     preprocess: Preprocessing = None
     input_shape: InputShape = None
     target: TargetName = None
+    crf: Refined = False
     skip_bad_images: SkipBadImages = False
     as_json: AsJson = False
 

@@ -9,7 +9,7 @@ from typing import Any
 from intaglio.cli.beside import ran_with, unreadable
 from intaglio.cli.failures import tell_note
 from intaglio.cli.images import Images
-from intaglio.cli.labelled import labelled_for
+from intaglio.cli.labelled import has_masks, labelled_for
 from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device, learning_data, read_paths
@@ -21,6 +21,7 @@ from intaglio.data.labels import class_names
 from intaglio.errors import IntaglioError
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.progress import Progress
+from intaglio.job.maps import with_maps
 from intaglio.job.operated import PROGRAM, SURGERY_MARK, SurgeryResult
 from intaglio.job.recorder import Recorder
 from intaglio.job.surgery import SurgeryWish, operate, wished_surgery
@@ -83,6 +84,8 @@ def _operated(request: SurgeryRequest, wish: SurgeryWish, progress: Progress) ->
         evaluation.try_first()
     recorder = Recorder(progress)
     graph = recorder.step("capture", network.capture)
+    masked = has_masks(evaluation.dataset if evaluation else None)
+    network, graph = with_maps(network, graph, task=wish.settings.task, is_masked=masked)
     judged: Any = None
     own = Provenance(
         postprocess=network.postprocess,

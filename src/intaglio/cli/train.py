@@ -14,7 +14,7 @@ from intaglio.cli.beside import ran_with, unreadable
 from intaglio.cli.curves import charted
 from intaglio.cli.failures import WRONG_REQUEST, tell_note
 from intaglio.cli.images import Images
-from intaglio.cli.labelled import labelled_for
+from intaglio.cli.labelled import has_masks, labelled_for
 from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device, learning_data, read_paths
@@ -35,6 +35,7 @@ from intaglio.host.progress import Progress, Silent
 from intaglio.host.strict_json import read_json
 from intaglio.host.training import drop_training, has_training
 from intaglio.ir.graph import Graph
+from intaglio.job.maps import with_maps
 from intaglio.job.recorder import Recorder
 from intaglio.job.teach import Session
 from intaglio.job.train import check_labels, train_graph
@@ -237,8 +238,9 @@ def _opened(
         evaluation = Images(evaluated, network.preprocess, network.input_shape, skip_bad)
         evaluation.try_first()
     recorder = Recorder(progress)
-    graph = recorder.step("capture", network.capture)
-    own = own_task(post, dataset.categories)
+    graph, masked = recorder.step("capture", network.capture), has_masks(dataset)
+    network, graph = with_maps(network, graph, task=settings.task, is_masked=masked)
+    own = own_task(network.postprocess, dataset.categories)
     task = task_for(output_shapes(graph), name=settings.task, own=own)
     if not task.needs_labels:  # those of a data set are class indices
         samples = Unlabelled(samples)

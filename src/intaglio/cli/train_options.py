@@ -32,7 +32,7 @@ TrainingData = Annotated[
         "--data",
         metavar="DIR|CSV|PARQUET|TAR",
         help="Labelled images to learn from: class folders, a manifest, a parquet file, or .tar"
-        " shards, such as train-{0000..0009}.tar.",
+        " shards, such as train-{0000..0009}.tar; boxes for a detector, masks for a segmenter.",
         show_default=False,
     ),
 ]

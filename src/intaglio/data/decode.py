@@ -31,6 +31,7 @@ from torch import Tensor
 
 from intaglio.data.dataset import Item, Label, Source
 from intaglio.data.mask import Mask, UnreadMask
+from intaglio.data.pictured import Pictured
 from intaglio.data.placed import placed, placement
 from intaglio.data.preprocess import MAX_PIXELS, Preprocess, apply_as_array, to_channels
 from intaglio.data.truth import Truth
@@ -118,7 +119,8 @@ def decode_as_array(
     seen = apply_as_array(preprocess, image, input_shape, name=name)
     size = (image.height, image.width)
     if isinstance(label, UnreadMask):
-        label = Mask(label.read(size, name), placement(preprocess, size, input_shape))
+        shown = np.asarray(image.convert("RGB")) if isinstance(label, Pictured) else None
+        label = Mask(label.read(size, name), placement(preprocess, size, input_shape), shown)
     elif isinstance(label, Truth):
         label = placed(label, size, (preprocess, input_shape), name=name)
     return seen, label

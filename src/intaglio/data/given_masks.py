@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from intaglio.data.batches import INTEGERS
 from intaglio.data.mask import IGNORED, Mask
 from intaglio.data.truth import Placement
 from intaglio.errors import DataError
@@ -17,6 +18,39 @@ FORM = (
     f"give for each image the class of each pixel, [H, W] whole numbers from 0, {IGNORED} for what"
     " counts for nothing, as a tensor, an array or a Mask"
 )
+
+
+def are_given_masks(labels: object, count: int, size: tuple[int, int]) -> bool:
+    """Whether a list is meant as the mask of each image: Masks, or whole numbers [H, W] each.
+
+    A list of tensors may be several labels of all images too, [N, ...] each: it is where all of
+    them are as long as there are images, and not of the input's size.
+
+    Args:
+        labels: As they were given.
+        count: Of the images.
+        size: (height, width) of the input.
+    """
+    if not isinstance(labels, list) or not labels:
+        return False
+    if any(isinstance(one, Mask) for one in labels):
+        return True
+    shapes = [map_shape(one) for one in labels]
+    if None in shapes:
+        return False
+    return set(shapes) == {size} or any(shape is not None and shape[0] != count for shape in shapes)
+
+
+def map_shape(entry: object) -> tuple[int, int] | None:
+    """Return (height, width) of whole numbers [H, W]; None of anything else."""
+    if isinstance(entry, np.ndarray):
+        is_whole = entry.dtype.kind in "ui"
+    else:
+        is_whole = isinstance(entry, Tensor) and entry.dtype in INTEGERS
+    if not is_whole or entry.ndim != 2:  # type: ignore[attr-defined]
+        return None
+    height, width = entry.shape  # type: ignore[attr-defined]
+    return int(height), int(width)
 
 
 def given_masks(

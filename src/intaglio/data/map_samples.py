@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from intaglio.data.batches import image_batches
+from intaglio.data.given_masks import given_mask
 from intaglio.data.given_truths import given_truth, is_given_truth
+from intaglio.data.mask import Mask
 from intaglio.data.samples import Taken
 from intaglio.data.tensor_samples import as_label
 from intaglio.errors import DataError, IntaglioError, cause
@@ -34,7 +37,7 @@ class MapSamples:
         Args:
             dataset: Its items are an image, or (image, label) with the label a number, a tensor or
                 a tuple of these, of the same shape for all; or the boxes in the image
-                (`given_truths.py`).
+                (`given_truths.py`), or its mask (`given_masks.py`), of any size.
             sample_shape: What the network takes of one image.
 
         Raises:
@@ -63,9 +66,12 @@ class MapSamples:
         items = [self._item(int(index)) for index in indices]
         images = torch.stack([image for image, _ in items]) if items else self._no_images()
         labels = [label for _, label in items]
+        pairs = zip(labels, indices, strict=True)
+        size = (self._shape[-2], self._shape[-1]) if len(self._shape) > 1 else (1, 1)
+        if _are_masks(labels):
+            masks = [given_mask(one, size, f"item {index} of data") for one, index in pairs]
+            return Taken(images, masks, tuple(indices))
         if any(map(is_given_truth, labels)):
-            size = (self._shape[-2], self._shape[-1])
-            pairs = zip(labels, indices, strict=True)
             truths = [given_truth(one, size, f"item {index} of data") for one, index in pairs]
             return Taken(images, truths, tuple(indices))
         return Taken(images, _together(labels, indices), tuple(indices))
@@ -97,6 +103,14 @@ class MapSamples:
 
     def _no_images(self) -> Tensor:
         return torch.empty(0, *self._shape)
+
+
+def _are_masks(labels: list[Any]) -> bool:
+    """Whether labels are masks that are no one tensor: Masks, or of several sizes."""
+    if any(isinstance(label, Mask) for label in labels):
+        return True
+    shapes = {label.shape if isinstance(label, Tensor | np.ndarray) else () for label in labels}
+    return len(shapes) > 1 and all(len(shape) == 2 for shape in shapes)
 
 
 def _together(labels: list[Any], indices: Sequence[int]) -> Any:

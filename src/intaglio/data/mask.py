@@ -37,10 +37,12 @@ class Mask:
     Attributes:
         classes: [H, W] uint8, from 0, in the order of the data set's categories; IGNORED: none.
         placement: Of the picture in what the network sees; None before it is prepared.
+        picture: [H, W, 3], RGB, the picture itself; None where nobody is going to look at it.
     """
 
     classes: NDArray[np.uint8]
     placement: Placement | None = None
+    picture: NDArray[np.uint8] | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -3,14 +3,15 @@
     {"images": "val", "masks": "valannot", "classes": ["sky", "building"], "ignore": [11]}
 
 The folders are relative to the file. `classes`, by index, and `ignore`, indices of pixels that
-count for nothing, may be left out; 255 is always ignored.
+count for nothing, may be left out; 255 is always ignored. Where masks have other numbers than
+indices, `values` has that of each class, such as [0, 255]; `ignore` then names such numbers too.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from intaglio.data.boxes_found import file_bytes
@@ -20,7 +21,7 @@ from intaglio.errors import DataError
 
 NAME = "masks.json"
 LARGEST_BYTES = 2**20
-_PARTS = ("images", "masks", "classes", "ignore")
+_PARTS = ("images", "masks", "classes", "ignore", "values")
 
 
 def is_mask_description(path: Path) -> bool:
@@ -48,7 +49,9 @@ def described_masks(path: Path) -> MaskFolders:
     if unknown:
         raise DataError(f"{path}: '{unknown[0]}' is not known; known are {', '.join(_PARTS)}")
     images, masks = (_folder(path, content.get(part), part) for part in _PARTS[:2])
-    return MaskFolders(path, images, masks, _names(path, content), _ignored(path, content))
+    names, ignored = _names(path, content), _numbers(path, content, "ignore")
+    values = _values(path, content, names, ignored)
+    return MaskFolders(path, images, masks, names, ignored, values=values)
 
 
 def _read(path: Path) -> Mapping[str, object]:
@@ -77,10 +80,30 @@ def _names(path: Path, content: Mapping[str, object]) -> tuple[str, ...]:
     return checked_names(path, names)
 
 
-def _ignored(path: Path, content: Mapping[str, object]) -> tuple[int, ...]:
-    indices = content.get("ignore", [])
-    if not isinstance(indices, list) or not all(
-        type(index) is int and 0 <= index <= IGNORED for index in indices
+def _numbers(path: Path, content: Mapping[str, object], part: str) -> tuple[int, ...]:
+    numbers = content.get(part, [])
+    if not isinstance(numbers, list) or not all(
+        type(number) is int and 0 <= number <= IGNORED for number in numbers
     ):
-        raise DataError(f"{path}: ignore is {indices!r}: give a list of whole numbers, 0 to 255")
-    return tuple(indices)
+        raise DataError(f"{path}: {part} is {numbers!r}: give a list of whole numbers, 0 to 255")
+    return tuple(numbers)
+
+
+def _values(
+    path: Path, content: Mapping[str, object], names: Sequence[str], ignored: Sequence[int]
+) -> tuple[int, ...]:
+    values = _numbers(path, content, "values")
+    twice = next((value for value in values if values.count(value) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: values has {twice} twice; each class has a number of its own")
+    both = next((value for value in values if value in ignored), None)
+    if both is not None:
+        raise DataError(f"{path}: {both} is in values and in ignore; take it out of one of them")
+    if len(values) > IGNORED:
+        raise DataError(f"{path}: values has {len(values)} classes; there are {IGNORED} at most")
+    if values and names and len(values) != len(names):
+        raise DataError(
+            f"{path}: values has {len(values)} numbers, and there are {len(names)} classes; give"
+            " the number of each class, by index"
+        )
+    return values

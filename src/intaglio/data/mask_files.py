@@ -35,12 +35,15 @@ class MaskFile:
     Attributes:
         path: Of the PNG file.
         classes: How many there are, 1..255; None where nothing tells: any index is one then.
-        ignore: Indices of pixels that count for nothing, beside IGNORED (255), which always does.
+        ignore: Numbers of pixels that count for nothing, beside IGNORED (255), which always does
+            where it is no class.
+        values: What the file has for each class, by index; () where it has the index itself.
     """
 
     path: str
     classes: int | None = None
     ignore: tuple[int, ...] = ()
+    values: tuple[int, ...] = ()
 
     def read(self, size: tuple[int, int], name: str) -> NDArray[np.uint8]:
         """Return the class of each pixel, [H, W], IGNORED where there is none.
@@ -62,11 +65,30 @@ class MaskFile:
                 f" {size[1]}x{size[0]}: classes would lie elsewhere; give the mask of the picture's"
                 " own size"
             )
+        if self.values:
+            return self._of_values(indices)
         classes = indices.astype(np.uint8)
         if self.ignore:
             classes[np.isin(classes, self.ignore)] = IGNORED
         self._refuse_unknown(classes)
         return classes
+
+    def _of_values(self, numbers: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the class that each number stands for."""
+        known = [*self.values, *self.ignore, IGNORED]
+        counts = np.bincount(numbers.ravel(), minlength=IGNORED + 1)  # [256]
+        unknown = [int(number) for number in np.flatnonzero(counts) if number not in known]
+        if unknown:
+            told = ", ".join(f"{n} ({counted(int(counts[n]), 'pixel')})" for n in unknown[:4])
+            more = f" and {len(unknown) - 4} others" if len(unknown) > 4 else ""
+            raise DataError(
+                f"{self.path}: the mask holds {told}{more}, and the values of its classes are"
+                f" {', '.join(map(str, self.values))}: correct it, or name what is to count for"
+                ' nothing in "ignore" of the masks.json'
+            )
+        class_of = np.full(IGNORED + 1, IGNORED, np.uint8)
+        class_of[list(self.values)] = range(len(self.values))
+        return class_of[numbers]
 
     def _refuse_unknown(self, classes: NDArray[np.uint8]) -> None:
         if self.classes is None:

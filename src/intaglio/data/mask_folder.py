@@ -46,8 +46,9 @@ class MaskFolders:
         path: What the user named.
         images, masks: The folders; both are looked through to the bottom.
         names: Of the classes, by index; () where nothing tells them.
-        ignore: Indices that count for nothing, beside IGNORED.
+        ignore: Numbers that count for nothing, beside IGNORED.
         stems: Names of pictures without ending, below `images`; None: all.
+        values: What masks have for each class, by index; () where they have the index itself.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class MaskFolders:
     names: tuple[str, ...] = ()
     ignore: tuple[int, ...] = ()
     stems: tuple[str, ...] | None = None
+    values: tuple[int, ...] = ()
 
 
 def folders_beside(path: Path) -> MaskFolders | None:
@@ -126,11 +128,11 @@ def open_masks(found: MaskFolders) -> Dataset:
             f" {found.images}, {counted(len(masks), 'mask')} ({ENDING}) in {found.masks}, and none"
             " has the name of another; the mask of a.jpg is a.png"
         )
-    count = len(found.names) or None
+    count = len(found.names) or len(found.values) or None
     items = [
         Item(
             pictures[stem].relative_to(found.images).as_posix(),
-            MaskFile(str(masks[stem]), count, found.ignore),
+            MaskFile(str(masks[stem]), count, found.ignore, found.values),
             FileSource(str(pictures[stem])),
         )
         for stem in both

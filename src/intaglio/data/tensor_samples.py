@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from intaglio.data.batches import image_batches
+from intaglio.data.given_masks import are_given_masks, given_masks
 from intaglio.data.given_truths import given_truth, is_given_truth
 from intaglio.data.samples import Taken
 from intaglio.errors import DataError
@@ -26,8 +27,9 @@ class TensorSamples:
         Args:
             images: [N, *sample_shape] float32.
             labels: One tensor [N, ...], or a tuple or list of several, in the task's form; a list
-                of the boxes of each image (`given_truths.py`); None where there are none. Whole
-                numbers are given as int64, others as float32.
+                of the boxes of each image (`given_truths.py`), or of the mask of each
+                (`given_masks.py`); None where there are none. Whole numbers are given as int64,
+                others as float32.
             sample_shape: What the network takes of one image.
 
         Raises:
@@ -70,11 +72,13 @@ def as_label(label: object) -> Tensor:
 def _checked(labels: Any, count: int, sample_shape: tuple[int, ...]) -> Any:
     if labels is None:
         return None
+    size = (sample_shape[-2], sample_shape[-1]) if len(sample_shape) > 1 else (1, 1)
     if isinstance(labels, list) and any(map(is_given_truth, labels)):
         if len(labels) != count:
             raise DataError(f"data has {count} images, but the boxes of {len(labels)}")
-        size = (sample_shape[-2], sample_shape[-1])
         return [given_truth(one, size, f"label {n} of data") for n, one in enumerate(labels)]
+    if are_given_masks(labels, count, size):
+        return given_masks(labels, count, size, "the labels of data")
     if isinstance(labels, tuple) or (
         isinstance(labels, list) and any(isinstance(part, Tensor) for part in labels)
     ):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from intaglio.data.batches import Data
 from intaglio.errors import CaptureError, RequestError, Untraceable
 from intaglio.ir.graph import Graph
+from intaglio.job.maps import are_of_pixels, first_labels, with_maps
 from intaglio.job.of_graph import asked_run, produced
 from intaglio.job.result import Result
 from intaglio.job.whole import WholeWish, compress_whole
@@ -68,6 +69,10 @@ def _compressed(
     source = source_of(model, example_input, run.settings.seed)
     captured = run.recorder.step("capture", lambda: captured_or_cut(source))
     source = with_postprocess(source, captured)
+    if isinstance(captured, Graph):
+        is_masked = are_of_pixels(first_labels(asked.evaluate), captured)
+        task = run.settings.task
+        source, captured = with_maps(source, captured, task=task, is_masked=is_masked)
     is_text = asked.data is None and isinstance(model, str | os.PathLike)
     wishes = _prepared_as(named(run.options, source), source, is_text=is_text)
     if isinstance(captured, Whole):

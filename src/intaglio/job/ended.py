@@ -11,6 +11,7 @@ from intaglio.recipe.settings import Settings
 from intaglio.targets.ending import FileEnding
 from intaglio.targets.target import IN_FILE
 from intaglio.tasks.detect.classes import NONE, class_map
+from intaglio.tasks.segment.classes import class_names
 from intaglio.tasks.task import output_shapes
 
 UNNAMED = "???"
@@ -41,12 +42,15 @@ def end_of(settings: Settings, where: Provenance) -> FileEnding | None:
 def labels_of(where: Provenance) -> tuple[str, ...]:
     """Return names of classes: those that are known, else of a detector those of its labels.
 
-    A class that no category is has a name that says so, as in files that others publish.
+    A class that no category is has a name that says so, as in files that others publish. Those of a
+    segmenter are its own; where they have no names, those of the masks that judge it.
 
     Raises:
         DataError: If it cannot be told which class of the network each category is.
     """
     post = where.postprocess
+    if isinstance(post, MapPostProcess):
+        return class_names(post, where.categories) or where.labels
     if where.labels or not where.categories or not isinstance(post, PostProcess):
         return where.labels
     names = [category.name for category in where.categories]

@@ -37,6 +37,8 @@ from intaglio.run.fake import trainable
 from intaglio.run.float import run_float
 from intaglio.run.graph_module import GraphModule
 from intaglio.tasks.evaluate import Network, SideBySide, side_by_side
+from intaglio.tasks.pieces import in_pieces
+from intaglio.tasks.task import output_shapes
 
 SURGERY_MARK = "surgery.json"
 PROGRAM = "network.pt2"
@@ -183,7 +185,10 @@ def _evaluated(operated: Operated, settings: Settings, evaluate: Any) -> list[di
         lambda: side_by_side(
             given,
             networks,
-            task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
+            in_pieces(
+                task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
+                output_shapes(captured),
+            ),
             task,
             names=captured.output_titles,
             seen=operated.recorder.progress.advance,

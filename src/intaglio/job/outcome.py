@@ -16,6 +16,7 @@ from intaglio.errors import DataError
 from intaglio.ir.graph import Graph
 from intaglio.job.byte_input import byte_input
 from intaglio.job.islands import macs_in_float
+from intaglio.job.maps import first_labels
 from intaglio.job.recorder import Recorder
 from intaglio.methods.datafree.distill import Distilled
 from intaglio.methods.steps.state import Quantized
@@ -40,6 +41,7 @@ from intaglio.targets.runtime import CheckCounts
 from intaglio.targets.target import BESIDE, Target
 from intaglio.tasks.evaluate import Compared, SideBySide, compared, side_by_side
 from intaglio.tasks.judgement import Judgement
+from intaglio.tasks.pieces import in_pieces
 from intaglio.tasks.task import Task, output_shapes, stated_name, task_for
 
 CHECK_IMAGES = 8
@@ -207,9 +209,7 @@ def task_of(captured: Graph, evaluate: Any, settings: Settings) -> tuple[Task, b
     Raises:
         DataError: If the labels are none that fit the network, or the task needs some.
     """
-    first = evaluate[0] if isinstance(evaluate, list) and evaluate else evaluate
-    is_pair = isinstance(first, tuple | list) and len(first) == 2 and isinstance(first[0], Tensor)
-    labels = first[1] if is_pair else None
+    labels = first_labels(evaluate)
     name, own = settings.task, settings.own_task
     task = task_for(output_shapes(captured), labels, name, own)
     if isinstance(evaluate, Tensor) and task.needs_labels:
@@ -256,7 +256,10 @@ def evaluated(
         return side_by_side(
             lambda images: run_float(captured, images),
             networks,
-            task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
+            in_pieces(
+                task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
+                output_shapes(captured),
+            ),
             task,
             names=captured.output_titles,
             seen=recorder.progress.advance,
@@ -305,12 +308,18 @@ def told_figures(captured: Graph, side: SideBySide) -> dict[str, Any]:
     return told
 
 
-def listed_sqnr_db(captured: Graph, judgement: Judgement) -> list[float | None]:
+def listed_sqnr_db(captured: Graph, judgement: Judgement, *later: Graph) -> list[float | None]:
     """Return the SQNR in dB of each output by itself, in the network's order.
 
     0 where the float network gives a constant and the integer one does not.
+
+    Args:
+        later: What became of the captured graph: an activation at the end is by then part of the
+            layer before it, and the judgement may name the output by that.
     """
-    return [judgement.agreement.sqnr_db.get(name, 0.0) for name in captured.output_titles]
+    found = judgement.agreement.sqnr_db
+    titles = zip(*(graph.output_titles for graph in (captured, *later)), strict=True)
+    return [next((found[name] for name in names if name in found), 0.0) for names in titles]
 
 
 def simulated_size(state: Quantized, target: Target) -> int:
@@ -336,7 +345,7 @@ def poor_outputs(report: Report, captured: Graph, outcome: Outcome) -> list[str]
     judgement = outcome.judgement
     if judgement is None or report.integer.sqnr_db is None:
         rows = {row.name: row.sqnr_db for row in report.layers}
-        found, count = [rows.get(name) for name in captured.outputs], None
+        found, count = [rows.get(name) for name in outcome.state.graph.outputs], None
     else:
         found, count = list(report.integer.sqnr_db), judgement.n
     told = []

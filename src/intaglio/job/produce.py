@@ -37,6 +37,7 @@ from intaglio.job.quantize import is_streamed, prepare_network, share_of
 from intaglio.job.recorder import Recorder
 from intaglio.job.result import Result
 from intaglio.job.verdict import missed_wish, verdict_of, wish_of
+from intaglio.maps.postprocess import MapPostProcess
 from intaglio.methods.steps.state import Prepared, Quantized
 from intaglio.methods.steps.steps import is_altered
 from intaglio.recipe.options import Options
@@ -221,8 +222,10 @@ def _no_file(settings: Settings) -> str:
 
 
 def _by_output(captured: Graph, outcome: Outcome) -> list[float | None] | None:
-    judgement = outcome.judgement
-    return None if judgement is None else listed_sqnr_db(captured, judgement)
+    judgement, state = outcome.judgement, outcome.state
+    if judgement is None:
+        return None
+    return listed_sqnr_db(captured, judgement, state.reference, state.graph)
 
 
 def _lowest_db(outcome: Outcome, layers: list[LayerRow], outputs: list[str]) -> float | None:
@@ -334,7 +337,8 @@ def _made(outcome: Outcome, run: Run) -> Made:
 def _written(state: Quantized, settings: Settings, options: Options) -> dict[str, bytes]:
     where = options.provenance
     end = end_of(settings, where)
-    labels = where.labels if end is None else labels_of(where)
+    is_told = end is not None or isinstance(where.postprocess, MapPostProcess)
+    labels = labels_of(where) if is_told else where.labels
     about = About(where.preprocess, labels, settings.scheme.name, where.model, end)
     return settings.target.write(state.graph, state.encodings, settings.io, about)
 

@@ -25,6 +25,7 @@ from intaglio.data.tensor_samples import TensorSamples
 from intaglio.errors import RequestError, UnknownName
 from intaglio.ir.graph import Graph
 from intaglio.job.compress import named, source_of
+from intaglio.job.maps import are_of_pixels, first_labels, with_maps
 from intaglio.job.operated import Operated, SurgeryResult, told_of
 from intaglio.job.operation import Bench, Measured, Operation, kept_or_not, nodes_changed
 from intaglio.job.outcome import task_of
@@ -132,9 +133,11 @@ def surgery(
     wish = wished_surgery(to, options, choices)
     example = data[:1] if isinstance(model, nn.Module) and isinstance(data, Tensor) else None
     source = source_of(model, example, wish.settings.seed)
-    wish = replace(wish, choices=named(wish.choices, source))
     recorder = Recorder(wish.choices.progress)
     graph = recorder.step("capture", source.capture)
+    is_masked = are_of_pixels(first_labels(evaluate), graph)
+    source, graph = with_maps(source, graph, task=wish.settings.task, is_masked=is_masked)
+    wish = replace(wish, choices=named(wish.choices, source))
     return operate(graph, source, wish, data=data, evaluate=evaluate, recorder=recorder)
 
 

@@ -31,7 +31,8 @@ from intaglio.recipe.settings import Settings
 from intaglio.run.float import run_float
 from intaglio.tasks.detect.split_outputs import whole_weights
 from intaglio.tasks.evaluate import side_by_side
-from intaglio.tasks.task import Task
+from intaglio.tasks.pieces import in_pieces
+from intaglio.tasks.task import Task, output_shapes
 
 TAKEN_AT_ONCE = 64
 
@@ -176,7 +177,10 @@ def _both_figures(
     before, now = side_by_side(
         given,
         [given, lambda images: run_float(after, images)],
-        task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
+        in_pieces(
+            task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
+            output_shapes(captured),
+        ),
         task,
         names=captured.output_titles,
         seen=session.recorder.progress.advance,

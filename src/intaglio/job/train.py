@@ -22,6 +22,7 @@ from intaglio.host.progress import Silent
 from intaglio.host.training import STATE, training_folder
 from intaglio.ir.graph import Graph
 from intaglio.job.compress import named, source_of
+from intaglio.job.maps import are_of_pixels, with_maps
 from intaglio.job.outcome import task_of
 from intaglio.job.recorder import Recorder
 from intaglio.job.teach import Session, trained_float, trained_integer
@@ -74,12 +75,15 @@ def train(
     wish = wished(run, scheme=scheme, method=method, options=options)
     check_precision(wish.options, run.processes.device)
     source = source_of(model, _example(model, data), wish.settings.seed)
-    wish = _brought(wish, source, data)
     recorder = Recorder(wish.choices.progress if run.processes.is_first else Silent())
     graph = recorder.step("capture", source.capture)
+    samples = samples_of(data, graph[graph.inputs[0]].shape[1:])
+    is_masked = are_of_pixels(samples.take([0]).labels, graph)
+    source, graph = with_maps(source, graph, task=wish.settings.task, is_masked=is_masked)
+    wish = _brought(wish, source, data)
     place = None if run.out is None else _claimed(run.out, run.processes)
     session = Session(graph, source, recorder, run.processes, place, run.resume)
-    return train_graph(session, wish, data, evaluate)
+    return train_graph(session, wish, samples, evaluate)
 
 
 def _brought(wish: TrainWish, source: Source, data: Any) -> TrainWish:

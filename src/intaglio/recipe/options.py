@@ -9,6 +9,7 @@ from intaglio.data.preprocess import Preprocess
 from intaglio.data.truth import Category
 from intaglio.host.progress import Progress, Silent
 from intaglio.targets.ending import Ending
+from intaglio.tasks.crf.parameters import Crf
 from intaglio.tasks.own import own_task
 from intaglio.tasks.task import Task
 
@@ -27,7 +28,8 @@ class Provenance:
         skipped: Names of unreadable images passed over on request; filled while they are read.
         postprocess: How boxes, or classes of pixels, come of the outputs; None of any other
             network.
-        categories: Of the boxes that a detector is evaluated on; () where labels have its classes.
+        categories: Of the boxes or masks that it is evaluated on; () where labels have its classes.
+        crf: What refines the maps of a segmenter where it is evaluated; None: nothing.
     """
 
     model: str = "model"
@@ -39,11 +41,12 @@ class Provenance:
     skipped: list[str] = field(default_factory=list)
     postprocess: Ending | None = None
     categories: tuple[Category, ...] = ()
+    crf: Crf | None = None
 
     @property
     def task(self) -> Task | None:
         """The task that the network brings; None where it brings none."""
-        return own_task(self.postprocess, self.categories)
+        return own_task(self.postprocess, self.categories, crf=self.crf)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from intaglio.targets.target import Target
 IMAGES_AT_ONCE = 4
 """A larger batch is cut up: the values of a few images stay in the processor's caches."""
 PLACES_AT_ONCE = IMAGES_AT_ONCE * 224 * 224
-"""Of smaller images there may be more, up to as many places of height and width."""
+"""Of smaller images there may be more, of larger ones fewer: as many places of height and width."""
 
 Exchange = Callable[[Node, Tensor], Tensor]
 """Called with each node and its value in the twin's own form; returns the value to go on with."""
@@ -116,12 +116,12 @@ class Twin:
         params = self.encodings.activations.get(name)
         if params is None:
             return value
-        return (value - params.zero).to(torch.float32) * params.scale
+        return (value - params.zero).to(torch.float32).mul_(params.scale)
 
 
 def _at_once(images: Tensor) -> int:
     places = images.shape[2:].numel() if images.ndim == 4 else 0
-    return max(IMAGES_AT_ONCE, PLACES_AT_ONCE // places if places else 0)
+    return max(1, PLACES_AT_ONCE // places) if places else IMAGES_AT_ONCE
 
 
 def quantize_input(

@@ -5,6 +5,7 @@ from intaglio.tasks.detect.detect import DETECT
 from intaglio.tasks.evaluate import Compared, SideBySide, compare, evaluate
 from intaglio.tasks.judge import Judge
 from intaglio.tasks.judgement import Judgement, Loss, Wish
+from intaglio.tasks.segment.segment import SEGMENT
 from intaglio.tasks.task import (
     TASKS,
     Agreement,
@@ -20,6 +21,7 @@ from intaglio.tasks.values import VALUES
 __all__ = [
     "CLASSIFY",
     "DETECT",
+    "SEGMENT",
     "TASKS",
     "VALUES",
     "Agreement",

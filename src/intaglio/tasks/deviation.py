@@ -9,6 +9,7 @@ is left of the small ones.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -22,6 +23,8 @@ times larger. Within a group they go on without such a gap, as the classes of a 
 which many are rarely seen."""
 CONSTANT = 1e-6
 """A group that moves less, relative to the largest, is below what float32 resolves there."""
+AT_ONCE = 1 << 16
+"""Values of an output that are looked at together: 512 kB of float64."""
 
 
 def by_channel(value: Tensor) -> Tensor:
@@ -31,10 +34,37 @@ def by_channel(value: Tensor) -> Tensor:
     of [N, A, B] the shorter of both, since detectors give [N, channels, boxes] and [N, boxes,
     channels]; with more axes all but the two of the map, such as [N, anchors, H, W, channels].
     """
+    channels, count = _channels_first(value)
+    return channels.reshape(count, -1)
+
+
+def _channels_first(value: Tensor) -> tuple[Tensor, int]:
+    """Return a view with the axes of channels in front, and how many channels they make."""
     axes = _channel_axes(tuple(value.shape))
     others = [axis for axis in range(value.ndim) if axis not in axes]
-    count = math.prod(value.shape[axis] for axis in axes)
-    return value.permute(*axes, *others).reshape(count, -1)
+    return value.permute(*axes, *others), math.prod(value.shape[axis] for axis in axes)
+
+
+def _strips(real: Tensor, found: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield both outputs as [C, m] float64 of the caller's own, at most about AT_ONCE values each.
+
+    Cut along the longest axis that is no channel's, so that the values of a strip and what is
+    made of them stay in the processor's caches; a small output is one strip.
+    """
+    sides = [_channels_first(value) for value in (real, found)]
+    count, axes = sides[0][1], len(_channel_axes(tuple(real.shape)))
+    shape = sides[0][0].shape
+    axis = max(range(axes, real.ndim), key=lambda place: shape[place])
+    pieces = -(-real.numel() // AT_ONCE)
+    step = max(1, shape[axis] // max(pieces, 1))
+    for begin in range(0, shape[axis], step):
+        length = min(step, shape[axis] - begin)
+        one, other = (side.narrow(axis, begin, length) for side, _ in sides)
+        made = [
+            torch.empty(one.shape, dtype=torch.float64).copy_(part).reshape(count, -1)
+            for part in (one, other)
+        ]
+        yield made[0], made[1]
 
 
 def _channel_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -67,16 +97,23 @@ class Deviation:
     noise: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     def add(self, real: Tensor, found: Tensor) -> None:
-        """Take in one batch, [N, C, ...] each, or [N]."""
-        channels = by_channel(real.double())
-        count = channels.shape[1]
-        if not count:
+        """Take in one batch, [N, C, ...] each, or [N].
+
+        Memory: a few strips of AT_ONCE values, however large the outputs are.
+        """
+        if not real.numel():
             return
+        for one, other in _strips(real, found):
+            self._merge(one, other)
+
+    def _merge(self, channels: Tensor, found: Tensor) -> None:
+        """Take in some values of each channel, [C, m] float64; both tensors are spent."""
+        count = channels.shape[1]
+        noise = found.sub_(channels).square_().sum(1)
         mean = channels.mean(1)
         apart = mean - self.mean if self.count else torch.zeros_like(mean)
         between = self.count * count / (self.count + count)
-        signal = (channels - mean[:, None]).square().sum(1) + between * apart.square()
-        noise = by_channel(found.double() - real.double()).square().sum(1)
+        signal = channels.sub_(mean[:, None]).square_().sum(1) + between * apart.square()
         self.signal, self.noise = self.signal + signal, self.noise + noise
         self.mean = (self.mean if self.count else mean) + apart * (count / (self.count + count))
         self.count += count

@@ -185,13 +185,14 @@ _add(
         task=SEGMENT,
     )
 )
-for _build, _side in (
+for _segmenter, _side in (
     (deeplab_v1_largefov_vgg16, 321),
     (lraspp_mobilenet_v3_large, 520),
     (pan_mobilenet_v2, 512),
     (pan_resnet101, 512),
 ):
-    _add(ZooEntry(_build.__name__, _build, PYTORCH_PICTURE, (1, 3, _side, _side), task=SEGMENT))
+    _shape = (1, 3, _side, _side)
+    _add(ZooEntry(_segmenter.__name__, _segmenter, PYTORCH_PICTURE, _shape, task=SEGMENT))
 
 
 def names(task: str | None = None) -> tuple[str, ...]:

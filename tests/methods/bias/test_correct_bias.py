@@ -166,3 +166,23 @@ def test_the_analytic_correction_is_the_closed_form_for_a_linear_input():
     assert torch.equal(
         after.graph.param(after.graph[first], "bias"), state.graph.param(state.graph[first], "bias")
     )
+
+
+def test_a_dilated_layer_is_corrected_by_the_sum_of_its_kernel():
+    module = separable()
+    depthwise = module[2].depthwise
+    depthwise.dilation, depthwise.padding = (2, 2), (2, 2)
+    state, context = calibrated("w4a8", module=module)
+    node = next(node for node in state.graph if tuple(node.attrs.get("dilation", ())) == (2, 2))
+    mean = torch.linspace(0.5, 1.0, 24, dtype=torch.float64)
+    statistics = {node.inputs[0]: Normal(mean, torch.zeros(24).double())}
+    prepared = dataclasses.replace(state.prepared, statistics=statistics)
+    known = dataclasses.replace(state, prepared=prepared)
+
+    after = CorrectBiasAnalytic()(known, context)
+
+    original = state.reference.param(state.reference[node.name], "weight")
+    rounded = fake_quantize(state.graph.param(node, "weight"), state.encodings.weights[node.name])
+    shift = (rounded.double() - original.double()).sum((1, 2, 3)) * mean
+    bias = after.graph.param(after.graph[node.name], "bias")
+    torch.testing.assert_close(bias, (state.graph.param(node, "bias").double() - shift).float())

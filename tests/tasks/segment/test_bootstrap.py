@@ -7,7 +7,7 @@ import pytest
 
 from intaglio.errors import DataError, RequestError
 from intaglio.tasks.detect.bootstrap import drawn
-from intaglio.tasks.segment.bootstrap import iou_error
+from intaglio.tasks.segment.bootstrap import iou_error, largest_part
 
 
 def one_class(right: np.ndarray, pixels: int = 100) -> np.ndarray:
@@ -72,3 +72,41 @@ def test_too_few_rounds_and_unlike_counts_are_refused():
         iou_error(counts, counts, rounds=1)
     with pytest.raises(DataError, match=r"over \[2, 1, 3\] .* the other one over \[1, 1, 3\]"):
         iou_error(counts, counts[:1])
+
+
+def test_the_largest_part_is_that_of_pictures_left_out_one_by_one():
+    generator = np.random.default_rng(3)
+    pair = [generator.integers(0, 50, (7, 4, 3)) for _ in range(2)]
+    for each in pair:
+        each[:, :, 1:] += each[:, :, :1]  # no more is right than there is
+        each[:6, 3] = 0  # a class of the last picture alone
+    pair[1][:, :, 1] = pair[0][:, :, 1]
+
+    def drop(left: list[int]) -> float:
+        figures = []
+        for each in pair:
+            pooled = sum(each[picture] for picture in left)
+            figures.append(np.mean([b / (t + f - b) for b, t, f in pooled if t]))
+        return 100 * (figures[0] - figures[1])
+
+    whole = drop(list(range(7)))
+    changes = [abs(drop([k for k in range(7) if k != out]) - whole) for out in range(7)]
+
+    assert largest_part(*pair) == pytest.approx(max(changes)) != 0.0
+
+
+def test_of_pictures_that_lose_alike_no_part_is_large():
+    real = one_class(np.full(20, 90))
+
+    assert largest_part(real, one_class(np.full(20, 80))) == 0.0
+    one_loses = one_class(np.array([80, *[90] * 19]))
+    assert largest_part(real, one_loses) == pytest.approx(10 / 20)  # the whole loss
+
+
+def test_a_picture_that_is_all_that_counts_has_no_part():
+    counts = one_class(np.array([90]))
+
+    assert largest_part(counts, one_class(np.array([50]))) == 0.0
+    assert largest_part(np.zeros((3, 2, 3), np.int64), np.zeros((3, 2, 3), np.int64)) == 0.0
+    with pytest.raises(DataError, match=r"the other one over \[2, 1, 3\]"):
+        largest_part(counts, one_class(np.array([1, 2])))

@@ -56,7 +56,10 @@ def test_labels_are_masks_or_whole_numbers_of_pixels():
     assert are_labels(torch.zeros(2, 8, 8, dtype=torch.uint8))
     assert not are_labels(torch.zeros(2, 8, 8))
     assert not are_labels(torch.zeros(2, dtype=torch.int64))
-    assert not are_labels([blobs(8, 8, 3)])
+    assert are_labels([blobs(8, 8, 3), torch.zeros(4, 5, dtype=torch.int64)])
+    assert are_labels(blobs(8, 8, 3)[None])
+    assert not are_labels([blobs(8, 8, 3).astype("float32")])
+    assert not are_labels([blobs(8, 8, 3), 1])
     assert not are_labels(None)
 
 

@@ -37,6 +37,7 @@ class CorrectBiasAnalytic:
             quantized = fake_quantize(graph.param(node, "weight"), params).double()
             bias = graph.param(node, "bias", torch.zeros(len(original))).double()
             bare = {"activation": None, "padding": (0, 0, 0, 0), "stride": (1, 1)}
+            bare |= {"dilation": (1, 1)} if "dilation" in node.attrs else {}
             plain = replace(node, attrs={**node.attrs, **bare})
             shape = (1, -1) if node.op == "linear" else (1, -1, 1, 1)
             size = () if node.op == "linear" else tuple(original.shape[2:])

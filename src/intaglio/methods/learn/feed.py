@@ -16,6 +16,7 @@ from intaglio.data.augment import Augment, augmented
 from intaglio.data.augment_boxes import Reframe, moved_truths, reframed
 from intaglio.data.augment_colour import coloured
 from intaglio.data.augment_masks import Zoom, moved_masks, zoomed
+from intaglio.data.given_masks import given_masks
 from intaglio.data.order import steps_from
 from intaglio.data.samples import Samples, Taken
 from intaglio.data.seen import are_truths
@@ -139,9 +140,11 @@ def _are_maps(labels: Labels) -> bool:
 
 def _seen(labels: Labels, images: Tensor) -> Tensor:
     """Return the classes at the pixels of images [N, C, H, W], [N, H, W] uint8."""
-    if isinstance(labels, Tensor):
-        return labels.to(torch.uint8)
     size = (images.shape[2], images.shape[3])
+    if isinstance(labels, Tensor):
+        if tuple(labels.shape[1:]) == size:
+            return labels.to(torch.uint8)
+        labels = given_masks(labels, len(labels), size)
     return torch.from_numpy(np.stack([seen_mask(mask, size) for mask in labels]))
 
 

@@ -89,8 +89,7 @@ def free_energy(
         sum_i Q_i . (U_i + log Q_i) + 1/2 sum_{i != j} k(i, j) Q_i . compatibility @ Q_j
 
     with U = -log P and kernels normalised and weighted. Up to a constant it is the divergence of
-    the beliefs from the field's distribution. Source: Krähenbühl and Koltun 2011, section 3; Koller
-    and Friedman 2009, equation 11.5.
+    the beliefs from the field's distribution. Source: Krähenbühl and Koltun 2011, section 3.
 
     When it falls: with Potts' model and kernels that are positive semidefinite (as a Gaussian is,
     and a lattice), only what a pixel does not tell itself is convex in the energy, with at most the

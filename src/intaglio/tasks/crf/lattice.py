@@ -3,7 +3,7 @@
 Each point gives its value to the d + 1 corners of the simplex around it, and each corner what it
 has to the points around it. Source of the lattice, of its simplices and of finding them by rounding
 and ranks: Adams, Baek and Davis 2010 (Fast high-dimensional filtering using the permutohedral
-lattice), sections 3.1 and 3.2.
+lattice).
 
 How we differ. There one fine lattice is blurred along its axes between the two steps. In a
 photograph, with colours 3 of 255 wide, most corners that a blur would have to pass through are not
@@ -34,7 +34,7 @@ from torch import Tensor
 from intaglio.errors import DataError
 from intaglio.tasks.crf.kernels import Floats
 
-WIDTHS = (0.75, 1.25)
+WIDTHS = (0.78, 1.22)
 """Variances of the kernels that are mixed, in equal parts; their mean is that of the Gaussian."""
 LARGEST_KEY = 2.0**62
 
@@ -49,7 +49,7 @@ class _Layer:
     Attributes:
         corners: [N, d + 1] int32, of each point; weights: the same shape.
         points: [N (d + 1)] int32, those around each corner in turn; shares: their weights.
-        starts: [M] int64, where the points of each corner begin.
+        starts: [M] int32, where the points of each corner begin.
     """
 
     corners: Tensor
@@ -82,13 +82,14 @@ class Lattice:
 
     def summed(self, values: Floats) -> Floats:
         """Return sum_j k(i, j) values_j of values [C, H, W]."""
-        rows = np.ascontiguousarray(values.reshape(len(values), -1).T)
-        given = torch.from_numpy(rows[self.order])
+        rows = values.reshape(len(values), -1).T
+        given = torch.from_numpy(rows[self.order])  # [N, C]
         total = torch.zeros_like(given)
         for layer in self.layers:
             total += layer.summed(given)
-        rows[self.order] = total.numpy()
-        return np.ascontiguousarray(rows.T).reshape(values.shape)
+        summed = np.empty_like(total.numpy())
+        summed[self.order] = total.numpy()
+        return np.ascontiguousarray(summed.T).reshape(values.shape)
 
 
 def lattice(features: Floats) -> Lattice:
@@ -190,10 +191,12 @@ def _keys(base: Integers, order: Integers) -> Integers:
             " choose larger ones"
         )
     strides = np.concatenate([[1], np.cumprod(spans[:-1]), [0]]).astype(np.int64)
-    keys = np.empty(base.shape, np.int64)
+    keys: Integers = np.empty(base.shape, np.int64)
     keys[:, 0] = (base[:, :-1] - low) @ strides[:-1]
     keys[:, 1:] = keys[:, :1] - np.cumsum(strides[order[:, :0:-1]], axis=1)
-    return keys * sides + np.arange(sides)
+    keys *= sides
+    keys += np.arange(sides)
+    return keys
 
 
 def _layer(keys: Integers, weights: Doubles) -> _Layer:

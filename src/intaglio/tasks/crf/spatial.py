@@ -10,7 +10,7 @@ from intaglio.tasks.crf.kernels import Floats
 
 REACH = 5.0
 """Standard deviations: exp(-5²/2) is 4e-6, and what lies beyond 6e-7 of the whole."""
-BLOCK = 64
+BLOCK = 16
 """Pixels of one product of matrices: of a whole axis most would be zeros."""
 
 

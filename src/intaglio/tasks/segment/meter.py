@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 from pydantic import JsonValue
 from torch import Tensor
 
@@ -14,18 +13,22 @@ from intaglio.data.mask import Mask
 from intaglio.data.truth import Category
 from intaglio.maps.postprocess import MapPostProcess
 from intaglio.report.shown import Shown
-from intaglio.tasks.segment.band import band, reach_of
-from intaglio.tasks.segment.bootstrap import iou_error
-from intaglio.tasks.segment.boundary import boundary_f
+from intaglio.tasks.crf.parameters import Crf
+from intaglio.tasks.segment.bootstrap import iou_error, largest_part
 from intaglio.tasks.segment.by_class import segmentation
 from intaglio.tasks.segment.classes import class_names, own_masks
-from intaglio.tasks.segment.iou import Counts, mean_iou, pixel_accuracy, pixel_counts
 from intaglio.tasks.segment.outputs import output_size, post_of, scores_of, shapes_of
-from intaglio.tasks.segment.pairing import Classes, Pair, Pairing, paired
+from intaglio.tasks.segment.pairing import Classes, Pairing, paired
+from intaglio.tasks.segment.refined import refined
 from intaglio.tasks.segment.scenes import pictures_section
+from intaglio.tasks.segment.tally import Tally, together
 from intaglio.tasks.segment.targets import masks_of
 from intaglio.tasks.segment.worst import WorstMaps
 from intaglio.tasks.task import Agreement, Labels, Outputs
+
+AFTER = "_crf"
+"""Ends the name of a figure of refined maps."""
+TITLE = "Integer, CRF"
 
 
 @dataclass
@@ -35,26 +38,24 @@ class MeanIou:
     Pictures are read one after the other, and no map is kept but those of the last batch, at the
     network's input, for `look`.
 
-    Memory: 48 bytes a class and picture: 1 kB of 21 classes, or 5 MB for 5,000 pictures.
-
     Attributes:
         post: How classes come of the outputs; None: of the highest score in the first of them.
         pairing: Which pixels are held against which.
         categories: Of the data set; (): labels have the network's classes.
-        counts, bands: Of each picture [classes, 3] (`iou`): of all pixels that count, and of those
-            near a border of classes (`band`).
-        boundaries: Of each picture, `boundary_f`, NaN where it has none.
+        crf: By which maps are refined, beside what they are as they come; None: they are not.
+        tally: Of the maps as they come.
+        refined: Of the refined ones, where there are such.
         worst: The pictures that `look` keeps.
     """
 
     post: MapPostProcess | None = None
     pairing: Pairing = field(default_factory=Pairing)
     categories: tuple[Category, ...] = ()
-    counts: list[Counts] = field(default_factory=list, init=False)
-    bands: list[Counts] = field(default_factory=list, init=False)
-    boundaries: list[float] = field(default_factory=list, init=False)
+    crf: Crf | None = None
+    tally: Tally = field(default_factory=Tally, init=False)
+    refined: Tally = field(default_factory=Tally, init=False)
     worst: WorstMaps = field(default_factory=WorstMaps, init=False)
-    _last: list[tuple[Classes, Mask]] = field(default_factory=list, init=False)
+    _last: list[tuple[Classes, Classes | None, Mask]] = field(default_factory=list, init=False)
     _names: tuple[str, ...] = field(default=(), init=False)
 
     def add(self, outputs: Outputs, labels: Labels) -> None:
@@ -71,30 +72,21 @@ class MeanIou:
         self._names = class_names(post, self.categories)
         self._last = []
         for scores, mask in zip(scores_of(post, outputs), masks, strict=True):
-            pair = paired(self.pairing, post, scores, mask)
-            self._count(pair, post.classes)
-            self._last.append((pair.seen, mask))
-
-    def _count(self, pair: Pair, classes: int) -> None:
-        truth, found = pair.truth, pair.found
-        height, width = truth.shape
-        near = band(truth, reach_of((height, width)))
-        self.counts.append(pixel_counts(truth, found, classes))
-        self.bands.append(pixel_counts(truth[near], found[near], classes))
-        self.boundaries.append(boundary_f(truth, found))
+            pair, after = paired(self.pairing, post, scores, mask), None
+            self.tally.add(pair.truth, pair.found, post.classes)
+            if self.crf is not None:
+                better = refined(self.pairing, post, scores, mask, crf=self.crf)
+                self.refined.add(better.truth, better.found, post.classes)
+                after = better.seen
+            self._last.append((pair.seen, after, mask))
 
     def figures(self) -> dict[str, float]:
         """Return the figures in percent, mean IoU first; {} where no pixel counts.
 
-        `boundary_f` is among them where some picture has a border of classes.
+        Those of refined maps are behind the others, NAME_crf.
         """
-        counts = self._all(self.counts)
-        miou = 100.0 * float(mean_iou(counts.sum(axis=0)))
-        if math.isnan(miou):
-            return {}
-        found = {"miou": miou, "pixel_accuracy": 100.0 * pixel_accuracy(counts)}
-        drawn = [each for each in self.boundaries if not math.isnan(each)]
-        return found | ({"boundary_f": 100.0 * math.fsum(drawn) / len(drawn)} if drawn else {})
+        after = self.refined.figures()
+        return self.tally.figures() | {f"{name}{AFTER}": value for name, value in after.items()}
 
     def lost(self, real: MeanIou) -> float:
         """Return points of mean IoU lost."""
@@ -104,12 +96,17 @@ class MeanIou:
     def error_against(self, real: MeanIou) -> float:
         """Return the standard error of the points lost.
 
-        By a bootstrap over pictures, and one picture more that differs by its whole part of the
-        figure: that none of 24 differs says little about one point.
+        By a bootstrap over pictures, and one picture more that counts as much as that of them which
+        counts most (`largest_part`): a picture may turn up that is like none of those drawn. It is
+        not the whole part of the figure that a picture has, as of pictures that are right or wrong:
+        a map goes wrong by some of its pixels, of which a picture has very many, so that the points
+        lost are known far better than the figure is. Where one picture alone counts, nothing is
+        known of others: the error is then the whole figure of the float network.
         """
-        error = iou_error(self._all(real.counts), self._all(self.counts))
-        worth = real.figures().get("miou", 0.0) / max(len(self.counts), 1)
-        return math.hypot(error, worth)
+        sides = together(real.tally.counts), together(self.tally.counts)
+        if (sides[0][:, :, 1].sum(axis=1) > 0).sum() < 2:
+            return real.figures().get("miou", 0.0)
+        return math.hypot(iou_error(*sides), largest_part(*sides))
 
     def by_image(self) -> None:
         """Return None: mean IoU is no mean over images."""
@@ -119,14 +116,17 @@ class MeanIou:
 
         Of that class the pixels' share, of all others 0.
         """
-        pixels = self._all(self.counts).sum(axis=0)[:, 1]
+        pixels = together(self.tally.counts).sum(axis=0)[:, 1]
         there = int((pixels > 0).sum())
         return 100.0 * float(pixels.max()) / float(pixels.sum()) / there if there else 0.0
 
     def look(self, real: MeanIou, images: Sequence[Tensor] | Tensor) -> None:
         """Keep the images of the last batch, if they are among the worst (`WorstMaps`)."""
-        for image, (one, _), (other, mask) in zip(images, real._last, self._last, strict=True):
-            self.worst.add(image, one, other, mask)
+        for image, (one, _, _), (other, after, mask) in zip(
+            images, real._last, self._last, strict=True
+        ):
+            extra = None if after is None else {TITLE: after}
+            self.worst.add(image, one, other, mask, extra=extra)
 
     def shown(
         self, real: MeanIou, agreement: Agreement, preprocess: Mapping[str, JsonValue]
@@ -134,14 +134,10 @@ class MeanIou:
         """Return what changed class by class and near borders, and the worst pictures."""
         made = pictures_section(self.worst, self._names, preprocess)
         told = segmentation(
-            self._all(real.counts),
-            self._all(self.counts),
+            together(real.tally.counts),
+            together(self.tally.counts),
             names=self._names,
-            bands=(self._all(real.bands), self._all(self.bands)),
+            bands=(together(real.tally.bands), together(self.tally.bands)),
             matched_percent=agreement.parts,
         )
         return Shown(sections=() if made is None else (made,), segmentation=told)
-
-    def _all(self, each: Sequence[Counts]) -> Counts:
-        """Return the counts of all pictures, [pictures, classes, 3]; one class of no picture."""
-        return np.stack(each) if each else np.zeros((0, 1, 3), np.int64)

@@ -12,7 +12,10 @@ from intaglio.errors import DataError
 from intaglio.maps.postprocess import MOST_CLASSES, MapPostProcess
 from intaglio.tasks.task import Outputs, Shapes
 
-GIVE = "give the network a postprocess (MapPostProcess) that says how classes come of its outputs"
+GIVE = (
+    "give the network a method postprocess that says how classes come of its outputs"
+    " (docs/segmenters.md: a MapPostProcess, such as MapPostProcess(2, rule='threshold'))"
+)
 
 
 def misfit_of(post: MapPostProcess | None, outputs: Shapes) -> str | None:
@@ -35,7 +38,7 @@ def misfit_of(post: MapPostProcess | None, outputs: Shapes) -> str | None:
     if shape[1] == 1:
         return (
             f"the first output, {list(shape)}, has one channel, and whether that is a probability"
-            f" or a logit is not known: {GIVE}"
+            f" or a logit is not known: let the network end in a sigmoid, or {GIVE}"
         )
     if shape[1] > MOST_CLASSES:
         return f"{shape[1]} channels are more classes than {MOST_CLASSES}, the most there can be"

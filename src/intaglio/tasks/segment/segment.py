@@ -20,9 +20,10 @@ from intaglio.data.truth import Category
 from intaglio.errors import DataError, NonFiniteError
 from intaglio.maps.postprocess import MapPostProcess
 from intaglio.report.figures import Wording, percentage
+from intaglio.tasks.crf.parameters import Crf
 from intaglio.tasks.segment.classes import label_table, own_masks, refuse_beyond
 from intaglio.tasks.segment.losses import map_loss
-from intaglio.tasks.segment.meter import MeanIou
+from intaglio.tasks.segment.meter import AFTER, MeanIou
 from intaglio.tasks.segment.outputs import has_nan, misfit_of, output_size, post_of, shapes_of
 from intaglio.tasks.segment.pairing import Pairing, ScoredAt, Size, seen_classes
 from intaglio.tasks.segment.same_pixels import SamePixels
@@ -36,6 +37,9 @@ WORDING = Wording(
         "miou": percentage("Mean IoU", column="mIoU"),
         "pixel_accuracy": percentage("Pixel accuracy"),
         "boundary_f": percentage("Boundary F", column="boundary F"),
+        f"miou{AFTER}": percentage("Mean IoU, CRF", column="mIoU, CRF"),
+        f"pixel_accuracy{AFTER}": percentage("Pixel accuracy, CRF"),
+        f"boundary_f{AFTER}": percentage("Boundary F, CRF", column="boundary F, CRF"),
     },
     agreement=percentage("Same map as float", column="same map"),
     sections=told_sections,
@@ -52,6 +56,8 @@ class Segment:
         scored_at: Which pixels count: the picture's own, or those of the network's input.
         input_size: (height, width) of the network's input; None: as the placement of each picture
             tells it, or else the size of the map that it gives.
+        crf: By which maps are refined where it is judged, beside what they are as they come;
+            masks then bring their pictures along (`data.pictured`).
         hard_share: Share of the pixels, 0..1, that a loss is of at least, the hardest ones
             (`losses.hard_pixels`); 0: it is of all.
     """
@@ -60,6 +66,7 @@ class Segment:
     categories: tuple[Category, ...] = ()
     scored_at: ScoredAt = "picture"
     input_size: Size | None = None
+    crf: Crf | None = None
     hard_share: float = 0.0
     name: str = "segment"
     rank: int = 110
@@ -121,7 +128,7 @@ class Segment:
 
     def meter(self, names: Sequence[str]) -> MeanIou:
         """Return a new meter of mean IoU."""
-        return MeanIou(self.post, self._pairing, self.categories)
+        return MeanIou(self.post, self._pairing, self.categories, self.crf)
 
     def beside(self, names: Sequence[str], *, is_told: bool) -> SamePixels:
         """Return a new comparison of two networks by the classes of pixels."""
@@ -173,9 +180,13 @@ TASKS.register(SEGMENT.name)(SEGMENT)
 
 
 def segmenter_task(
-    post: object, categories: tuple[Category, ...] = (), *, input_size: Size | None = None
+    post: object,
+    categories: tuple[Category, ...] = (),
+    *,
+    input_size: Size | None = None,
+    crf: Crf | None = None,
 ) -> Segment | None:
     """Return the task of one network whose outputs become maps of classes; None of any other."""
     if not isinstance(post, MapPostProcess):
         return None
-    return Segment(post, categories, input_size=input_size)
+    return Segment(post, categories, input_size=input_size, crf=crf)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from intaglio.data.batches import BATCH_SIZE, INTEGERS, image_batches
-from intaglio.data.given_masks import given_masks
+from intaglio.data.given_masks import given_masks, map_shape
 from intaglio.data.mask import Mask
-from intaglio.data.seen_mask import are_masks
 from intaglio.errors import DataError
 
 FORM = (
@@ -42,7 +42,11 @@ def are_labels(labels: object) -> bool:
     """Whether labels of a batch are masks: a list of them, or whole numbers [N, h, w]."""
     if isinstance(labels, Tensor):
         return labels.ndim == 3 and labels.dtype in INTEGERS
-    return are_masks(labels)
+    if isinstance(labels, np.ndarray):
+        return labels.ndim == 3 and labels.dtype.kind in "ui"
+    if not isinstance(labels, list):
+        return False
+    return all(isinstance(one, Mask) or map_shape(one) is not None for one in labels)
 
 
 def masks_of(labels: object, count: int, size: tuple[int, int]) -> list[Mask]:

@@ -32,7 +32,7 @@ GRIDS = anchors.point_grids(SIZE, MAPS)
     ("name", "loss"),
     [
         ("ssd", "multibox_loss"),
-        ("tf_ssd", "multibox_loss"),
+        ("tf_ssd", "focal_loss"),
         ("retinanet", "focal_loss"),
         ("yolov3", "yolo_loss"),
         ("yolov5", "yolo_loss"),

@@ -15,7 +15,14 @@ from intaglio.tasks.detect.losses.coding import encoded
 from intaglio.tasks.detect.losses.focal import BETA, RULE, focal
 from intaglio.tasks.detect.losses.match import IGNORED, matched
 from intaglio.tasks.detect.losses.raw import anchored, raw_numbers
-from tasks.detect.losses.made import outputs_for, retinanet_post, smooth, truth_of, wanted_boxes
+from tasks.detect.losses.made import (
+    outputs_for,
+    retinanet_post,
+    smooth,
+    tf_ssd_post,
+    truth_of,
+    wanted_boxes,
+)
 
 OBJECTS = [[[8, 8, 24, 24, 1], [30, 30, 62, 60, 0]], [[0, 0, 14, 12, 2]], []]
 
@@ -92,3 +99,20 @@ def test_positions_between_background_and_object_do_not_count():
     scores = raw_numbers(post, [output.grad for output in outputs]).scores[0]
     assert bool((found == IGNORED).any())
     assert torch.equal((scores != 0).all(1), found != IGNORED)
+
+
+def test_a_background_under_sigmoids_teaches_nothing_and_changes_nothing():
+    post = tf_ssd_post()
+    outputs = outputs_for(post, 1)
+    with torch.no_grad():
+        others = [output.clone() for output in outputs]
+        raw_numbers(post, others).scores[..., post.background] += 7.0
+    truths = [truth_of([[8, 8, 24, 24, 1], [30, 30, 62, 60, 3]])]
+
+    found = detection_loss(post, outputs, truths)
+    found.backward()
+
+    scores = raw_numbers(post, [output.grad for output in outputs]).scores[0]
+    assert torch.equal(found.detach(), detection_loss(post, others, truths).detach())
+    assert not bool(scores[:, post.background].any())
+    assert bool(scores[:, 1:].any(0).all())

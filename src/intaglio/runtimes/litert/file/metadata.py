@@ -100,7 +100,7 @@ def file_metadata(
 
 
 def fitting_labels(graph: Graph, labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the class names, or () where no output [N, classes] has as many entries.
+    """Return the class names, or () where no output [N, classes, ...] has as many entries.
 
     A folder that holds ten of a network's thousand classes names ten: they are not its classes.
     """
@@ -180,7 +180,8 @@ def _outputs(graph: Graph) -> list[Node]:
 
 
 def _has_classes(node: Node, labels: Sequence[str]) -> bool:
-    return bool(labels) and len(node.shape) == 2 and node.shape[1] == len(labels)
+    """Whether an output has an entry, or a map, for each class."""
+    return bool(labels) and len(node.shape) in (2, 4) and node.shape[1] == len(labels)
 
 
 def _input_tensor(build: flatbuffers.Builder, node: Node, preprocess: Preprocess | None) -> int:

@@ -60,9 +60,9 @@ def loss_of(post: PostProcess) -> Loss:
     placed = not any(isinstance(level.places, Proposed) for level in post.levels)
     objectness = {level.objectness is not None for level in post.levels}
     if whole and placed and coders == {Deltas} and objectness == {False}:
-        if post.background is not None and post.activation != "none":
+        if post.background is not None and post.activation == "softmax":
             return multibox_loss
-        if post.activation == "sigmoid":
+        if post.activation == "sigmoid":  # each class by itself: a background is nobody's wish
             return focal_loss
     if whole and post.activation == "sigmoid" and objectness == {True}:
         if coders <= {Darknet, YoloV5}:

@@ -43,7 +43,8 @@ def focal_loss(post: PostProcess, raw: Raw, places: Anchored, wanted: Sequence[W
         (sum of focal losses + sum of smooth L1 of deltas) / positives
 
     over all positions but those whose overlap lies between that of background and of objects. An
-    image without positives is divided by 1.
+    image without positives is divided by 1. A channel for the background teaches nothing: under
+    sigmoids nobody reads it, and networks differ in whether it means anything.
 
     Args:
         post: With sigmoids, and coders that are `Deltas` of four numbers.
@@ -55,7 +56,14 @@ def focal_loss(post: PostProcess, raw: Raw, places: Anchored, wanted: Sequence[W
         found = all_matched(places.boxes, wanted, RULE)  # [N, P]
         classes = wanted_classes(wanted, found, post.classes)
         yes = F.one_hot(classes, post.classes + 1)[..., :-1].to(raw.scores.dtype)
-        counted = (found != IGNORED)[..., None]
+        counted = (found != IGNORED)[..., None] & _foreground(post, yes.device)
     scores = (focal(raw.scores, yes) * counted).flatten(1).sum(1)
     boxes = delta_losses(post, raw, places, wanted, found, beta=BETA)
     return ((scores + boxes) / (found >= 0).sum(1).clamp(min=1)).mean()
+
+
+def _foreground(post: PostProcess, device: torch.device) -> Tensor:
+    """Return which numbers of a position are of a real class, [classes] bool."""
+    return torch.arange(post.classes, device=device) != (
+        -1 if post.background is None else post.background
+    )

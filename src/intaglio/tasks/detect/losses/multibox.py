@@ -31,11 +31,10 @@ def multibox_loss(
         (sum of cross entropies + sum of smooth L1 of deltas) / positives
 
     where three times as many negatives count as there are positives, those of the highest loss. An
-    image without positives has as many as one with one. Under a sigmoid the cross entropy is the
-    sum of those of each class, the background's among them.
+    image without positives has as many as one with one.
 
     Args:
-        post: With a background, and coders that are `Deltas` of four numbers.
+        post: With a softmax and a background, and coders that are `Deltas` of four numbers.
         raw: Of N images.
         places: Of the positions.
         wanted: The objects of each image.
@@ -58,12 +57,8 @@ def _cross_entropies(
     """Return the loss of each position, [N, P]."""
     assert post.background is not None, "the choice of losses says so"
     classes = wanted_classes(wanted, found, post.background)
-    if post.activation == "softmax":
-        return F.cross_entropy(scores.flatten(0, 1), classes.flatten(), reduction="none").view_as(
-            classes
-        )
-    yes = F.one_hot(classes, post.classes).to(scores.dtype)
-    return F.binary_cross_entropy_with_logits(scores, yes, reduction="none").sum(2)
+    each = F.cross_entropy(scores.flatten(0, 1), classes.flatten(), reduction="none")
+    return each.view_as(classes)
 
 
 def wanted_classes(wanted: Sequence[Wanted], found: Tensor, nothing: int) -> Tensor:
