@@ -129,6 +129,7 @@ def jobs(wish: Wish) -> list[Job]:
         rows += [
             Job(f"{name} float", _trained(wish, name)),
             Job(f"{name} w8a8", _compressed(wish, name, "w8a8", "plain")),
+            Job(f"{name} w8a8 accurate", _compressed(wish, name, "w8a8", "accurate")),
             Job(f"{name} w4a4", _compressed(wish, name, "w4a4", "accurate")),
             Job(f"{name} w4a4 trained", _aware(wish, name)),
         ]

@@ -1,7 +1,7 @@
 """Segmenters in integers: pictures split in two by a seed, each half calibrates and is judged.
 
 A row is a segmenter, a scheme, a recipe and a seed: two runs, each calibrated with one half and
-judged on the other. `drop` is of the figures over all pictures, each judged by the run that did not
+judged on the other, the file itself run by LiteRT. `drop` is of the figures over all pictures, each judged by the run that did not
 see it; its error is that of the difference over resampled pictures. DeepLab's figure is mean IoU at
 the picture's own pixels; the selfie network's is the IoU of persons. `same pixels` are of the maps
 as the networks give them. Without images each row is one run, judged on all.
@@ -26,15 +26,17 @@ from intaglio.job.of_graph import compress_graph
 from intaglio.job.result import Result
 from intaglio.recipe.options import Options, Provenance
 from intaglio.run.float import run_float
+from intaglio.targets.runtime import Runner
 from intaglio.tasks.evaluate import SideBySide, side_by_side
 from intaglio.tasks.segment.bootstrap import iou_error
 from intaglio.tasks.segment.meter import MeanIou
 
 SEEDS = (0, 1, 2)
 ASKED = (
-    ("w8a8", "plain"),
-    ("w8a8-per-tensor", "plain"),
+    ("w8a8", "accurate"),
+    ("w8a8-per-tensor", "accurate-per-tensor"),
     ("w4a8", "accurate"),
+    ("w8a8", "plain"),
 )
 """Scheme and recipe."""
 WITHOUT = ("w8a8",)
@@ -122,14 +124,28 @@ def compressed(
 def judged(found: Scene, made: tuple[Result, float], chosen: Tensor) -> Half:
     """Return a run, judged on some of the pictures."""
     result, seconds = made
-    (side,) = side_by_side(
-        lambda images: run_float(found.graph, images),
-        [result.twin.outputs],
-        found.batches(chosen, BATCH),
-        found.task,
-        names=found.graph.output_titles,
-    )
+    with result.target.open(result.files) as runner:
+        (side,) = side_by_side(
+            lambda images: run_float(found.graph, images),
+            [_shaped(runner, found)],
+            found.batches(chosen, BATCH),
+            found.task,
+            names=found.graph.output_titles,
+        )
     return Half(side, result, seconds)
+
+
+def _shaped(runner: Runner, found: Scene) -> Callable[[Tensor], list[Tensor]]:
+    """Return what the file gives, in the shapes of the network's outputs."""
+    shapes = [found.graph[name].shape[1:] for name in found.graph.outputs]
+
+    def network(images: Tensor) -> list[Tensor]:
+        return [
+            output.reshape(len(output), *shape)
+            for output, shape in zip(runner(images), shapes, strict=True)
+        ]
+
+    return network
 
 
 def _row(subject: Subject, halves: Sequence[Half]) -> Row:

@@ -61,7 +61,7 @@ def _float(subject: Subject, wish: Wish) -> Callable[[], list[Row]]:
 def class_iou(meter: MeanIou) -> float:
     """Return the IoU of class 1, over all pictures, in percent."""
     same, true, found = sum(meter.tally.counts)[1].tolist()  # type: ignore[index]
-    return 100.0 * float(same) / float(true + found - same)
+    return 100.0 * float(same) / float(max(true + found - same, 1))
 
 
 def _reference(name: str, wish: Wish) -> Callable[[], list[Row]]:

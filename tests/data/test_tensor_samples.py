@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from intaglio.data.mask import Mask
 from intaglio.data.samples import Samples
 from intaglio.data.tensor_samples import TensorSamples
+from intaglio.data.truth import Placement
 from intaglio.errors import DataError, NonFiniteError
 
 SHAPE = (3, 4, 5)
@@ -77,3 +80,39 @@ def test_an_image_with_nan_is_refused_wherever_it_is() -> None:
 
     with pytest.raises(NonFiniteError, match="NaN or infinity, in 1 of"):
         TensorSamples(images, None, SHAPE)
+
+
+def test_a_list_of_masks_of_any_sizes_is_kept_as_masks() -> None:
+    given = [np.full((2, 3), n, np.uint8) if n % 2 else torch.full((8, 10), n) for n in range(6)]
+
+    for labels in (given, [*given[:5], Mask(np.full((2, 3), 5, np.uint8))]):
+        taken = TensorSamples(IMAGES, labels, SHAPE).take([5, 0])
+
+        assert all(isinstance(one, Mask) for one in taken.labels)
+        assert [one.classes.max() for one in taken.labels] == [5, 0]
+        assert [one.placement for one in taken.labels] == [
+            Placement(5 / 3, 2.0),
+            Placement(0.5, 0.5),
+        ]
+
+
+def test_a_list_of_tensors_as_long_as_the_images_is_one_of_several_labels() -> None:
+    several = [torch.zeros(6, 2, dtype=torch.int64), torch.zeros(6, 7, dtype=torch.int64)]
+
+    taken = TensorSamples(IMAGES, several, SHAPE).take([0])
+
+    assert isinstance(taken.labels, tuple)
+    assert [tuple(one.shape) for one in taken.labels] == [(1, 2), (1, 7)]
+
+
+def test_as_many_masks_of_the_inputs_size_as_it_is_high_are_masks() -> None:
+    masks = [torch.full((4, 5), n) for n in range(4)]
+
+    taken = TensorSamples(IMAGES[:4], masks, SHAPE).take([3])
+
+    assert taken.labels[0].classes.tolist() == [[3] * 5] * 4
+
+
+def test_too_few_masks_are_refused_by_both_counts() -> None:
+    with pytest.raises(DataError, match="5 masks, but there are 6 images"):
+        TensorSamples(IMAGES, [Mask(np.zeros((4, 5), np.uint8))] * 5, SHAPE)

@@ -6,7 +6,6 @@ import functools
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor, nn
 
 import intaglio
@@ -15,7 +14,7 @@ from intaglio.maps.class_map import own_classes
 from intaglio.maps.postprocess import MapPostProcess
 from intaglio.runtimes.litert.interpreter.runtime import open_interpreter, run_file
 from segmenters.networks import NETWORKS, Indices, fitted
-from segmenters.painters import Named, Nearest, named
+from segmenters.painters import Named, Nearest
 from segmenters.scenes import CLASSES, NAMES, SIDE, pictures, scenes
 
 SEEN = pictures(4, seed=20)
