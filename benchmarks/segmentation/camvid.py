@@ -71,8 +71,8 @@ FLOAT = TrainOptions(
     freeze=0.9,
     held_out=0,
 )
-SHORT = FLOAT.model_copy(update={"epochs": 4.5})
-AWARE = FLOAT.model_copy(update={"epochs": 4.0, "lr": 2e-4, "freeze": 0.0, "warmup": 0.02})
+SHORT = FLOAT.model_copy(update={"epochs": 3.0})
+AWARE = FLOAT.model_copy(update={"epochs": 3.0, "lr": 2e-4, "freeze": 0.0, "warmup": 0.02})
 PAN, DEEPLAB = "pan-mobilenet-v2", "deeplabv3-mobilenet-v2"
 ABLATIONS = {
     "whole": Design(),

@@ -1,10 +1,11 @@
 """Segmenters in integers: pictures split in two by a seed, each half calibrates and is judged.
 
 A row is a segmenter, a scheme, a recipe and a seed: two runs, each calibrated with one half and
-judged on the other, the file itself run by LiteRT. `drop` is of the figures over all pictures, each judged by the run that did not
-see it; its error is that of the difference over resampled pictures. DeepLab's figure is mean IoU at
-the picture's own pixels; the selfie network's is the IoU of persons. `same pixels` are of the maps
-as the networks give them. Without images each row is one run, judged on all.
+judged on the other, the file itself run by LiteRT. `drop` is of the figures over all pictures, each
+judged by the run that did not see it; its error is that of the difference over resampled pictures.
+DeepLab's figure is mean IoU at the picture's own pixels; the selfie network's is the IoU of
+persons. `same pixels` are of the maps as the networks give them. Without images each row is one
+run, judged on all.
 """
 
 from __future__ import annotations
