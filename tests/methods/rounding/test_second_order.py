@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intaglio.methods.rounding import second_order as rounding
 from intaglio.methods.rounding.input_moments import (
     HeldRows,
     InputMoments,
@@ -333,3 +334,21 @@ def test_a_covariance_of_inputs_that_vary_is_believed():
     _, hessian, _ = problem(0, groups=2)
 
     assert without_noise(hessian, hessian) is hessian
+
+
+def test_a_row_of_more_weights_than_moments_are_held_of_is_rounded_to_nearest(monkeypatch):
+    state, context = calibrated("w4a8")
+    first = next(node for node in state.graph if node.name in state.encodings.weights)
+    assert state.graph.param(first, "weight")[0].numel() == 27
+    changed = RoundSecondOrder()(state, context)
+    monkeypatch.setattr(rounding, "MOST_COLUMNS", 26)
+
+    after = RoundSecondOrder()(state, context)
+
+    def integers(one):
+        weight = one.graph.param(one.graph[first.name], "weight")
+        return fake_quantize(weight, one.encodings.weights[first.name])
+
+    nearest = fake_quantize(state.graph.param(first, "weight"), state.encodings.weights[first.name])
+    assert torch.equal(integers(after), nearest)
+    assert not torch.equal(integers(changed), nearest)

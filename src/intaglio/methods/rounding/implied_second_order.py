@@ -29,7 +29,7 @@ from intaglio.methods.rounding.input_moments import (
     rows_wanted,
     without_noise,
 )
-from intaglio.methods.rounding.second_order import RoundSecondOrder
+from intaglio.methods.rounding.second_order import RoundSecondOrder, is_rounded
 from intaglio.methods.steps.layer_rows import row_drawer
 from intaglio.methods.steps.paired_walk import Layer, paired_layer
 from intaglio.methods.steps.state import Context, Quantized
@@ -120,8 +120,8 @@ class RoundSecondOrderImplied:
 def _layers(state: Quantized, context: Context) -> dict[str, Layer]:
     """Return the layers that are rounded, by name; of their inputs nothing is held."""
     nodes = [state.graph[name] for name in state.encodings.weights]
-    return {
-        node.name: paired_layer(state.reference, node, state.encodings, context.target, ([], []))
+    layers = [
+        paired_layer(state.reference, node, state.encodings, context.target, ([], []))
         for node in nodes
-        if node.op != "conv_transpose2d"
-    }
+    ]
+    return {layer.node.name: layer for layer in layers if is_rounded(layer)}

@@ -23,6 +23,7 @@ target but w; the target and the choice are ours.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -58,6 +59,9 @@ DAMPINGS = (0.01, 0.1, 0.5, 2.0, 10.0)
 """What is chosen from, relative to H's mean diagonal."""
 UNKNOWN = 1.0
 """Ridge and damping where there are too few images to keep some apart."""
+MOST_COLUMNS = 4608
+"""Weights of a row, at most, whose moments are held: each of these takes 8 bytes times their
+square, and choices hold some ten of them: 2 GB. A 3x3 convolution of 512 channels has as many."""
 SAMPLE = 64
 """Rows of a weight that choices look at: rows are rounded each for itself, and much alike."""
 
@@ -66,6 +70,9 @@ SAMPLE = 64
 @dataclass(frozen=True)
 class RoundSecondOrder:
     """Second-order rounding of every convolution and fully connected layer, then its bias.
+
+    Transposed convolutions, and layers whose rows have more than MOST_COLUMNS weights (a 7x7
+    convolution of 320 channels has 15,680), are rounded to nearest; their bias is corrected, too.
 
     Attributes:
         ridge: Added to H for the corrected target, relative to its mean diagonal; None: chosen for
@@ -87,8 +94,8 @@ class RoundSecondOrder:
         generator = torch.Generator().manual_seed(context.seed)
 
         def tuner(layer: Layer) -> Tuned:
-            """Return the weight, rounded unless the convolution is transposed, and its bias."""
-            if layer.node.op == "conv_transpose2d":
+            """Return the weight, rounded if `is_rounded`, and its bias."""
+            if not is_rounded(layer):
                 weight = layer.weight
                 params = layer.params
             else:
@@ -142,6 +149,12 @@ class RoundSecondOrder:
             grids = refitted(integers, target, hessian, grids)
             integers = descended(integers, target, hessian, grids, sweeps=1)
         return integers, grids
+
+
+def is_rounded(layer: Layer) -> bool:
+    """Whether a layer's weights are rounded by second order: the others to nearest."""
+    columns = math.prod(layer.weight.shape[1:])
+    return layer.node.op != "conv_transpose2d" and columns <= MOST_COLUMNS
 
 
 def corrected_target(rows: Tensor, moments: Moments, ridge: float) -> Tensor:
