@@ -26,6 +26,7 @@ from intaglio.job.operated import PROGRAM, SURGERY_MARK, SurgeryResult
 from intaglio.job.recorder import Recorder
 from intaglio.job.surgery import SurgeryWish, operate, wished_surgery
 from intaglio.job.trained import WEIGHTS
+from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.tasks.task import output_shapes, task_for
 
@@ -76,12 +77,7 @@ def _operated(request: SurgeryRequest, wish: SurgeryWish, progress: Progress) ->
     dataset = learning_data(request.data, request.limit, seed)
     images = Images(dataset, preprocess, shape, skip_bad)
     images.try_first()
-    evaluation = None
-    if request.evaluation is not None:
-        judges = open_dataset(request.evaluation)
-        judges = labelled_for(judges, network.postprocess, wish.settings.task)
-        evaluation = Images(judges, preprocess, shape, skip_bad)
-        evaluation.try_first()
+    evaluation = _judging(request, network, wish)
     recorder = Recorder(progress)
     graph = recorder.step("capture", network.capture)
     masked = has_masks(evaluation.dataset if evaluation else None)
@@ -113,6 +109,17 @@ def _operated(request: SurgeryRequest, wish: SurgeryWish, progress: Progress) ->
     recipe = ran_with(whole.recipe, network, request.weights)
     record = {**made.record, "warnings": [*made.record["warnings"], *notes]}
     return replace(made, result=replace(whole, report=report, recipe=recipe), record=record)
+
+
+def _judging(request: SurgeryRequest, network: Source, wish: SurgeryWish) -> Images | None:
+    """Return the images of --eval; None without them."""
+    if request.evaluation is None:
+        return None
+    dataset = open_dataset(request.evaluation)
+    dataset = labelled_for(dataset, network.postprocess, wish.settings.task)
+    images = Images(dataset, network.preprocess, network.input_shape, request.skip_bad_images)
+    images.try_first()
+    return images
 
 
 def _show(result: SurgeryResult, place: Path, *, as_json: bool) -> None:

@@ -209,22 +209,26 @@ def _outline(
     if not form:
         told.bare.append(where)
         return None
-    if isinstance(form, dict):
-        outline = Outline(index, runs=checked_runs(form, size, f"{path}: {where}"))
-    elif isinstance(form, list) and all(isinstance(polygon, list) for polygon in form):
-        polygons = [_polygon(polygon, size, f"{path}: {where}") for polygon in form]
-        kept = tuple(one for one in polygons if len(one) >= 2 * LEAST_POINTS)
-        if not kept:
-            told.slim.append(where)
-            return None
-        outline = Outline(index, kept)
-    else:
-        raise DataError(
-            f"{path}: {where} has a segmentation that is neither a list of polygons"
-            " [[x0, y0, x1, y1, ...], ...] nor an object of size and counts"
-        )
+    outline = _drawn(form, index, size, f"{path}: {where}")
+    if outline is None:
+        told.slim.append(where)
+        return None
     told.crowds += int(crowd == 1)
     return outline
+
+
+def _drawn(form: object, index: int, size: tuple[int, int], where: str) -> Outline | None:
+    """Return what a segmentation draws; None of polygons that have all too few points."""
+    if isinstance(form, dict):
+        return Outline(index, runs=checked_runs(form, size, where))
+    if isinstance(form, list) and all(isinstance(polygon, list) for polygon in form):
+        polygons = [_polygon(polygon, size, where) for polygon in form]
+        kept = tuple(one for one in polygons if len(one) >= 2 * LEAST_POINTS)
+        return Outline(index, kept) if kept else None
+    raise DataError(
+        f"{where} has a segmentation that is neither a list of polygons"
+        " [[x0, y0, x1, y1, ...], ...] nor an object of size and counts"
+    )
 
 
 def _polygon(values: Sequence[object], size: tuple[int, int], where: str) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ class _WithPictures(Items):
         return len(self.items)
 
     def at(self, index: int) -> Item:
+        """Return an item of the other sequence."""
         item = self.items[index]
         label = item.label
         return replace(item, label=Pictured(label)) if isinstance(label, UnreadMask) else item

@@ -81,8 +81,7 @@ def train(
     is_masked = are_of_pixels(samples.take([0]).labels, graph)
     source, graph = with_maps(source, graph, task=wish.settings.task, is_masked=is_masked)
     wish = _brought(wish, source, data)
-    place = None if run.out is None else _claimed(run.out, run.processes)
-    session = Session(graph, source, recorder, run.processes, place, run.resume)
+    session = Session(graph, source, recorder, run.processes, _place(run), run.resume)
     return train_graph(session, wish, samples, evaluate)
 
 
@@ -161,6 +160,10 @@ def check_labels(captured: Graph, task: Task, samples: Samples, options: TrainOp
     if options.distill < 1.0:  # what a loss refuses, it refuses of one image
         one = samples.take(taken.indices[:1])
         task.loss([output[:1] for output in outputs], one.labels, smoothing=options.smoothing)
+
+
+def _place(run: TrainRun) -> Place | None:
+    return None if run.out is None else _claimed(run.out, run.processes)
 
 
 def _claimed(out: str | Path, processes: Processes) -> Place:

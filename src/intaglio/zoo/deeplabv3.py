@@ -189,6 +189,18 @@ def deeplabv3_mobilenet_v2(
             backbone or the output stride another, or a rate no integer >= 1.
     """
     check_arguments("deeplabv3_mobilenet_v2", width=width, num_classes=num_classes)
+    _check_choices(backbone, atrous_rates)
+    return DeepLabV3(
+        width=width,
+        num_classes=num_classes,
+        convention=CONVENTIONS[backbone],
+        output_stride=output_stride,
+        atrous_rates=atrous_rates,
+        batch_norm=batch_norm,
+    )
+
+
+def _check_choices(backbone: str, atrous_rates: Sequence[int]) -> None:
     if backbone not in CONVENTIONS:
         choices = ", ".join(f"'{one}'" for one in CONVENTIONS)
         raise RequestError(
@@ -199,14 +211,6 @@ def deeplabv3_mobilenet_v2(
             raise RequestError(
                 f"deeplabv3_mobilenet_v2: atrous_rates must be integers of at least 1, got {rate!r}"
             )
-    return DeepLabV3(
-        width=width,
-        num_classes=num_classes,
-        convention=CONVENTIONS[backbone],
-        output_stride=output_stride,
-        atrous_rates=atrous_rates,
-        batch_norm=batch_norm,
-    )
 
 
 def _features(width: float, convention: Convention, batch_norm: bool) -> Iterator[nn.Module]:
