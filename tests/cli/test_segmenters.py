@@ -245,3 +245,31 @@ def test_masks_of_more_classes_than_the_network_tells_apart_are_refused(
 
     assert intaglio("compress", *asked, named, "--out", tmp_path / "out") == 2
     assert f"tells {CLASSES} classes apart" in capsys.readouterr().err
+
+
+def test_a_field_is_told_beside_the_maps_as_they_come_and_changes_no_file(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "refined"
+    asked = ("--data", "learned/images", "--eval", "judged", *PLAIN)
+    report, plain = compress("nearest", out, *asked, "--crf"), report_of(result)
+
+    assert (out / "model.tflite").read_bytes() == (result / "model.tflite").read_bytes()
+    for side in ("float", "integer"):
+        assert {name: report[side][name] for name in FIGURES} == {
+            name: plain[side][name] for name in FIGURES
+        }
+        assert {f"{name}_crf" for name in FIGURES} <= set(report[side])
+    assert "Integer, CRF" in (out / "report.html").read_text()
+    found = evaluated(capsys, out, "--eval", "judged", "--preprocess", "resize=none", "--crf")
+    assert found["miou_crf"] == report["integer"]["miou_crf"]
+
+
+def test_a_field_without_masks_to_judge_by_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    asked = (*made("nearest"), "--data", "learned/images", *PLAIN, "--crf")
+
+    assert intaglio("compress", *asked, "--out", tmp_path / "out") == 2
+    assert "give --eval" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
