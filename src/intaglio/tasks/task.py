@@ -7,6 +7,7 @@ added by `TASKS.register("its name")(its object)`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -279,14 +280,18 @@ def task_for(
 
 
 def labelled_task_for(outputs: Shapes) -> Task:
-    """Return the first task that images with labels are evaluated by.
+    """Return the first task that images with labels are evaluated by, as the outputs alone tell.
+
+    A task behind those that need no labels is told by labels or by the user, never by outputs.
 
     Raises:
         RequestError: If the network fits none; says what it would need.
     """
     reasons = []
-    for task in _by_rank():
-        if task.needs_labels:
+    tasks = _by_rank()
+    last = next((task.rank for task in tasks if not task.needs_labels), math.inf)
+    for task in tasks:
+        if task.needs_labels and task.rank < last:
             reason = task.misfit(outputs, None)
             if reason is None:
                 return task

@@ -57,7 +57,8 @@ def test_the_networks_own_task_goes_first_and_maps_are_evaluated_by_it():
     own = Segment(POST)
 
     assert task_for(FITTING, own=own) is own
-    assert labelled_task_for(FITTING) is SEGMENT
+    with pytest.raises(RequestError, match="classifier"):
+        labelled_task_for(FITTING)
 
 
 def test_labels_that_are_no_masks_are_misfit():
