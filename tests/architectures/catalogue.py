@@ -66,10 +66,13 @@ ZOO_ARGUMENTS = {
 }
 """Arguments of zoo networks that are not built at a quarter of their `width` alone."""
 DETECTORS = {"ssd_mobilenet_v1", "yolov3_nano_mobilenet_v2"}
+SEGMENTERS = {"deeplabv3_mobilenet_v2"}
 TRIED_ELSEWHERE = {
     "nasnet_mobile",
+    "mobilenet_v2_spp",
     *(name for name in zoo.names() if name.startswith("qf_")),
     *(name for name in zoo.names("detect") if name not in DETECTORS),
+    *(name for name in zoo.names("segment") if name not in SEGMENTERS),
 }
 """Zoo networks of layers each of which another one here has: tests/zoo has them."""
 
