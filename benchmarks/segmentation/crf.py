@@ -60,7 +60,7 @@ TIMED = (375, 500)
 SEARCHED = 6
 GRID = Grid(bilateral_weight=(2.0, 5.0), bilateral_xy=(40.0,), bilateral_rgb=(3.0, 6.0, 12.0))
 BATCH = 4
-MOST = 64
+MOST = 24
 """Pictures that judge: each takes seconds."""
 
 
