@@ -21,7 +21,8 @@ from intaglio.run.float import run_float
 from intaglio.runtimes import LITERT, LITERT_REFERENCE
 from intaglio.store.weights import load_weights
 from intaglio.zoo.bodies import load_backbone
-from intaglio.zoo.deeplabv3 import VOC_NAMES, deeplabv3_mobilenet_v2
+from intaglio.zoo.deeplabv3 import deeplabv3_mobilenet_v2
+from intaglio.zoo.map_ends import VOC_NAMES
 from intaglio.zoo.map_layouts import tensorflow_deeplabv3
 from intaglio.zoo.mobilenet_v2 import mobilenet_v2, mobilenet_v2_tf
 from zoo.graph_file import run_graph_file

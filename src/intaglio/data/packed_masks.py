@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from intaglio.data.mask import Mask
+from intaglio.data.packed_truths import place_row
 from intaglio.data.truth import Placement
 
 MASK_PARTS = 2
@@ -26,7 +27,7 @@ def packed_masks(masks: Sequence[Mask]) -> list[Tensor]:
     """
     pixels = [mask.classes.reshape(-1) for mask in masks]
     classes = np.concatenate([np.empty(0, np.uint8), *pixels])
-    rows = [_row(mask) for mask in masks]
+    rows = [place_row(mask.size, mask.placement) for mask in masks]
     return [torch.from_numpy(classes), torch.tensor(rows, dtype=torch.float64).reshape(-1, 7)]
 
 
@@ -41,9 +42,3 @@ def unpacked_masks(parts: Sequence[Tensor]) -> list[Mask]:
         found.append(Mask(classes, Placement(*place) if is_placed else None))
         begin = end
     return found
-
-
-def _row(mask: Mask) -> list[float]:
-    place = mask.placement or Placement()
-    scales = [place.scale_x, place.scale_y, place.left, place.top]
-    return [*mask.size, float(mask.placement is not None), *scales]

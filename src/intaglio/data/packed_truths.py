@@ -32,7 +32,7 @@ def packed_truths(truths: Sequence[Truth]) -> list[Tensor]:
     classes = _joined([truth.classes for truth in truths], np.empty(0, np.int64))
     crowd = _joined([truth.crowd for truth in truths], np.empty(0, np.bool_))
     areas = _joined([truth.areas for truth in truths], np.empty(0, np.float64))
-    rows = [_place(truth) for truth in truths]
+    rows = [place_row(truth.size or (UNKNOWN, UNKNOWN), truth.placement) for truth in truths]
     return [
         counts,
         boxes,
@@ -63,8 +63,8 @@ def _joined(parts: Sequence[NDArray[Any]], none: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.concatenate([none, *parts]))
 
 
-def _place(truth: Truth) -> list[float]:
-    place = truth.placement or Placement()
-    size = truth.size or (UNKNOWN, UNKNOWN)
+def place_row(size: tuple[int, int], placement: Placement | None) -> list[float]:
+    """Return 7 numbers of a picture: its (height, width), whether it is placed, and where."""
+    place = placement or Placement()
     scales = [place.scale_x, place.scale_y, place.left, place.top]
-    return [*size, float(truth.placement is not None), *scales]
+    return [*size, float(placement is not None), *scales]

@@ -37,8 +37,7 @@ from intaglio.run.fake import trainable
 from intaglio.run.float import run_float
 from intaglio.run.graph_module import GraphModule
 from intaglio.tasks.evaluate import Network, SideBySide, side_by_side
-from intaglio.tasks.pieces import in_pieces
-from intaglio.tasks.task import output_shapes
+from intaglio.tasks.pieces import evaluation_batches
 
 SURGERY_MARK = "surgery.json"
 PROGRAM = "network.pt2"
@@ -185,10 +184,7 @@ def _evaluated(operated: Operated, settings: Settings, evaluate: Any) -> list[di
         lambda: side_by_side(
             given,
             networks,
-            in_pieces(
-                task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
-                output_shapes(captured),
-            ),
+            evaluation_batches(task, evaluate, captured),
             task,
             names=captured.output_titles,
             seen=operated.recorder.progress.advance,

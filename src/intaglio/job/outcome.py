@@ -41,7 +41,7 @@ from intaglio.targets.runtime import CheckCounts
 from intaglio.targets.target import BESIDE, Target
 from intaglio.tasks.evaluate import Compared, SideBySide, compared, side_by_side
 from intaglio.tasks.judgement import Judgement
-from intaglio.tasks.pieces import in_pieces
+from intaglio.tasks.pieces import evaluation_batches
 from intaglio.tasks.task import Task, output_shapes, stated_name, task_for
 
 CHECK_IMAGES = 8
@@ -256,10 +256,7 @@ def evaluated(
         return side_by_side(
             lambda images: run_float(captured, images),
             networks,
-            in_pieces(
-                task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
-                output_shapes(captured),
-            ),
+            evaluation_batches(task, evaluate, captured),
             task,
             names=captured.output_titles,
             seen=recorder.progress.advance,

@@ -31,8 +31,8 @@ from intaglio.recipe.settings import Settings
 from intaglio.run.float import run_float
 from intaglio.tasks.detect.split_outputs import whole_weights
 from intaglio.tasks.evaluate import side_by_side
-from intaglio.tasks.pieces import in_pieces
-from intaglio.tasks.task import Task, output_shapes
+from intaglio.tasks.pieces import evaluation_batches
+from intaglio.tasks.task import Task
 
 TAKEN_AT_ONCE = 64
 
@@ -177,10 +177,7 @@ def _both_figures(
     before, now = side_by_side(
         given,
         [given, lambda images: run_float(after, images)],
-        in_pieces(
-            task.batches(evaluate, captured[captured.inputs[0]].shape[1:]),
-            output_shapes(captured),
-        ),
+        evaluation_batches(task, evaluate, captured),
         task,
         names=captured.output_titles,
         seen=session.recorder.progress.advance,

@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from intaglio.data.batches import BATCH_SIZE
-from intaglio.tasks.task import Labels, Shapes
+from intaglio.ir.graph import Graph
+from intaglio.tasks.task import Labels, Shapes, Task, output_shapes
 
 VALUES_AT_ONCE = 10_000_000
 """Values of all outputs together, 40 MB of float32: BATCH_SIZE images of what classifiers and
@@ -28,6 +29,17 @@ def images_at_once(outputs: Shapes) -> int:
     """
     each = sum(math.prod(shape[1:]) for shape in outputs)
     return max(1, min(BATCH_SIZE, VALUES_AT_ONCE // max(each, 1)))
+
+
+def evaluation_batches(task: Task, given: Any, captured: Graph) -> Iterator[tuple[Tensor, Labels]]:
+    """Yield what a user evaluates on, as the task takes it, `images_at_once` together at most.
+
+    Args:
+        given: As `Task.batches` takes it.
+        captured: The network: what it takes of an image, and how much it gives.
+    """
+    shape = captured[captured.inputs[0]].shape[1:]
+    return in_pieces(task.batches(given, shape), output_shapes(captured))
 
 
 def in_pieces(

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intaglio.maps.postprocess import MapPostProcess
 from intaglio.zoo.blocks import LINEAR_GAIN, RELU_GAIN, check_arguments, initialize
 from intaglio.zoo.bodies import channels_of
-from intaglio.zoo.deeplabv3 import VOC_NAMES
+from intaglio.zoo.map_ends import enlarged, scored_classes
 from intaglio.zoo.vgg import vgg16_features
 
 POOLS = (23, 30)
@@ -52,13 +51,11 @@ class DeepLabV1(nn.Module):
         features = self.features(images)  # [N, C, ceil(H / 8), ceil(W / 8)] or one less a side
         for layer in (self.fc6, self.fc7):
             features = self.dropout(self.relu(layer(features)))
-        size = list(images.shape[-2:])
-        return F.interpolate(self.fc8(features), size=size, mode="bilinear", align_corners=False)
+        return enlarged(self.fc8(features), images)
 
     def postprocess(self, input_size: tuple[int, int]) -> MapPostProcess:
         """Return what the logits of images of `input_size` (height, width) mean."""
-        names = VOC_NAMES if self.num_classes == len(VOC_NAMES) else ()
-        return MapPostProcess(self.num_classes, names=names)
+        return scored_classes(self.num_classes)
 
 
 def deeplab_v1_largefov_vgg16(num_classes: int = 21, *, width: float = 1.0) -> DeepLabV1:

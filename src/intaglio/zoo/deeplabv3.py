@@ -27,6 +27,7 @@ from intaglio.zoo.blocks import (
     rounded_channels,
 )
 from intaglio.zoo.bodies import channels_of
+from intaglio.zoo.map_ends import scored_classes
 from intaglio.zoo.mobilenet_v2 import STAGES
 
 CONVENTIONS: Mapping[str, Convention] = {"mobilenet_v2": PYTORCH, "mobilenet_v2_tf": TENSORFLOW}
@@ -36,30 +37,6 @@ HEAD_CHANNELS = 256
 """Of each branch and of the projection, whatever the width."""
 DROPPED = 0.1
 """Share of the projected features that training sets to zero."""
-VOC_NAMES = (
-    "background",
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
-"""The classes of PASCAL VOC, in the order of its masks."""
 POINTWISE = ConvNorm(1)
 DEPTHWISE = ConvNorm(3, depthwise=True)
 PROJECTION = ConvNorm(1, activation=None, gain=LINEAR_GAIN)
@@ -156,8 +133,7 @@ class DeepLabV3(nn.Module):
         Raises:
             ValueError: If there are more classes than 255.
         """
-        names = VOC_NAMES if self.num_classes == len(VOC_NAMES) else ()
-        return MapPostProcess(self.num_classes, names=names)
+        return scored_classes(self.num_classes)
 
 
 def deeplabv3_mobilenet_v2(

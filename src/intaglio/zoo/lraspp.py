@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intaglio.maps.postprocess import MapPostProcess
@@ -21,8 +20,8 @@ from intaglio.zoo.blocks import (
     rounded_channels,
 )
 from intaglio.zoo.bodies import Body, body, channels_of
-from intaglio.zoo.deeplabv3 import VOC_NAMES
 from intaglio.zoo.fpn import TappedBody
+from intaglio.zoo.map_ends import enlarged, scored_classes
 
 FINE, COARSE = "4", "16"
 """Layers of the body: the first of stride 8, and the last one."""
@@ -55,8 +54,8 @@ class LrasppHead(nn.Module):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Return [N, num_classes, H, W] of `low` [N, C, H, W] and the coarser `high`."""
         gated = self.cbr(high) * self.scale(high)
-        enlarged = _enlarged(gated, low)
-        logits: Tensor = self.low_classifier(low) + self.high_classifier(enlarged)
+        coarse = enlarged(gated, low)
+        logits: Tensor = self.low_classifier(low) + self.high_classifier(coarse)
         return logits
 
 
@@ -81,12 +80,11 @@ class Lraspp(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits [N, num_classes, H, W] of `images` [N, 3, H, W]."""
         low, high = self.backbone(images)
-        return _enlarged(self.classifier(low, high), images)
+        return enlarged(self.classifier(low, high), images)
 
     def postprocess(self, input_size: tuple[int, int]) -> MapPostProcess:
         """Return what the logits of images of `input_size` (height, width) mean."""
-        names = VOC_NAMES if self.num_classes == len(VOC_NAMES) else ()
-        return MapPostProcess(self.num_classes, names=names)
+        return scored_classes(self.num_classes)
 
 
 def lraspp_mobilenet_v3_large(num_classes: int = 21, *, width: float = 1.0) -> Lraspp:
@@ -108,10 +106,6 @@ def lraspp_mobilenet_v3_large(num_classes: int = 21, *, width: float = 1.0) -> L
     make_atrous(mobile.layers.values(), OUTPUT_STRIDE, network=name, at_once=True)
     channels = rounded_channels(CHANNELS * width)
     return Lraspp(mobile, num_classes=num_classes, channels=channels)
-
-
-def _enlarged(features: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(features, size=list(like.shape[-2:]), mode="bilinear", align_corners=False)
 
 
 def _pointwise(in_channels: int, out_channels: int, gain: float, *, bias: bool = True) -> nn.Conv2d:

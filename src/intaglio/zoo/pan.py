@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from intaglio.maps.postprocess import MapPostProcess
 from intaglio.zoo.atrous import make_atrous
 from intaglio.zoo.blocks import check_arguments, rounded_channels
 from intaglio.zoo.bodies import Body, body, channels_of
-from intaglio.zoo.deeplabv3 import VOC_NAMES
 from intaglio.zoo.fpn import TappedBody
+from intaglio.zoo.map_ends import enlarged, scored_classes
 from intaglio.zoo.pyramid_attention import (
     AttentionUpsample,
     Design,
@@ -81,15 +80,11 @@ class Pan(nn.Module):
         features = self.fpa(last)
         for upsample, low in zip(self.gau, reversed(lows), strict=True):
             features = upsample(low, features)
-        logits = self.classifier(features)
-        return F.interpolate(
-            logits, size=list(images.shape[-2:]), mode="bilinear", align_corners=False
-        )
+        return enlarged(self.classifier(features), images)
 
     def postprocess(self, input_size: tuple[int, int]) -> MapPostProcess:
         """Return what the logits of images of `input_size` (height, width) mean."""
-        names = VOC_NAMES if self.num_classes == len(VOC_NAMES) else ()
-        return MapPostProcess(self.num_classes, names=names)
+        return scored_classes(self.num_classes)
 
 
 def pan_mobilenet_v2(

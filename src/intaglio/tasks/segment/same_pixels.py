@@ -7,16 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from intaglio.maps.class_map import own_classes
 from intaglio.maps.postprocess import MapPostProcess
 from intaglio.tasks.segment.outputs import post_of, scores_of, shapes_of
+from intaglio.tasks.segment.pairing import Classes
 from intaglio.tasks.segment.worst import same_share
 from intaglio.tasks.task import Agreement, Outputs
 from intaglio.tasks.values import Deviations
-
-Classes = NDArray[np.uint8]
 
 
 @dataclass
