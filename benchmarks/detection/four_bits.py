@@ -25,8 +25,9 @@ from collections.abc import Callable
 import torch
 
 import intaglio
-from benchmarks.detection.integers import Half, compressed, judged, row_of
+from benchmarks.detection.integers import judged, row_of
 from benchmarks.detection.subjects import PICTURES, SUBJECTS, Scene, Subject, scene
+from benchmarks.halves import Half, compressed
 from benchmarks.rows import LETTERS, Job, Row, Wish
 from intaglio.cost.macs import count_macs
 from intaglio.data.image_samples import ImageSamples

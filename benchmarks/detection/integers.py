@@ -11,31 +11,25 @@ each row is one run, judged on all.
 
 from __future__ import annotations
 
-import itertools
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from benchmarks.detection.subjects import SUBJECTS, Scene, Subject, scene
+from benchmarks.halves import Asked, Half, jobs_of, mean, of_files
 from benchmarks.rows import Job, Row, Wish
 from intaglio.boxes.detections import Detections
 from intaglio.data.truth import Truth
-from intaglio.job.of_graph import compress_graph
 from intaglio.job.result import Result
-from intaglio.recipe.options import Options, Provenance
 from intaglio.run.float import run_float
 from intaglio.tasks.detect.average_precision import MEASURES
 from intaglio.tasks.detect.bootstrap import bootstrap_error
 from intaglio.tasks.detect.coco import coco_figures
 from intaglio.tasks.detect.matching import matched
 from intaglio.tasks.detect.placed import chosen
-from intaglio.tasks.evaluate import SideBySide, side_by_side
+from intaglio.tasks.evaluate import side_by_side
 
-SEEDS = (0, 1, 2)
 ASKED = (
     ("w8a8", "plain"),
     ("w8a8-per-tensor", "plain"),
@@ -48,74 +42,9 @@ BATCH = 16
 FIGURES = ("ap", "ap50")
 
 
-@dataclass(frozen=True, eq=False)
-class Half:
-    """One run, judged.
-
-    Attributes:
-        side: Both networks on the pictures that judge.
-        result: Of the run.
-        seconds: Of the run.
-    """
-
-    side: SideBySide
-    result: Result
-    seconds: float
-
-
 def jobs(wish: Wish) -> list[Job]:
-    """Return the rows: with images each scheme and seed, then without images."""
-    with_images = [
-        Job(f"{subject.name} {scheme} {recipe} {seed}", _both(subject, scheme, recipe, seed, wish))
-        for seed, (scheme, recipe), subject in itertools.product(SEEDS, ASKED, SUBJECTS)
-    ]
-    without = [
-        Job(f"{subject.name} {scheme} no data", _without(subject, scheme, wish))
-        for subject, scheme in itertools.product(SUBJECTS, WITHOUT)
-    ]
-    return [*with_images, *without]
-
-
-def _both(
-    subject: Subject, scheme: str, recipe: str, seed: int, wish: Wish
-) -> Callable[[], list[Row]]:
-    def work() -> list[Row]:
-        """Return the row of both halves."""
-        found = scene(subject, wish.data, wish.images)
-        order = torch.randperm(len(found.images), generator=torch.Generator().manual_seed(seed))
-        first, second = order.chunk(2)
-        halves = [
-            judged(found, compressed(found, scheme, recipe, found.images[own]), other)
-            for own, other in ((first, second), (second, first))
-        ]
-        return [row_of(halves)]
-
-    return work
-
-
-def _without(subject: Subject, scheme: str, wish: Wish) -> Callable[[], list[Row]]:
-    def work() -> list[Row]:
-        """Return the row of one run."""
-        found = scene(subject, wish.data, wish.images)
-        made = compressed(found, scheme, None, None)
-        return [row_of([judged(found, made, torch.arange(len(found.images)))])]
-
-    return work
-
-
-def compressed(
-    found: Scene, scheme: str, recipe: str | None, images: Tensor | None
-) -> tuple[Result, float]:
-    """Return the result of a run and its seconds."""
-    source = found.source
-    where = Provenance(
-        model=source.name, preprocess=source.preprocess, postprocess=source.postprocess
-    )
-    began = time.perf_counter()
-    result = compress_graph(
-        found.graph, data=images, recipe=recipe, options=Options(scheme=scheme, provenance=where)
-    )
-    return result, time.perf_counter() - began
+    """Return the rows."""
+    return jobs_of(Asked(SUBJECTS, ASKED, WITHOUT, scene, judged, _row), wish)
 
 
 def judged(found: Scene, made: tuple[Result, float], chosen_ones: Tensor) -> Half:
@@ -135,20 +64,24 @@ def judged(found: Scene, made: tuple[Result, float], chosen_ones: Tensor) -> Hal
     return Half(side, result, seconds)
 
 
+def _row(subject: Subject, halves: Sequence[Half]) -> Row:
+    return row_of(halves)
+
+
 def row_of(halves: Sequence[Half]) -> Row:
     """Return what one seed came to."""
     row: Row = {"scheme": halves[0].result.report.scheme, "recipe": halves[0].result.recipe.name}
     for name in FIGURES:
         pairs = [half.side.figures() for half in halves]
         real, found = ([pair[which][name] for pair in pairs] for which in (0, 1))
-        row[f"float {name}"] = round(_mean(real), 2)
-        row[name] = round(_mean(found), 2)
-        row[f"{name} drop"] = round(_mean(real) - _mean(found), 2)
+        row[f"float {name}"] = round(mean(real), 2)
+        row[name] = round(mean(found), 2)
+        row[f"{name} drop"] = round(mean(real) - mean(found), 2)
         errors = [_error(half, name) for half in halves]
-        row[f"{name} error"] = round(_mean(errors) / math.sqrt(len(errors)), 2)
+        row[f"{name} error"] = round(mean(errors) / math.sqrt(len(errors)), 2)
     row["matched of float's %"], row["matched of either's %"] = _matched(halves)
     agreements = [half.side.judgement().agreement for half in halves]
-    row["same boxes %"] = round(_mean([found.percent or 0.0 for found in agreements]), 2)
+    row["same boxes %"] = round(mean([found.percent or 0.0 for found in agreements]), 2)
     return {**row, **_of_files(halves), "n": sum(half.side.n for half in halves)}
 
 
@@ -166,15 +99,10 @@ def _matched(halves: Sequence[Half]) -> tuple[float, float]:
 
 
 def _of_files(halves: Sequence[Half]) -> Row:
-    reports = [half.result.report for half in halves]
-    checks = [report.check for report in reports if report.check is not None]
     return {
         "ap of 10": round(_ap_of_ten(halves), 2),
         "integer macs %": round(100.0 - max(map(_float_macs, halves)), 2),
-        "file_bytes": reports[0].integer.size_bytes,
-        "checked": sum(check.values_compared for check in checks),
-        "mismatches": sum(check.mismatches for check in checks),
-        "made_in_seconds": round(_mean([half.seconds for half in halves]), 1),
+        **of_files(halves),
     }
 
 
@@ -201,7 +129,3 @@ def _error(half: Half, name: str) -> float:
         found.truths,  # type: ignore[attr-defined]
         MEASURES[name],
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -10,29 +10,23 @@ run, judged on all.
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from benchmarks.halves import Asked, Half, jobs_of, mean, of_files
 from benchmarks.rows import Job, Row, Wish
 from benchmarks.segmentation.real import class_iou
 from benchmarks.segmentation.subjects import SUBJECTS, Scene, Subject, scene
-from intaglio.job.of_graph import compress_graph
 from intaglio.job.result import Result
-from intaglio.recipe.options import Options, Provenance
 from intaglio.run.float import run_float
 from intaglio.targets.runtime import Runner
-from intaglio.tasks.evaluate import SideBySide, side_by_side
+from intaglio.tasks.evaluate import side_by_side
 from intaglio.tasks.segment.bootstrap import iou_error
 from intaglio.tasks.segment.meter import MeanIou
 
-SEEDS = (0, 1, 2)
 ASKED = (
     ("w8a8", "accurate"),
     ("w8a8-per-tensor", "accurate-per-tensor"),
@@ -44,82 +38,9 @@ WITHOUT = ("w8a8",)
 BATCH = 8
 
 
-@dataclass(frozen=True, eq=False)
-class Half:
-    """One run, judged.
-
-    Attributes:
-        side: Both networks on the pictures that judge.
-        result: Of the run.
-        seconds: Of the run.
-    """
-
-    side: SideBySide
-    result: Result
-    seconds: float
-
-    @property
-    def meters(self) -> tuple[MeanIou, MeanIou]:
-        """Those of the float network and of the integer one."""
-        real, found = self.side.meters
-        assert isinstance(real, MeanIou)
-        assert isinstance(found, MeanIou)
-        return real, found
-
-
 def jobs(wish: Wish) -> list[Job]:
-    """Return the rows: with images each scheme and seed, then without images."""
-    with_images = [
-        Job(f"{subject.name} {scheme} {recipe} {seed}", _both(subject, scheme, recipe, seed, wish))
-        for seed, (scheme, recipe), subject in itertools.product(SEEDS, ASKED, SUBJECTS)
-    ]
-    without = [
-        Job(f"{subject.name} {scheme} no data", _without(subject, scheme, wish))
-        for subject, scheme in itertools.product(SUBJECTS, WITHOUT)
-    ]
-    return [*with_images, *without]
-
-
-def _both(
-    subject: Subject, scheme: str, recipe: str, seed: int, wish: Wish
-) -> Callable[[], list[Row]]:
-    def work() -> list[Row]:
-        """Return the row of both halves."""
-        found = scene(subject, wish.data, wish.images)
-        order = torch.randperm(len(found.images), generator=torch.Generator().manual_seed(seed))
-        first, second = order.chunk(2)
-        halves = [
-            judged(found, compressed(found, scheme, recipe, found.images[own]), other)
-            for own, other in ((first, second), (second, first))
-        ]
-        return [_row(subject, halves)]
-
-    return work
-
-
-def _without(subject: Subject, scheme: str, wish: Wish) -> Callable[[], list[Row]]:
-    def work() -> list[Row]:
-        """Return the row of one run."""
-        found = scene(subject, wish.data, wish.images)
-        made = compressed(found, scheme, None, None)
-        return [_row(subject, [judged(found, made, torch.arange(len(found.images)))])]
-
-    return work
-
-
-def compressed(
-    found: Scene, scheme: str, recipe: str | None, images: Tensor | None
-) -> tuple[Result, float]:
-    """Return the result of a run and its seconds."""
-    source = found.source
-    where = Provenance(
-        model=source.name, preprocess=source.preprocess, postprocess=source.postprocess
-    )
-    began = time.perf_counter()
-    result = compress_graph(
-        found.graph, data=images, recipe=recipe, options=Options(scheme=scheme, provenance=where)
-    )
-    return result, time.perf_counter() - began
+    """Return the rows."""
+    return jobs_of(Asked(SUBJECTS, ASKED, WITHOUT, scene, judged, _row), wish)
 
 
 def judged(found: Scene, made: tuple[Result, float], chosen: Tensor) -> Half:
@@ -151,7 +72,7 @@ def _shaped(runner: Runner, found: Scene) -> Callable[[Tensor], list[Tensor]]:
 
 def _row(subject: Subject, halves: Sequence[Half]) -> Row:
     """Return what one seed came to."""
-    real, found = (_together([half.meters[which] for half in halves]) for which in (0, 1))
+    real, found = (_together([_meters(half)[which] for half in halves]) for which in (0, 1))
     row: Row = {"scheme": halves[0].result.report.scheme, "recipe": halves[0].result.recipe.name}
     own = (class_iou(real), class_iou(found)) if subject.only else None
     figures = real.figures(), found.figures()
@@ -161,9 +82,17 @@ def _row(subject: Subject, halves: Sequence[Half]) -> Row:
     row |= {"drop": round(before - after, 2), "error": round(_error(subject, real, found), 2)}
     row |= {key: round(figures[1][key], 2) for key in ("pixel_accuracy", "boundary_f")}
     agreements = [half.side.judgement().agreement for half in halves]
-    row["same pixels %"] = round(_mean([one.parts or 0.0 for one in agreements]), 2)
-    row["same map %"] = round(_mean([one.percent or 0.0 for one in agreements]), 2)
-    return {**row, **_of_files(halves), "n": sum(half.side.n for half in halves)}
+    row["same pixels %"] = round(mean([one.parts or 0.0 for one in agreements]), 2)
+    row["same map %"] = round(mean([one.percent or 0.0 for one in agreements]), 2)
+    return {**row, **of_files(halves), "n": sum(half.side.n for half in halves)}
+
+
+def _meters(half: Half) -> tuple[MeanIou, MeanIou]:
+    """Return those of the float network and of the integer one."""
+    real, found = half.side.meters
+    assert isinstance(real, MeanIou)
+    assert isinstance(found, MeanIou)
+    return real, found
 
 
 def _together(meters: Sequence[MeanIou]) -> MeanIou:
@@ -181,18 +110,3 @@ def _error(subject: Subject, real: MeanIou, found: MeanIou) -> float:
     if subject.only:
         both = [each[:, 1:] for each in both]
     return iou_error(both[0], both[1])
-
-
-def _of_files(halves: Sequence[Half]) -> Row:
-    reports = [half.result.report for half in halves]
-    checks = [report.check for report in reports if report.check is not None]
-    return {
-        "file_bytes": reports[0].integer.size_bytes,
-        "checked": sum(check.values_compared for check in checks),
-        "mismatches": sum(check.mismatches for check in checks),
-        "made_in_seconds": round(_mean([half.seconds for half in halves]), 1),
-    }
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
