@@ -11,7 +11,8 @@ from intaglio.report.html import render_html
 from intaglio.report.record import DataSource, FloatSide, IntegerSide, Report
 from intaglio.report.segmentation import Borders, ClassIou, Segmentation, Zone
 from intaglio.report.text import as_text, summary_lines
-from intaglio.tasks.segment.told import WORST, told_sections
+from intaglio.tasks.class_table import WORST
+from intaglio.tasks.segment.told import told_sections
 from report.test_report_page import NASTY
 
 WORDING = Wording(sections=told_sections)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from intaglio.report.detection import ClassRow, Detection
+from intaglio.report.detection import Detection
 from intaglio.report.parts import ReportData
-from intaglio.report.section import Cell, Column, Facts, Section, Table, TableRow, Worst
+from intaglio.report.section import Column, Facts, Section
 from intaglio.report.words import percent_text
+from intaglio.tasks.class_table import ClassChange, class_section, lost_and_won
 
 TITLE = "Boxes, class by class"
-WORST = 8
-"""Classes that a terminal shows."""
 COLUMNS = (
     Column("name", "class"),
     Column("objects", "objects", numeric=True),
@@ -31,11 +30,8 @@ def told_sections(report: ReportData) -> Sequence[Section]:
     if told is None or not said:
         return ()
     facts = Section("boxes", TITLE, Facts(said))
-    rows = told.per_class
-    lost = tuple(place for place, row in enumerate(rows) if row.change < 0.0)
-    worst = Worst("Classes that lost most", lost[:WORST], tuple(one.key for one in COLUMNS))
-    table = Table(COLUMNS, tuple(map(_row, rows)), sort_word="classes", worst=worst)
-    return (Section("classes", TITLE, table, plain=False), facts) if rows else (facts,)
+    rows = _changes(told)
+    return (class_section(TITLE, COLUMNS, rows), facts) if rows else (facts,)
 
 
 def _facts(told: Detection) -> list[tuple[str, str]]:
@@ -44,20 +40,11 @@ def _facts(told: Detection) -> list[tuple[str, str]]:
         share = percent_text(told.matched_percent)
         facts.append(("Same boxes", f"{share} of those that either network finds, both find"))
     if told.per_class:
-        changes = [row.change for row in told.per_class]
-        lost, won = (sum(sign * change < 0.0 for change in changes) for sign in (1, -1))
-        said = f"{len(changes)} with objects; {lost} lost AP50, {won} gained"
+        lost, won = lost_and_won(_changes(told))
+        said = f"{len(told.per_class)} with objects; {lost} lost AP50, {won} gained"
         facts.append(("Classes", said))
     return facts
 
 
-def _row(row: ClassRow) -> TableRow:
-    return TableRow(
-        (
-            Cell(row.name),
-            Cell(f"{row.objects:,}", row.objects),
-            Cell(percent_text(row.float_ap50), row.float_ap50),
-            Cell(percent_text(row.ap50), row.ap50),
-            Cell(f"{row.change:+.2f}", row.change),
-        )
-    )
+def _changes(told: Detection) -> list[ClassChange]:
+    return [ClassChange(r.name, r.objects, r.float_ap50, r.ap50) for r in told.per_class]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from intaglio.report.parts import ReportData
-from intaglio.report.section import Cell, Column, Facts, Section, Table, TableRow, Worst
-from intaglio.report.segmentation import Borders, ClassIou, Segmentation, Zone
+from intaglio.report.section import Cell, Column, Facts, Section, Table, TableRow
+from intaglio.report.segmentation import Borders, Segmentation, Zone
 from intaglio.report.words import percent_text, share_text
+from intaglio.tasks.class_table import ClassChange, class_section, lost_and_won
 
 TITLE, BORDERS = "Pixels, class by class", "Near the borders of classes, and inside"
-WORST = 8
-"""Classes that a terminal shows."""
 COLUMNS = (
     Column("name", "class"),
     Column("pixels", "pixels", numeric=True),
@@ -38,17 +37,14 @@ def told_sections(report: ReportData) -> Sequence[Section]:
     told = report.segmentation
     if told is None:
         return ()
-    made = [_classes(told.per_class), _facts(told), _borders(told.borders)]
+    rows = _changes(told)
+    classes = class_section(TITLE, COLUMNS, rows) if rows else None
+    made = [classes, _facts(told), _borders(told.borders)]
     return tuple(section for section in made if section is not None)
 
 
-def _classes(rows: Sequence[ClassIou]) -> Section | None:
-    if not rows:
-        return None
-    lost = tuple(place for place, row in enumerate(rows) if row.change < 0.0)
-    worst = Worst("Classes that lost most", lost[:WORST], tuple(one.key for one in COLUMNS))
-    table = Table(COLUMNS, tuple(map(_row, rows)), sort_word="classes", worst=worst)
-    return Section("classes", TITLE, table, plain=False)
+def _changes(told: Segmentation) -> list[ClassChange]:
+    return [ClassChange(r.name, r.pixels, r.float_iou, r.iou) for r in told.per_class]
 
 
 def _facts(told: Segmentation) -> Section | None:
@@ -57,9 +53,10 @@ def _facts(told: Segmentation) -> Section | None:
         share = percent_text(told.matched_percent)
         facts.append(("Same pixels", f"{share} are of the same class by both networks"))
     if told.per_class:
-        changes = [row.change for row in told.per_class]
-        lost, won = (sum(sign * change < 0.0 for change in changes) for sign in (1, -1))
-        facts.append(("Classes", f"{len(changes)} with pixels; {lost} lost IoU, {won} gained"))
+        lost, won = lost_and_won(_changes(told))
+        facts.append(
+            ("Classes", f"{len(told.per_class)} with pixels; {lost} lost IoU, {won} gained")
+        )
     return Section("pixels", TITLE, Facts(tuple(facts))) if facts else None
 
 
@@ -88,17 +85,5 @@ def _zone_row(name: str, zone: Zone, every: int) -> TableRow:
             *(Cell(percent_text(value), value) for value in (zone.float_miou, zone.miou)),
             Cell(f"{change:+.2f}", change),
             *(Cell(percent_text(value), value) for value in (zone.float_accuracy, zone.accuracy)),
-        )
-    )
-
-
-def _row(row: ClassIou) -> TableRow:
-    return TableRow(
-        (
-            Cell(row.name),
-            Cell(f"{row.pixels:,}", row.pixels),
-            Cell(percent_text(row.float_iou), row.float_iou),
-            Cell(percent_text(row.iou), row.iou),
-            Cell(f"{row.change:+.2f}", row.change),
         )
     )
