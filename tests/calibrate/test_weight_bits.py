@@ -9,9 +9,10 @@ from architectures.sketch import Sketch
 from calibrate.planned import plan_of
 from intaglio.calibrate import low_bit_layers
 from intaglio.calibrate.encodings import trial_encodings
-from intaglio.calibrate.weight_bits import SMALL_LAYER
+from intaglio.calibrate.weight_bits import SMALL_LAYER, SMALL_SHARE, unmet_bits
 from intaglio.errors import UnknownName, UnsupportedByTarget
 from intaglio.ir.graph import Graph
+from intaglio.numerics.scheme import parse_scheme
 from intaglio.runtimes import LITERT
 
 SHAPE = (128, 4, 4)
@@ -68,16 +69,51 @@ def test_without_a_word_about_layers_w8a8_and_mixed_have_8_bits_everywhere(schem
 
 def test_a_small_layer_is_one_with_fewer_than_ten_thousand_weights():
     assert SMALL_LAYER == 10_000
-    sketch = Sketch(100, 1, 1)
-    sketch.conv("just_large", "x", 100, kernel=1)
-    sketch.conv("just_small", "just_large", 99, kernel=1)
+    sketch = Sketch(1000, 1, 1)
+    sketch.conv("large", "x", 1000, kernel=1)
+    sketch.conv("narrow", "large", 98, kernel=1)
+    sketch.conv("just_small", "narrow", 102, kernel=1)
+    sketch.conv("just_large", "just_small", 100, kernel=1)
 
     weights = plan_of(sketch.done(), LITERT, "w4a8").weights
 
     assert {name: spec.bits for name, spec in weights.items()} == {
-        "just_large": 4,
+        "large": 4,
+        "narrow": 4,
         "just_small": 8,
+        "just_large": 4,
     }
+
+
+def test_small_layers_keep_8_bits_until_they_are_a_twentieth_of_all_weights():
+    assert SMALL_SHARE == 0.05
+    sketch = Sketch(10, 1, 1)
+    sketch.conv("of_100", "x", 10, kernel=1)
+    sketch.conv("of_80", "of_100", 8, kernel=1)
+    sketch.conv("of_1600", "of_80", 200, kernel=1)
+    sketch.conv("of_2000", "of_1600", 10, kernel=1)
+
+    weights = plan_of(sketch.done(), LITERT, "w4a8").weights  # a twentieth of 3,780 is 189
+
+    assert {name: spec.bits for name, spec in weights.items()} == {
+        "of_100": 8,
+        "of_80": 8,
+        "of_1600": 4,
+        "of_2000": 4,
+    }
+
+
+def test_a_scheme_whose_bits_no_layer_can_have_is_told():
+    sketch = Sketch(4, 8, 8)
+    sketch.conv("window", "x", 8, kernel=3)
+    graph = sketch.done()
+    scheme, plan = parse_scheme("w4a8"), plan_of(graph, LITERT, "w4a8")
+
+    (told,) = unmet_bits(plan, scheme, LITERT)
+
+    assert "no layer's weights got the 4 bits of scheme w4a8, they have 8" in told
+    assert unmet_bits(plan, parse_scheme("w8a8"), LITERT) == []
+    assert unmet_bits(plan_of(network(), LITERT, "w4a8"), scheme, LITERT) == []
 
 
 @pytest.mark.parametrize("scheme", DEPLOYABLE)

@@ -1,25 +1,29 @@
 """How many bits each layer's weight gets, and its integer grid.
 
 A target says which layers can have fewer than 8 bits (LiteRT: those that are matrix products); the
-rest of a network, about a fiftieth of a MobileNet's weights, stays at 8. So do small layers: all
-those of a MobileNetV2 together are 25 kB, and they carry a good part of the error. A simulated
-scheme gives its bits to every layer.
+rest of a network, about a fiftieth of a MobileNet's weights, stays at 8. So do its smallest layers:
+those of a MobileNetV2 together are 25 kB, and they carry a good part of the error. Where a network
+is made of small layers, most of them get the bits. A simulated scheme gives its own to every layer.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 
 from intaglio.errors import UnknownName, UnsupportedByTarget
 from intaglio.ir.graph import Graph, Node
+from intaglio.numerics.plan import Plan
 from intaglio.numerics.scheme import Scheme
 from intaglio.numerics.spec import QuantSpec
 from intaglio.ops.traits import WEIGHTED
 from intaglio.targets.target import Target
 
 SMALL_LAYER = 10_000
-"""Layers with fewer weights keep 8 bits, unless their bits are asked for by name."""
+"""Layers with fewer weights keep 8 bits, unless their bits are asked for by name..."""
+SMALL_SHARE = 0.05
+"""...as long as all that do have no more than this of the network's weights; smallest first."""
 WIDTHS = range(2, 9)
 
 
@@ -59,12 +63,26 @@ def weight_specs(
             raise _no_such_layer(name, list(by_name))
         if not _can_have(graph, by_name[name], bits, scheme, target):
             raise _cannot_have(by_name[name], bits, scheme, target)
-    return {
-        node.name: weight_spec(
-            node, asked.get(node.name) or _usual_bits(graph, node, scheme, target), scheme
-        )
+    low = _with_low_bits(graph, layers, scheme, target)
+    bits = {
+        node.name: scheme.weight_bits if node.name in low else max(target.weight_bits)
         for node in layers
-    }
+    } | dict(asked)
+    return {node.name: weight_spec(node, bits[node.name], scheme) for node in layers}
+
+
+def unmet_bits(plan: Plan, scheme: Scheme, target: Target) -> list[str]:
+    """Return a warning where the scheme's bits of weights are in no layer; else nothing."""
+    found = {spec.bits for spec in plan.weights.values()}
+    if not found or scheme.mixed or scheme.weight_bits in found:
+        return []
+    have = " or ".join(map(str, sorted(found)))
+    return [
+        f"no layer's weights got the {scheme.weight_bits} bits of scheme {scheme.name}, they have"
+        f" {have}: target {target.name} holds fewer than {max(target.weight_bits)} in"
+        f" {target.low_bit_layers} alone, and this network has none that is not small;"
+        " weight_bits gives a layer its own"
+    ]
 
 
 def weight_spec(node: Node, bits: int, scheme: Scheme) -> QuantSpec:
@@ -76,13 +94,27 @@ def weight_spec(node: Node, bits: int, scheme: Scheme) -> QuantSpec:
     return QuantSpec(bits=bits, symmetric=True, axis=axis, narrow=bits != 2)
 
 
-def _usual_bits(graph: Graph, node: Node, scheme: Scheme, target: Target) -> int:
+def _with_low_bits(
+    graph: Graph, layers: Sequence[Node], scheme: Scheme, target: Target
+) -> Collection[str]:
+    """Return the layers that get the scheme's bits where none are asked for by name."""
+    weights = {node.name: graph.param(node, "weight") for node in layers}
     if target.simulates(scheme):
-        return scheme.weight_bits
-    weight = graph.param(node, "weight")
-    if weight.numel() < SMALL_LAYER or not target.holds(node, weight.shape, scheme.weight_bits):
-        return max(target.weight_bits)
-    return scheme.weight_bits
+        return weights
+    sizes = {name: weight.numel() for name, weight in weights.items()}
+    held = [
+        node.name
+        for node in layers
+        if target.holds(node, weights[node.name].shape, scheme.weight_bits)
+    ]
+    ascending = sorted(held, key=sizes.__getitem__)
+    together = itertools.accumulate(sizes[name] for name in ascending)
+    most = SMALL_SHARE * sum(sizes.values())
+    return {
+        name
+        for name, whole in zip(ascending, together, strict=True)
+        if sizes[name] >= SMALL_LAYER or whole > most
+    }
 
 
 def _can_have(graph: Graph, node: Node, bits: int, scheme: Scheme, target: Target) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from intaglio.calibrate.weight_bits import unmet_bits
 from intaglio.cost.macs import count_macs, total_params
 from intaglio.data.preprocess import describe
 from intaglio.errors import DataError
@@ -134,7 +135,12 @@ def first_report(
         check=None if counts is None else _checked(counts, outcome),
         synthetic=_synthetic(outcome),
         attempts=outcome.attempts,
-        warnings=[*outcome.warnings, *([] if counts is None else counts.remarks), *_skipped(where)],
+        warnings=[
+            *outcome.warnings,
+            *unmet_bits(outcome.state.plan, settings.scheme, target),
+            *([] if counts is None else counts.remarks),
+            *_skipped(where),
+        ],
     )
 
 
