@@ -197,12 +197,13 @@ def test_zero_is_always_on_the_grid_and_the_range_is_covered(one, other):
 
 
 def gate(low: float, high: float) -> tuple[Graph, Ranges]:
-    """Return a gate relu6(x + 3) and ranges where x is `low` to `high`."""
+    """Return a gate relu6(x + 3) beside all of x, and ranges where x is `low` to `high`."""
     sketch = Sketch(*SHAPE)
     sketch.constant("three", torch.full((1, 1, 1, 1), 3.0))
     sketch.add("sum", "add", "x", "three", activation=(0.0, 6.0))
     opened = (max(0.0, low + 3), max(0.0, high + 3))
-    return sketch.done(), {"x": bounds(low, high), "three": bounds(3, 3), "sum": bounds(*opened)}
+    ranges = {"x": bounds(low, high), "three": bounds(3, 3), "sum": bounds(*opened)}
+    return sketch.done("sum", "x"), ranges
 
 
 def test_a_gate_that_is_almost_shut_is_as_coarse_as_the_kernel_needs():

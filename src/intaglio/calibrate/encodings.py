@@ -14,6 +14,7 @@ from intaglio.numerics.encodings import Encodings
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantParams, QuantSpec
 from intaglio.ops.traits import WEIGHTED
+from intaglio.passes.read_bounds import read_bounds
 from intaglio.targets.runtime import Ranges
 from intaglio.targets.target import Target
 
@@ -34,8 +35,8 @@ def choose_encodings(
 ) -> Encodings:
     """Return the encodings for ranges that calibration saw.
 
-    A group's range is the union of its members' ranges. The target then moves scales to where its
-    kernels are exact.
+    A group's range is the union of its members' ranges; that of a value alone ends where nothing is
+    read of it any more. The target then moves scales to where its kernels are exact.
 
     Args:
         trial: Whether they are for trying what the target can hold: then no scale is moved.
@@ -52,6 +53,9 @@ def choose_encodings(
         low = torch.stack([bounds[0] for bounds in seen]).min()
         high = torch.stack([bounds[1] for bounds in seen]).max()
         require_finite(graph[group[0]], "values", low, high)
+        if len(group) == 1:
+            read = read_bounds(graph, plan.fixed, group[0])
+            low, high = low.clamp(*read), high.clamp(*read)
         found = params_from_range(low, high, plan.activations[group[0]])
         grids.update(dict.fromkeys(group, found))
     plan, grids = target.settle_scales(graph, plan, grids, ranges, trial=trial)

@@ -15,6 +15,7 @@ from intaglio.errors import DataError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantSpec
+from intaglio.passes.read_bounds import ALL, Bounds, read_bounds
 from intaglio.run.float import run_float
 from intaglio.run.twin import IMAGES_AT_ONCE
 from intaglio.targets.runtime import Ranges
@@ -30,7 +31,8 @@ def observe_ranges(
 ) -> Ranges:
     """Return the range of every value that the plan wants seen, and of every constant.
 
-    The network's outputs are never clipped, whatever the calibrator (`unclipped_values`).
+    The network's outputs are never clipped, whatever the calibrator (`unclipped_values`). Values
+    beyond what is read of them are seen where that ends (passes/read_bounds.py).
 
     Args:
         batches: float32 [N, C, H, W] each, already as the network wants them.
@@ -42,12 +44,13 @@ def observe_ranges(
         DataError: If there is no image at all.
     """
     calibrators = _calibrators(graph, plan, calibrator)
+    bounds = {name: _bounds(graph, plan, name) for name in calibrators}
     on_device = _moved(graph, device)
 
     def tap(node: Node, value: Tensor) -> None:
         """Show the value to its calibrator, where it has one."""
         if node.name in calibrators:
-            calibrators[node.name].observe(value)
+            calibrators[node.name].observe(_as_read(value, bounds[node.name]))
 
     count = 0
     for images in _pieces(batches, device):
@@ -74,6 +77,16 @@ def unclipped_values(graph: Graph, plan: Plan) -> set[str]:
         if (grown := wanted.union(*(node.inputs for node in scaled))) == wanted:
             return wanted
         wanted = grown
+
+
+def _bounds(graph: Graph, plan: Plan, name: str) -> Bounds:
+    alone = len(plan.group_of[name]) == 1
+    return read_bounds(graph, plan.fixed, name) if alone else ALL
+
+
+def _as_read(value: Tensor, bounds: Bounds) -> Tensor:
+    """Return values, those beyond the bounds at the bounds; what is no number stays so."""
+    return value if bounds == ALL else value.clamp(*bounds).where(value.isfinite(), value)
 
 
 def _calibrators(

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from intaglio.ir.graph import Graph, Node
+from intaglio.ir.graph import Node
 from intaglio.ops.attributes import Rule
 from intaglio.ops.schema import op
 
@@ -82,22 +82,6 @@ def evaluate_chain(chain: Sequence[Call], x: Tensor) -> Tensor:
     for name, *settings in chain:
         x = FUNCTIONS[str(name)][1](x, *settings)
     return x
-
-
-def read_bounds(graph: Graph, name: str) -> tuple[float, float]:
-    """Return the bounds beyond which nothing is read of a value; infinite where all of it is.
-
-    They are finite where all that read it are functions that begin with a clamp.
-    """
-    bounds = [_first_clamp(reader) for reader in graph.readers(name)]
-    if not bounds or name in graph.outputs:
-        return -math.inf, math.inf
-    return min(low for low, _ in bounds), max(high for _, high in bounds)
-
-
-def _first_clamp(node: Node) -> tuple[float, float]:
-    name, *settings = node.attrs["chain"][0] if node.op == "function" else ("",)
-    return (settings[0], settings[1]) if name == "clamp" else (-math.inf, math.inf)
 
 
 @op("function", attributes={"chain": CHAIN})

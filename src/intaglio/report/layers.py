@@ -13,9 +13,9 @@ from intaglio.errors import GraphError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.metrics import sqnr_db
 from intaglio.numerics.spec import QuantParams
-from intaglio.ops.function import read_bounds
 from intaglio.ops.traits import WEIGHTED, padded_with_infinity
 from intaglio.ops.weight_rows import weight_rows
+from intaglio.passes.read_bounds import ALL, Bounds, read_bounds
 from intaglio.report.parts import LayerRow
 from intaglio.run.float import run_float
 from intaglio.run.twin import IMAGES_AT_ONCE, Twin
@@ -101,14 +101,14 @@ def _compare(
 ) -> None:
     reals: dict[str, Tensor] = {}
     padded = padded_with_infinity(twin.graph)
-    functions = (node for node in twin.graph if node.op == "function")
-    read = {node.inputs[0]: read_bounds(twin.graph, node.inputs[0]) for node in functions}
+    grids = twin.encodings.activations
+    read = {name: read_bounds(twin.graph, grids, name) for name in grids}
 
     def keep(node: Node, value: Tensor) -> None:
         """Hold the float network's value, as far as it is read, until the twin's is there."""
         if node.name in wanted and node.op != "constant":
-            bounds = read.get(node.name)
-            reals[node.name] = value if bounds is None else value.clamp(*bounds)
+            bounds = read.get(node.name, ALL)
+            reals[node.name] = value if bounds == ALL else value.clamp(*bounds)
 
     def tally(node: Node, value: Tensor) -> None:
         """Add the twin's value to its tally, and let go of the float network's."""
@@ -119,7 +119,9 @@ def _compare(
                     f"'{node.name}' is {tuple(real.shape)} in float,"
                     f" {tuple(value.shape)} in the twin"
                 )
-            params = twin.encodings.activations.get(node.name)
+            params = grids.get(node.name)
+            if params is not None:
+                value = _as_read(value, read[node.name], params)
             if node.name in padded:
                 real, value = real[real.isfinite()], value[real.isfinite()]
             _add(tallies.setdefault(node.name, Tally()), real, value, params)
@@ -127,6 +129,14 @@ def _compare(
 
     run_float(graph, images, tap=keep)
     twin.run(images, tap=tally)
+
+
+def _as_read(value: Tensor, bounds: Bounds, params: QuantParams) -> Tensor:
+    """Return centered integers, those beyond what is read of them at its bounds."""
+    low, high = (bound / float(params.step) for bound in bounds)
+    if low <= params.spec.qmin - params.zero and params.spec.qmax - params.zero <= high:
+        return value  # the grid ends there
+    return value.clamp(low, high)
 
 
 def _add(tally: Tally, real: Tensor, value: Tensor, params: QuantParams | None) -> None:

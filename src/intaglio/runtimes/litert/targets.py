@@ -51,7 +51,6 @@ from intaglio.runtimes.litert.scales.center_factors import center_factors
 from intaglio.runtimes.litert.scales.fit_clamps import fit_clamps
 from intaglio.runtimes.litert.scales.fit_operands import fit_operands
 from intaglio.runtimes.litert.scales.fit_products import fit_products
-from intaglio.runtimes.litert.scales.narrow_grids import narrow_grids
 from intaglio.runtimes.litert.scales.nudge import nudge_scales
 from intaglio.targets.ending import Ending, FileEnding
 from intaglio.targets.runtime import (
@@ -128,7 +127,6 @@ class Litert(Target):
         if trial:
             return plan, with_derived(plan, grids)
         sums, products = SUM_RATIO_LIMITS[self.arithmetic], PRODUCT_LIMITS[self.arithmetic]
-        grids = narrow_grids(graph, plan, grids, ranges)
         grids = fit_clamps(graph, plan, center_factors(graph, plan, grids), ranges)
         plan, grids = fit_operands(graph, plan, grids, ranges, sums)
         grids = fit_products(graph, plan, with_derived(plan, grids), ranges, products)

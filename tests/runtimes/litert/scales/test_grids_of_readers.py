@@ -1,4 +1,4 @@
-"""Grids that are chosen for who reads them: factors around zero, clamped values no wider."""
+"""Grids that are chosen for who reads them: factors around zero."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from intaglio.numerics.affine import params_from_range
 from intaglio.numerics.spec import QuantParams
 from intaglio.runtimes import LITERT
 from intaglio.runtimes.litert.scales.center_factors import center_factors
-from intaglio.runtimes.litert.scales.narrow_grids import narrow_grids
 from intaglio.targets.runtime import Ranges
 
 
@@ -53,35 +52,3 @@ def test_a_grid_around_zero_stays_as_it_is() -> None:
     )
 
     assert center_factors(graph, plan, grids) == grids
-
-
-def narrowed(*chains, others: bool = False) -> QuantParams:
-    """Return the grid of a value from -10 to 20 that functions read, and perhaps a sum."""
-    sketch = Sketch(4, 6)
-    sketch.weighted("value", "linear", "x", {"weight": sketch.random(6, 6)})
-    outputs = [
-        sketch.add(f"function{index}", "function", "value", chain=chain)
-        for index, chain in enumerate(chains)
-    ]
-    if others:
-        outputs.append(sketch.add("sum", "add", "value", "x"))
-    graph = sketch.done(*outputs)
-    plan = plan_of(graph, LITERT, "w8a8")
-    ranges = dict.fromkeys(plan.activations, between(-10.0, 20.0))
-    return narrow_grids(graph, plan, on_ranges(plan, ranges), ranges)["value"]
-
-
-def test_a_value_is_on_no_wider_a_grid_than_its_readers_clamps() -> None:
-    first, second = (("clamp", -1.0, 2.0), ("exp",)), (("clamp", 0.5, 4.0), ("log",))
-
-    assert float(narrowed(first).step) == pytest.approx(3 / 255)
-    assert float(narrowed(first, second).step) == pytest.approx(5 / 255)
-    assert float(narrowed(second).step) == pytest.approx(4 / 255)  # zero is always on a grid
-    assert float(narrowed((("clamp", -99.0, 99.0),)).step) == pytest.approx(30 / 255)
-
-
-def test_a_value_that_others_read_as_well_keeps_its_grid() -> None:
-    clamped = (("clamp", -1.0, 2.0), ("exp",))
-
-    assert float(narrowed(clamped, others=True).step) == pytest.approx(30 / 255)
-    assert float(narrowed(clamped, (("exp",),)).step) == pytest.approx(30 / 255)
