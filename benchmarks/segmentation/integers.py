@@ -32,6 +32,7 @@ ASKED = (
     ("w8a8-per-tensor", "accurate-per-tensor"),
     ("w4a8", "accurate"),
     ("w8a8", "plain"),
+    ("w8a8", "auto"),
 )
 """Scheme and recipe."""
 WITHOUT = ("w8a8",)
