@@ -2,7 +2,8 @@
 
 Eleven classes; masks by nearest at that size, unlabelled pixels count for nothing. ImageNet
 backbone of the data pack, output stride 16, the last state counts. `ablation` rows are short runs
-of PAN with a part of it left out, from the same backbone; `w8a8` and `w4a4` are of the trained
+of PAN with a part of it left out: all begin with the backbone of the trained DeepLab, which knows
+the pictures and no part of PAN, and with decoders at random. `w8a8` and `w4a4` are of the trained
 network, calibrated with pictures of train; `w4a4 trained` goes on with the integers in the network.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from intaglio.recipe.options import Options, Provenance
 from intaglio.run.float import run_float
 from intaglio.tasks.evaluate import compare, evaluate
 from intaglio.tasks.segment.segment import Segment
-from intaglio.zoo.bodies import load_backbone
+from intaglio.zoo.bodies import backbone_tensors, load_backbone
 from intaglio.zoo.deeplabv3 import deeplabv3_mobilenet_v2
 from intaglio.zoo.pan import PAN as PAN_DESIGN
 from intaglio.zoo.pan import pan_mobilenet_v2
@@ -71,7 +72,7 @@ FLOAT = TrainOptions(
     freeze=0.9,
     held_out=0,
 )
-SHORT = FLOAT.model_copy(update={"epochs": 3.0})
+SHORT = FLOAT.model_copy(update={"epochs": 4.0})
 AWARE = FLOAT.model_copy(update={"epochs": 3.0, "lr": 2e-4, "freeze": 0.0, "warmup": 0.02})
 PAN, DEEPLAB = "pan-mobilenet-v2", "deeplabv3-mobilenet-v2"
 ABLATIONS = {
@@ -159,9 +160,11 @@ def _loaded(wish: Wish, name: str) -> nn.Module:
     return network.eval()
 
 
-def _learned(wish: Wish, network: nn.Module, options: TrainOptions) -> tuple[Any, float]:
-    """Return a network trained from the pack's backbone, and the seconds."""
-    load_backbone(network, load_file(wish.data / BACKBONE))
+def _learned(
+    wish: Wish, network: nn.Module, backbone: Mapping[str, Tensor], options: TrainOptions
+) -> tuple[Any, float]:
+    """Return a network trained from weights of its backbone, and the seconds."""
+    load_backbone(network, backbone)
     began = time.perf_counter()
     made = intaglio.train(network, data=ground(wish.data).learned, scheme="float", options=options)
     return made, time.perf_counter() - began
@@ -170,7 +173,8 @@ def _learned(wish: Wish, network: nn.Module, options: TrainOptions) -> tuple[Any
 def _trained(wish: Wish, name: str) -> Callable[[], list[Row]]:
     def work() -> list[Row]:
         """Return the row."""
-        made, seconds = _learned(wish, network_of(name), FLOAT)
+        backbone = load_file(wish.data / BACKBONE)
+        made, seconds = _learned(wish, network_of(name), backbone, FLOAT)
         save_file(dict(made.weights), kept(wish, name))
         return [{**_of_float(_loaded(wish, name), wish), **_cost(FLOAT, seconds)}]
 
@@ -181,7 +185,8 @@ def _ablation(wish: Wish, name: str) -> Callable[[], list[Row]]:
     def work() -> list[Row]:
         """Return the row."""
         network = network_of(PAN, ABLATIONS[name])
-        made, seconds = _learned(wish, network, SHORT)
+        backbone = backbone_tensors(_loaded(wish, DEEPLAB))
+        made, seconds = _learned(wish, network, backbone, SHORT)
         network.load_state_dict(made.weights)
         return [{**_of_float(network.eval(), wish), **_cost(SHORT, seconds)}]
 

@@ -19,7 +19,7 @@ from intaglio.calibrate.mse import SquaredError
 from intaglio.ir.graph import Graph
 from intaglio.numerics.affine import fake_quantize
 from intaglio.numerics.spec import QuantParams, QuantSpec
-from intaglio.passes.read_bounds import ALL, read_bounds
+from intaglio.passes.read_bounds import ALL, as_read, read_bounds
 from intaglio.runtimes import LITERT
 from intaglio.targets.runtime import Ranges
 
@@ -144,3 +144,11 @@ def test_calibrators_see_values_only_as_far_as_they_are_read(calibrator):
 
     assert float(low) == pytest.approx(-3.0, abs=1.0)  # least error may cut a little
     assert float(high) > 100.0
+
+
+def test_what_is_no_number_is_told_and_not_clamped():
+    values = torch.tensor([-9.0, math.inf, 2.0, math.nan])
+
+    assert as_read(values, (-3.0, 3.0)).tolist()[:3] == [-3.0, math.inf, 2.0]
+    assert as_read(values, (-3.0, 3.0))[3].isnan()
+    assert as_read(values, ALL) is values

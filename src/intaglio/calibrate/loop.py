@@ -15,7 +15,7 @@ from intaglio.errors import DataError, NonFiniteError
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.plan import Plan
 from intaglio.numerics.spec import QuantSpec
-from intaglio.passes.read_bounds import ALL, Bounds, read_bounds
+from intaglio.passes.read_bounds import ALL, Bounds, as_read, read_bounds
 from intaglio.run.float import run_float
 from intaglio.run.twin import IMAGES_AT_ONCE
 from intaglio.targets.runtime import Ranges
@@ -50,7 +50,7 @@ def observe_ranges(
     def tap(node: Node, value: Tensor) -> None:
         """Show the value to its calibrator, where it has one."""
         if node.name in calibrators:
-            calibrators[node.name].observe(_as_read(value, bounds[node.name]))
+            calibrators[node.name].observe(as_read(value, bounds[node.name]))
 
     count = 0
     for images in _pieces(batches, device):
@@ -82,11 +82,6 @@ def unclipped_values(graph: Graph, plan: Plan) -> set[str]:
 def _bounds(graph: Graph, plan: Plan, name: str) -> Bounds:
     alone = len(plan.group_of[name]) == 1
     return read_bounds(graph, plan.fixed, name) if alone else ALL
-
-
-def _as_read(value: Tensor, bounds: Bounds) -> Tensor:
-    """Return values, those beyond the bounds at the bounds; what is no number stays so."""
-    return value if bounds == ALL else value.clamp(*bounds).where(value.isfinite(), value)
 
 
 def _calibrators(

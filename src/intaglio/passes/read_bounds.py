@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from torch import Tensor
+
 from intaglio.ir.graph import Graph, Node
 from intaglio.numerics.spec import QuantParams
 
@@ -36,6 +38,11 @@ def read_bounds(graph: Graph, grids: Mapping[str, QuantParams], name: str) -> Bo
     if not bounds or name in graph.outputs:
         return ALL
     return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+
+def as_read(value: Tensor, bounds: Bounds) -> Tensor:
+    """Return numbers, those beyond the bounds at the bounds; what is no number stays so."""
+    return value if bounds == ALL else value.clamp(*bounds).where(value.isfinite(), value)
 
 
 def _read_by(graph: Graph, grids: Mapping[str, QuantParams], reader: Node, name: str) -> Bounds:

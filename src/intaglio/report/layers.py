@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +15,7 @@ from intaglio.numerics.metrics import sqnr_db
 from intaglio.numerics.spec import QuantParams
 from intaglio.ops.traits import WEIGHTED, padded_with_infinity
 from intaglio.ops.weight_rows import weight_rows
-from intaglio.passes.read_bounds import ALL, Bounds, read_bounds
+from intaglio.passes.read_bounds import ALL, Bounds, as_read, read_bounds
 from intaglio.report.parts import LayerRow
 from intaglio.run.float import run_float
 from intaglio.run.twin import IMAGES_AT_ONCE, Twin
@@ -63,8 +63,9 @@ def measure_layers(
         GraphError: If a value has another shape in the twin.
     """
     tallies: dict[str, Tally] = {}
+    grids = twin.encodings.activations
     wanted = {
-        node.name
+        node.name: read_bounds(twin.graph, grids, node.name) if node.name in grids else ALL
         for node in twin.graph
         if node.op != "constant" and (values is None or node.name in values)
     }
@@ -97,18 +98,20 @@ def weight_ranges(graph: Graph) -> dict[str, tuple[list[float], list[float]]]:
 
 
 def _compare(
-    graph: Graph, twin: Twin, images: Tensor, wanted: Set[str], tallies: dict[str, Tally]
+    graph: Graph,
+    twin: Twin,
+    images: Tensor,
+    wanted: Mapping[str, Bounds],
+    tallies: dict[str, Tally],
 ) -> None:
+    """Add what one piece of images shows of the values wanted, as far as each is read."""
     reals: dict[str, Tensor] = {}
-    padded = padded_with_infinity(twin.graph)
-    grids = twin.encodings.activations
-    read = {name: read_bounds(twin.graph, grids, name) for name in grids}
+    padded, grids = padded_with_infinity(twin.graph), twin.encodings.activations
 
     def keep(node: Node, value: Tensor) -> None:
         """Hold the float network's value, as far as it is read, until the twin's is there."""
         if node.name in wanted and node.op != "constant":
-            bounds = read.get(node.name, ALL)
-            reals[node.name] = value if bounds == ALL else value.clamp(*bounds)
+            reals[node.name] = as_read(value, wanted[node.name])
 
     def tally(node: Node, value: Tensor) -> None:
         """Add the twin's value to its tally, and let go of the float network's."""
@@ -121,7 +124,7 @@ def _compare(
                 )
             params = grids.get(node.name)
             if params is not None:
-                value = _as_read(value, read[node.name], params)
+                value = _integers_as_read(value, wanted[node.name], params)
             if node.name in padded:
                 real, value = real[real.isfinite()], value[real.isfinite()]
             _add(tallies.setdefault(node.name, Tally()), real, value, params)
@@ -131,7 +134,7 @@ def _compare(
     twin.run(images, tap=tally)
 
 
-def _as_read(value: Tensor, bounds: Bounds, params: QuantParams) -> Tensor:
+def _integers_as_read(value: Tensor, bounds: Bounds, params: QuantParams) -> Tensor:
     """Return centered integers, those beyond what is read of them at its bounds."""
     low, high = (bound / float(params.step) for bound in bounds)
     if low <= params.spec.qmin - params.zero and params.spec.qmax - params.zero <= high:
