@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from cli.tiny import CALIBRATION, CLASSIFIER, SHAPE, intaglio, printed_json
+from data.box_files import coco, write_coco
 from doctor import patients
 from intaglio.doctor import CAUSES
 
@@ -153,6 +154,10 @@ def test_the_same_command_prints_the_same(clinic: Path, capsys: pytest.CaptureFi
         ((*CLASSIFIER, *CALIBRATION, "--limit", "0"), "--limit"),
         ((*CLASSIFIER, *CALIBRATION, "--eval", "nowhere"), "nowhere"),
         ((*CLASSIFIER, "--aply"), "--apply"),
+        ((*CLASSIFIER, "--task", "clasify"), "unknown task 'clasify'"),
+        ((*CLASSIFIER, "--task", "segment"), "task 'segment'"),
+        ((*CLASSIFIER, "--task", "detect"), "task 'detect'"),
+        ((*CLASSIFIER, *CALIBRATION, "--task", "values", "--apply"), "leave --apply out"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_exit_code_2(
@@ -164,3 +169,22 @@ def test_a_wrong_request_is_one_line_and_exit_code_2(
     assert captured.out == ""
     assert words in captured.err
     assert len([line for line in captured.err.splitlines() if line[:8] != "measure:"]) == 1
+
+
+def test_boxes_are_held_against_a_detector_that_is_recognised(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    network = ("detectors.yolov5_style:small_yolov5", "--input-shape", "1,3,64,64")
+
+    assert intaglio("doctor", *network, "--eval", write_coco(tmp_path, coco())) == 2
+
+    assert "tells 4 classes apart and the labels have 2 categories" in capsys.readouterr().err
+
+
+def test_labels_are_not_looked_at_where_values_are_what_counts(
+    place: Path, capsys: pytest.CaptureFixture
+) -> None:
+    network = ("tiny_networks:image_to_image", *SHAPE)
+
+    assert intaglio("doctor", *network, *CALIBRATION, "--eval", "images") == 2
+    assert intaglio("doctor", *network, *CALIBRATION, "--eval", "images", "--task", "values") == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,32 @@ def test_the_doctor_takes_masks(asked: tuple[str, ...], capsys: pytest.CaptureFi
 
     said = capsys.readouterr().out
     assert ("Tried:" in said) == bool(asked)
+
+
+def test_the_doctor_is_told_by_task_that_a_network_without_masks_is_a_segmenter(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    asked = ("doctor", *made("damaged"), "--data", "learned/images", "--apply")
+
+    assert intaglio(*asked) == 2
+    assert "classifier" in capsys.readouterr().err
+    assert intaglio(*asked, "--task", "segment") == 0
+    assert "Tried:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("judged", [(), ("--eval", "coco/instances.json")])
+def test_names_in_the_file_are_those_of_masks_with_the_background_first(
+    judged: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_coco(tmp_path / "coco")
+    monkeypatch.chdir(tmp_path)
+    asked = ("--data", "coco/instances.json", *judged, "--preprocess", "fit=stretch", *PLAIN)
+
+    compress("three", tmp_path / "out", *asked, "--task", "segment")
+
+    files = zipfile.ZipFile(tmp_path / "out/model.tflite")  # its metadata, after the file itself
+    (labels,) = (files.read(name).decode() for name in files.namelist())
+    assert labels.split() == ["background", "cat", "person"]
 
 
 @pytest.mark.parametrize("scheme", ["float", "w8a8"])

@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.box_files import write_picture, write_text
-from intaglio.data.boxes_found import Box, Picture, Wording, dataset_of, header_size, picture
+from intaglio.data.boxes_found import Box, Picture, Wording, dataset_of, picture
 from intaglio.data.dataset import Dataset, FileSource
-from intaglio.data.guard import forbid_images
 from intaglio.data.truth import Category, Truth
-from intaglio.errors import DataError, IntaglioError
+from intaglio.errors import DataError
 
 SOURCE = FileSource("/nowhere")
 WORDING = Wording("crowds", "look elsewhere")
@@ -151,44 +149,3 @@ def test_a_set_without_pictures_or_without_any_box_is_an_error_that_says_why() -
         collected(found(), found(name="b"))
     with pytest.raises(DataError, match=r"1 picture has a box; 1 of 1 box lie wholly outside"):
         collected(found(Box("line 1", (20, 20, 300, 300), 0)))
-
-
-@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "webp", "tif", "ppm"])
-def test_the_size_of_a_picture_is_its_height_and_width(tmp_path: Path, ending: str) -> None:
-    path = write_picture(tmp_path / f"a.{ending}", 17, 5)
-
-    assert header_size(FileSource(str(path))) == (5, 17)
-
-
-def test_the_size_is_read_without_the_pixels(tmp_path: Path) -> None:
-    path = write_picture(tmp_path / "a.png", 300, 200)
-    path.write_bytes(path.read_bytes()[:100])
-
-    assert header_size(FileSource(str(path))) == (200, 300)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", r"a\.png: not a readable image"),
-        (b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", r"a\.png: not a readable image"),
-        (b"P6 90000 1000 255 ", r"a\.png: .*90000"),
-    ],
-)
-def test_what_is_no_picture_or_too_large_is_an_error(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(content)
-
-    with pytest.raises(DataError, match=message):
-        header_size(FileSource(str(path)))
-
-
-def test_a_missing_picture_is_an_error_and_a_forbidden_one_is_not_opened(tmp_path: Path) -> None:
-    path = write_text(tmp_path / "a.png", "no picture")
-
-    with pytest.raises(DataError, match=r"b\.png: cannot be read"):
-        header_size(FileSource(str(tmp_path / "b.png")))
-    with forbid_images(), pytest.raises(IntaglioError, match="without data tried to read"):
-        header_size(FileSource(str(path)))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from data.box_files import coco, write_coco
 from data.generated_images import MakeImage
 from intaglio.data.images import open_dataset
-from intaglio.data.labels import class_names
+from intaglio.data.labels import class_names, names_of
 from intaglio.errors import DataError
 
 
@@ -82,3 +83,18 @@ def test_a_broken_list_of_names_beside_a_parquet_file_is_an_error(
 
     with pytest.raises(DataError, match=r"classes\.json"):
         class_names(tmp_path / "rows.parquet")
+
+
+def test_names_of_an_opened_set_are_the_same_and_its_labels_are_not_read_again(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    path = write_coco(tmp_path / "boxes", coco())
+    boxes = open_dataset(path)
+    expected = class_names(path)
+    path.unlink()
+    make_image("folders/ant/a.png")
+    make_image("plain/a.png")
+
+    assert list(names_of(boxes)) == expected == ["dog", "cup"]
+    assert names_of(open_dataset(tmp_path / "folders")) == ("ant",)
+    assert names_of(open_dataset(tmp_path / "plain")) == ()

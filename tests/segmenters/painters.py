@@ -67,6 +67,10 @@ def named() -> nn.Module:
     return Named().eval()
 
 
+def three() -> nn.Module:
+    return Nearest(3).eval()
+
+
 def red() -> nn.Module:
     return Red().eval()
 

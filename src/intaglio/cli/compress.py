@@ -23,7 +23,7 @@ from intaglio.cli.request import (
 )
 from intaglio.cli.screen import screen
 from intaglio.data.images import open_dataset
-from intaglio.data.labels import class_names
+from intaglio.data.labels import names_of
 from intaglio.errors import IntaglioError, one_line
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.place import Place
@@ -112,7 +112,7 @@ def _opened(
         wishes=wishes,
         settled=settled,
         calibration=calibration,
-        labels=tuple(class_names(named.path) or ()) if named else (),
+        labels=names_of(named) if named else (),
         evaluation=evaluation,
     )
 

@@ -11,6 +11,7 @@ from intaglio.cli.labelled import labelled_for
 from intaglio.cli.options import CompressRequest
 from intaglio.cli.source import open_named
 from intaglio.data.dataset import Dataset
+from intaglio.data.labels import names_of
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
 from intaglio.job.of_graph import compress_graph
@@ -50,11 +51,11 @@ class Job:
         if crf and self.evaluation is None:
             raise RequestError("--crf refines maps where they are judged: give --eval, or no --crf")
         learned, judged = self.calibration, self.evaluation
-        return replace(
-            self,
-            calibration=learned and labelled_for(learned, post, task),
-            evaluation=judged and labelled_for(judged, post, task, crf=crf),
-        )
+        learned = learned and labelled_for(learned, post, task)
+        judged = judged and labelled_for(judged, post, task, crf=crf)
+        named = learned or (judged if self.settled.scheme.is_half else None)
+        labels = names_of(named) if named and named.categories else self.labels
+        return replace(self, calibration=learned, evaluation=judged, labels=labels)
 
     def images(self, dataset: Dataset, network: Source) -> Images:
         """Return a data set as the network takes it."""

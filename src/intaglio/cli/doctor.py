@@ -17,6 +17,7 @@ from intaglio.doctor import Diagnosis, Finding, diagnose
 from intaglio.errors import RequestError
 from intaglio.host.progress import Progress, told
 from intaglio.ir.graph import Graph
+from intaglio.job.compress import with_postprocess
 from intaglio.job.maps import with_maps
 from intaglio.job.remedies import Trial, apply_remedies, hold_for_trials
 from intaglio.read.reader import Source
@@ -24,7 +25,7 @@ from intaglio.recipe.settings import DEFAULT_SEED
 from intaglio.runtimes import DEFAULT_TARGET, TARGETS
 from intaglio.targets.target import Target, integer_scheme
 from intaglio.tasks.own import own_task
-from intaglio.tasks.task import Shapes, Task, labelled_task_for, output_shapes
+from intaglio.tasks.task import TASKS, Shapes, Task, labelled_task_for, output_shapes, task_for
 
 
 def run(request: DoctorRequest) -> None:
@@ -55,13 +56,14 @@ class _Job:
     calibration: Dataset | None
     evaluation: Dataset | None
     apply: bool
+    task: str | None
     skip_bad: bool
     seed: int
 
     def labelled_for(self, network: Source) -> _Job:
         """Return the job with the labels that the network's task has."""
         sets = [
-            None if one is None else labelled_for(one, network.postprocess, None)
+            None if one is None else labelled_for(one, network.postprocess, self.task)
             for one in (self.calibration, self.evaluation)
         ]
         return replace(self, calibration=sets[0], evaluation=sets[1])
@@ -76,9 +78,11 @@ class _Job:
             self.images(self.calibration, network).try_first()
         progress.begin("capture", None)
         masked = has_masks(self.evaluation or (self.calibration if self.apply else None))
-        network, captured = with_maps(network, network.capture(), task=None, is_masked=masked)
+        captured = network.capture()
+        network = with_postprocess(network, captured)
+        network, captured = with_maps(network, captured, task=self.task, is_masked=masked)
         progress.end()
-        own = self._own_task(network)
+        own = self._stated_task(network, output_shapes(captured))
         self._refuse_misfits(output_shapes(captured), own)
         batches = None
         if self.calibration is not None:
@@ -99,20 +103,31 @@ class _Job:
             return found
         return self._applied(found, captured, network, progress=progress, own=own)
 
-    def _own_task(self, network: Source) -> Task | None:
-        """Return the task that the network brings, for the images that it is judged on."""
-        judged = self.evaluation or self.calibration
-        categories = judged.categories if judged else ()
-        return own_task(network.postprocess, categories)
+    def _stated_task(self, network: Source, outputs: Shapes) -> Task | None:
+        """Return the task that the user says, else the network brings; None: its outputs tell.
 
-    def _refuse_misfits(self, outputs: Shapes, own: Task | None) -> None:
+        Raises:
+            DataError: If that task is none for its outputs.
+        """
+        judged = self.evaluation or self.calibration
+        own = own_task(network.postprocess, judged.categories if judged else ())
+        return own if self.task is None else task_for(outputs, name=self.task, own=own)
+
+    def _refuse_misfits(self, outputs: Shapes, stated: Task | None) -> None:
         """Raise RequestError where no task fits the network, or a label is none of its own."""
+        if stated is not None and not stated.has_metric:
+            if self.apply:
+                raise RequestError(
+                    f"--apply counts the points that a remedy regains, and the task"
+                    f" '{stated.name}' has none: leave --apply out"
+                )
+            return
         judged = self.evaluation
         if judged is None and self.apply and self.calibration and self.calibration.labelled:
             judged = self.calibration
         if judged is not None:
-            (own or labelled_task_for(outputs)).labels(judged, outputs)
-        elif self.apply and own is None:
+            (stated or labelled_task_for(outputs)).labels(judged, outputs)
+        elif self.apply and stated is None:
             labelled_task_for(outputs)
 
     def _applied(
@@ -138,6 +153,8 @@ def _opened(request: DoctorRequest) -> _Job:
     """Return the job of a request; no image is opened yet."""
     target = TARGETS[request.target or DEFAULT_TARGET]
     seed = DEFAULT_SEED if request.seed is None else request.seed
+    if request.task is not None:
+        TASKS[request.task]  # raises what is to be told, before anything is opened
     return _Job(
         target=target,
         scheme=integer_scheme(request.scheme or None, target).name,
@@ -146,6 +163,7 @@ def _opened(request: DoctorRequest) -> _Job:
             open_dataset(request.evaluation, need_labels=True) if request.evaluation else None
         ),
         apply=request.apply,
+        task=request.task,
         skip_bad=request.skip_bad_images,
         seed=seed,
     )

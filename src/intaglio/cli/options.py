@@ -336,6 +336,7 @@ class DoctorRequest:
     target: TargetName = None
     scheme: SchemeName = None
     apply: Apply = False
+    task: TaskName = None
     preprocess: Preprocessing = None
     input_shape: InputShape = None
     limit: LimitLookedAt = None

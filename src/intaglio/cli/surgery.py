@@ -17,7 +17,7 @@ from intaglio.cli.screen import print_json, print_line
 from intaglio.cli.source import open_named
 from intaglio.cli.surgery_options import SurgeryRequest
 from intaglio.data.images import open_dataset
-from intaglio.data.labels import class_names
+from intaglio.data.labels import names_of
 from intaglio.errors import IntaglioError
 from intaglio.host.folder import claim_place, whole_folder
 from intaglio.host.progress import Progress
@@ -98,7 +98,7 @@ def _operated(request: SurgeryRequest, wish: SurgeryWish, progress: Progress) ->
         data=str(dataset.path),
         images=len(images),
         preprocess=preprocess,
-        labels=tuple(class_names(dataset.path) or ()),
+        labels=names_of(dataset),
         skipped=images.skipped,
     )
     wish = replace(wish, choices=replace(wish.choices, provenance=provenance, progress=progress))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -109,6 +109,37 @@ def target_batches(
         given = item if isinstance(item, tuple | list) and item else (item,)
         images = next(image_batches([given[0]], sample_shape))
         yield images, _targets(given[1], len(images), number) if len(given) > 1 else None
+
+
+def paired_batches(data: Any, labels: str, form: str) -> Iterable[object]:
+    """Return what a user gives to evaluate on, a batch at a time: (images, labels) cut up.
+
+    What is an iterable of batches already is returned as it is; nobody has looked at its items.
+
+    Args:
+        data: (images, labels), of which labels has an entry for each image, or an iterable.
+        labels: What they are, for messages: "boxes".
+        form: How they are given, for messages.
+
+    Raises:
+        DataError: If it is none of these, or there are as many images and another number of labels.
+    """
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
+        images, given = data
+        if not isinstance(given, Sized) or _length(given) != len(images):
+            raise DataError(
+                f"evaluate has {len(images)} images and other labels than {labels}: {form}"
+            )
+        parts = (slice(start, start + BATCH_SIZE) for start in range(0, len(images), BATCH_SIZE))
+        return ((images[part], given[part]) for part in parts)  # type: ignore[index]
+    if not isinstance(data, Iterable) or isinstance(data, Tensor):
+        raise DataError(f"evaluate is {type(data).__name__}: {form}")
+    return data
+
+
+def _length(given: Sized) -> int:
+    """Return how many entries there are; of a tensor that is one number, none."""
+    return 0 if isinstance(given, Tensor) and not given.ndim else len(given)
 
 
 def _targets(targets: object, count: int, number: int) -> tuple[Tensor, ...]:

@@ -10,13 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from intaglio.data.boxes_found import (
-    Box,
-    Wording,
-    dataset_of,
-    finite,
-    header_size,
-)
+from intaglio.data.boxes_found import Box, Wording, dataset_of
 from intaglio.data.boxes_found import picture as picture_of
 from intaglio.data.coco_file import (
     Entry,
@@ -26,6 +20,7 @@ from intaglio.data.coco_file import (
     whole_number,
 )
 from intaglio.data.dataset import Dataset, FileSource
+from intaglio.data.label_files import finite, header_size
 from intaglio.errors import DataError
 
 _WORDING = Wording("crowds", "give the file that has the annotations of these pictures")

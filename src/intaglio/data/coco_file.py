@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from intaglio.data.boxes_found import counted, whole_sides
+from intaglio.data.label_files import counted, whole_sides
 from intaglio.data.truth import Category
 from intaglio.errors import DataError
 

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intaglio.data.boxes_found import counted, header_size
 from intaglio.data.coco_file import Entry, categories_of, images_of, read_coco, whole_number
 from intaglio.data.dataset import Dataset, FileSource, Item
+from intaglio.data.label_files import counted, header_size
 from intaglio.data.mask import IGNORED
 from intaglio.data.mask_classes import BACKGROUND, class_table
 from intaglio.data.runs import checked_runs, filled

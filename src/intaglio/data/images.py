@@ -44,7 +44,7 @@ Labels = Literal["boxes", "masks"]
 def open_dataset(
     path: str | Path, *, need_labels: bool = False, labels: Labels | None = None
 ) -> Dataset:
-    """Return the data set at `path`; its list of images is read, no image is.
+    """Return the data set at `path`; its list of images is read, no image is, but masks may be.
 
     Args:
         path: A folder (`folder.py`), a CSV manifest (`manifest.py`), a parquet file

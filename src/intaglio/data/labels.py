@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from intaglio.data.box_sets import box_categories
+from intaglio.data.dataset import Dataset
 from intaglio.data.folder import class_folders, open_folder
 from intaglio.data.guard import refuse_if_forbidden
 from intaglio.data.mask_sets import mask_categories
@@ -45,6 +46,19 @@ def class_names(path: str | Path) -> list[str] | None:
     if ending in (".parquet", ENDING) and (path.parent / "classes.json").is_file():
         return _names_from_json(path.parent / "classes.json")
     return None
+
+
+def names_of(dataset: Dataset) -> tuple[str, ...]:
+    """Return the class names of a data set that was opened, by index; () if nothing tells them.
+
+    Those of boxes and masks are known by then: their files are not read again.
+
+    Raises:
+        DataError: As `class_names`.
+    """
+    if dataset.categories:
+        return tuple(category.name for category in dataset.categories)
+    return tuple(class_names(dataset.path) or ())
 
 
 def _names_from_csv(path: Path) -> list[str]:

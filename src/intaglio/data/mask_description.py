@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from intaglio.data.boxes_found import file_bytes
+from intaglio.data.label_files import file_bytes
 from intaglio.data.mask import IGNORED
 from intaglio.data.mask_folder import MaskFolders, checked_names
 from intaglio.errors import DataError

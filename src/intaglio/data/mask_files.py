@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from intaglio.data.boxes_found import counted
 from intaglio.data.dataset import FileSource
 from intaglio.data.decode import stored_image
+from intaglio.data.label_files import counted
 from intaglio.data.mask import IGNORED
 from intaglio.errors import DataError
 

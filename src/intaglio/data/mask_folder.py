@@ -19,9 +19,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from intaglio.data.boxes_found import counted, files_below, names_in, read_lines
 from intaglio.data.dataset import Dataset, FileSource, Item
 from intaglio.data.decode import IMAGE_ENDINGS
+from intaglio.data.label_files import counted, files_below, names_in, read_lines
 from intaglio.data.mask import IGNORED
 from intaglio.data.mask_files import ENDING, MaskFile
 from intaglio.data.truth import Category

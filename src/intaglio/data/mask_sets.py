@@ -23,6 +23,7 @@ from intaglio.data.mask_folder import (
     mask_categories_of,
     open_masks,
 )
+from intaglio.data.mask_values import refuse_lost_object
 from intaglio.data.truth import Category, Truth
 
 
@@ -36,13 +37,16 @@ def mask_set(path: Path, *, wanted: bool = False, names: Sequence[str] = ()) -> 
         names: As of `open_coco_masks`.
 
     Raises:
-        DataError: As the form's own function: naming the file and the value that is wrong.
+        DataError: As the form's own function: naming the file and the value that is wrong; and of
+            folders whose masks hold nothing but 0 and 255, which is no class.
         RequestError: If it needs a package that is not installed.
         IntaglioError: Where images are forbidden (`guard.py`).
     """
     found = _folders(path, wanted)
     if found is not None:
-        return open_masks(found)
+        dataset = open_masks(found)
+        refuse_lost_object(found, dataset)
+        return dataset
     return open_coco_masks(path, names) if wanted and is_coco(path) else None
 
 

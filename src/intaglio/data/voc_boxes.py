@@ -17,22 +17,18 @@ from typing import NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from intaglio.data.boxes_found import (
-    Box,
-    Picture,
-    Wording,
+from intaglio.data.boxes_found import Box, Picture, Wording, dataset_of, picture
+from intaglio.data.dataset import Dataset, FileSource
+from intaglio.data.decode import IMAGE_ENDINGS
+from intaglio.data.label_files import (
     counted,
-    dataset_of,
     file_bytes,
     finite,
     header_size,
     names_in,
-    picture,
     read_lines,
     whole_sides,
 )
-from intaglio.data.dataset import Dataset, FileSource
-from intaglio.data.decode import IMAGE_ENDINGS
 from intaglio.data.truth import Category
 from intaglio.errors import DataError
 

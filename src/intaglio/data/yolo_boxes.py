@@ -19,20 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from intaglio.data.boxes_found import (
-    Box,
-    Picture,
-    Wording,
-    counted,
-    dataset_of,
-    files_below,
-    finite,
-    header_size,
-    picture,
-    read_lines,
-)
+from intaglio.data.boxes_found import Box, Picture, Wording, dataset_of, picture
 from intaglio.data.dataset import Dataset, FileSource
 from intaglio.data.decode import IMAGE_ENDINGS
+from intaglio.data.label_files import counted, files_below, finite, header_size, read_lines
 from intaglio.data.truth import Category
 from intaglio.data.yolo_yaml import checked_names, described, named, root_of
 from intaglio.errors import DataError

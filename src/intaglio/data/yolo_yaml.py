@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from intaglio.data.boxes_found import file_bytes
+from intaglio.data.label_files import file_bytes
 from intaglio.errors import DataError, RequestError, cause
 
 ENDINGS = (".yaml", ".yml")

@@ -78,7 +78,8 @@ def test_a_truth_is_taken_as_it_is():
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (images(2), "batch 0 of evaluate has no boxes"),
+        (images(2), "evaluate is Tensor"),
+        ((images(2), torch.tensor(3)), "evaluate has 2 images and other labels than boxes"),
         ([images(2)], "batch 0 of evaluate has no boxes"),
         ((images(2), [ONE]), "evaluate has 2 images and other labels than boxes"),
         ((images(2), torch.tensor([0, 1])), "evaluate has 2 images and other labels than boxes"),

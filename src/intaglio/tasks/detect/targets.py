@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from intaglio.data.batches import BATCH_SIZE, image_batches
+from intaglio.data.batches import image_batches, paired_batches
 from intaglio.data.given_truths import FORM, given_truth
 from intaglio.data.truth import Truth
 from intaglio.errors import DataError
@@ -23,12 +23,15 @@ def box_batches(data: Any, sample_shape: tuple[int, ...]) -> Iterator[tuple[Tens
     Raises:
         DataError: If boxes are missing, or are none.
     """
-    for number, item in enumerate(_pairs(data)):
+    for number, item in enumerate(paired_batches(data, "boxes", FORM)):
         if not isinstance(item, tuple | list) or len(item) < 2:
             raise DataError(f"batch {number} of evaluate has no boxes: {FORM}")
         images = next(image_batches([item[0]], sample_shape))
         if not isinstance(item[1], Sequence) or len(item[1]) != len(images):
-            raise DataError(f"batch {number} of evaluate has {len(images)} images: {FORM}")
+            raise DataError(
+                f"batch {number} of evaluate has {len(images)} images and other labels than boxes:"
+                f" {FORM}"
+            )
         size = sample_shape[-2], sample_shape[-1]
         yield images, [truth_of(entry, size, f"batch {number}") for entry in item[1]]
 
@@ -45,19 +48,3 @@ def truth_of(entry: object, size: tuple[int, int], where: str) -> Truth:
         DataError: If it is neither, or its parts do not go together.
     """
     return given_truth(entry, size, f"{where} of evaluate")
-
-
-def _pairs(data: Any) -> Iterable[object]:
-    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
-        images, boxes = data
-        if not isinstance(boxes, Sequence) or len(boxes) != len(images):
-            raise DataError(
-                f"evaluate has {len(images)} images and other labels than boxes: {FORM}"
-            )
-        return (
-            (images[start : start + BATCH_SIZE], boxes[start : start + BATCH_SIZE])
-            for start in range(0, len(images), BATCH_SIZE)
-        )
-    if not isinstance(data, Iterable):
-        raise DataError(f"evaluate is {type(data).__name__}: {FORM}")
-    return data

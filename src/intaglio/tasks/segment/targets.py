@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from intaglio.data.batches import BATCH_SIZE, INTEGERS, image_batches
+from intaglio.data.batches import INTEGERS, image_batches, paired_batches
 from intaglio.data.given_masks import given_masks, map_shape
 from intaglio.data.mask import Mask
 from intaglio.errors import DataError
@@ -30,7 +30,7 @@ def mask_batches(data: Any, sample_shape: tuple[int, ...]) -> Iterator[tuple[Ten
         DataError: If masks are missing, or are none.
     """
     size = sample_shape[-2], sample_shape[-1]
-    for number, item in enumerate(_pairs(data)):
+    for number, item in enumerate(paired_batches(data, "masks", FORM)):
         where = f"batch {number} of evaluate"
         if not isinstance(item, tuple | list) or len(item) < 2 or item[1] is None:
             raise DataError(f"{where} has no masks: {FORM}")
@@ -78,19 +78,3 @@ def _told(labels: object) -> str:
             if not isinstance(entry, Mask):
                 return f"a list in which image {place} (from 0) has {type(entry).__name__}, no mask"
     return "nothing" if labels is None else type(labels).__name__
-
-
-def _pairs(data: Any) -> Iterable[object]:
-    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
-        images, masks = data
-        if not hasattr(masks, "__len__") or len(masks) != len(images):
-            raise DataError(
-                f"evaluate has {len(images)} images and other labels than masks: {FORM}"
-            )
-        return (
-            (images[start : start + BATCH_SIZE], masks[start : start + BATCH_SIZE])
-            for start in range(0, len(images), BATCH_SIZE)
-        )
-    if not isinstance(data, Iterable) or isinstance(data, Tensor):
-        raise DataError(f"evaluate is {type(data).__name__}: {FORM}")
-    return data
