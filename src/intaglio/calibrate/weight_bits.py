@@ -64,11 +64,12 @@ def weight_specs(
         if not _can_have(graph, by_name[name], bits, scheme, target):
             raise _cannot_have(by_name[name], bits, scheme, target)
     low = _with_low_bits(graph, layers, scheme, target)
-    bits = {
-        node.name: scheme.weight_bits if node.name in low else max(target.weight_bits)
+    widest = max(target.weight_bits)
+    usual = {node.name: scheme.weight_bits if node.name in low else widest for node in layers}
+    return {
+        node.name: weight_spec(node, asked.get(node.name, usual[node.name]), scheme)
         for node in layers
-    } | dict(asked)
-    return {node.name: weight_spec(node, bits[node.name], scheme) for node in layers}
+    }
 
 
 def unmet_bits(plan: Plan, scheme: Scheme, target: Target) -> list[str]:
