@@ -17,26 +17,13 @@ from torch import Tensor, nn
 import intaglio
 import intaglio.read.source
 from architectures import images
+from forks import python
 from intaglio import errors
 from intaglio.job.outcome import CHECK_IMAGES
 from intaglio.passes.canonicalize import canonicalize
 from intaglio.runtimes import LITERT
 
 SURFACE = Path(intaglio.__file__)
-# A process that has torch imported forks a child for each line of code: fresh as to intaglio.
-FORKS = """
-import os, sys
-import torch
-for code in sys.argv[1:]:
-    child = os.fork()
-    if not child:
-        try:
-            exec(code)
-        except BaseException as error:
-            print(f"{code}: {type(error).__name__}: {error}", flush=True)
-        os._exit(0)
-    os.waitpid(child, 0)
-"""
 READ = "assert read('mobilenet_v2').name == 'mobilenet_v2'"
 SHAPE = (1, 3, 10, 10)
 X = images(SHAPE, 9)
@@ -99,9 +86,13 @@ def test_importing_the_package_imports_nothing_heavy():
 
 
 def complaints(*codes: str) -> str:
-    """Run each code in a process of its own; return what was wrong."""
-    ran = subprocess.run([sys.executable, "-c", FORKS, *codes], capture_output=True, text=True)
-    return ran.stdout + ran.stderr
+    """Run each code in a process that is fresh as to intaglio; return what was wrong."""
+    ran = {code: python(code) for code in codes}
+    return "".join(
+        f"{code}: {done.stdout}{done.stderr}"
+        for code, done in ran.items()
+        if done.returncode or done.stdout or done.stderr
+    )
 
 
 @pytest.mark.slow
@@ -128,7 +119,8 @@ def test_tables_are_filled_whatever_was_imported_before():
 def test_read_is_a_function_and_a_package_whatever_was_imported_before():
     assert not complaints(
         f"import intaglio; read = intaglio.read; {READ}",
-        f"from intaglio import read; {READ}; read(torch.nn.ReLU(), torch.zeros(1, 2)).capture()",
+        f"import torch; from intaglio import read; {READ};"
+        " read(torch.nn.ReLU(), torch.zeros(1, 2)).capture()",
         f"from intaglio import *; {READ}",
         f"import intaglio.read.source; read = intaglio.read; {READ}; read.source.read",
         f"import intaglio.read as read; {READ}; read.graph_of_program",

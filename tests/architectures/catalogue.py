@@ -62,6 +62,7 @@ ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 ZOO_ARGUMENTS = {
     "resnet20_cifar10": {},
+    "nasnet_mobile": {"width": 0.25, "repeats": 1},
     "pnasnet5_mobile": {"width": 0.25, "repeats": 1},
 }
 """Arguments of zoo networks that are not built at a quarter of their `width` alone."""

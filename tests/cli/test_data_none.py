@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
 
 from cli.tiny import CLASSIFIER, intaglio, printed_json
+from forks import python
 
 WATCHED = """
 import json, sys
@@ -47,13 +47,13 @@ print(json.dumps([code, opened]), file=sys.stderr)
 
 def watched(arguments: tuple[str, ...], *, peeks: bool = False) -> list[list[object]]:
     """Run the command in a process that notes every opening of an image: path, after the file."""
-    script = WATCHED.format(arguments=list(arguments), peeks=peeks)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = python(WATCHED.format(arguments=list(arguments), peeks=peeks))
     code, opened = json.loads(done.stderr.strip().splitlines()[-1])
     assert code == 0, done.stderr
     return opened
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_no_image_is_opened_but_those_of_eval_behind_the_written_network(place: Path) -> None:
     arguments = ("compress", *CLASSIFIER, "--data", "none", "--eval", "images", "--out", "out")
 
@@ -63,6 +63,7 @@ def test_no_image_is_opened_but_those_of_eval_behind_the_written_network(place: 
     assert all(is_behind for _, is_behind in opened)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_the_watch_sees_a_run_that_looks_at_an_image_before(place: Path) -> None:
     arguments = ("compress", *CLASSIFIER, "--data", "none", "--out", "out", "--json")
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from safetensors.torch import save_file
 
 from cli.tiny import CLASSIFIER, intaglio
+from forks import python
 from intaglio.cli.main import main
 from intaglio.methods.datafree import distill
 
@@ -126,12 +125,7 @@ def interrupted(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_run_killed_in_each_of_its_stages_goes_on_to_the_same_bytes(recipe: Path) -> None:
     recipe.write_text(RECIPE + TRAINED)
 
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, "compress", *LONG],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    done = python(DRIVER, "compress", *LONG)
 
     assert done.returncode == 0, done.stderr
     assert "kept distill ['distill', 'run.json']" in done.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from safetensors.torch import load_file
 
 import intaglio as package
 from cli.tiny import CLASSIFIER, SHAPE, intaglio, printed_json, write_images
+from forks import python
 from intaglio.data.image_samples import ImageSamples
 from intaglio.host.files import RESULT_FILES
 from intaglio.job.operated import PROGRAM, SURGERY_MARK
@@ -330,12 +329,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(place: Path) -> None:
     Path("mine.toml").write_text("[train]\nsave_seconds = 0.01\n")
     arguments = (*TRAINED, "--epochs", 10, "--recipe", "mine.toml")
 
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, "train", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    done = python(DRIVER, "train", *arguments)
 
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("kept True") == 2

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from cli.conftest import place, prepared
 from cli.tiny import CALIBRATION, CLASSIFIER, SHAPE, intaglio, write_images
+from forks import python
 
 __all__ = ["place", "prepared"]
 
@@ -387,16 +388,16 @@ def test_a_full_disk(refused: Refusal, small_disk: Path, below: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_file_that_grows_beyond_the_limit_of_the_process(place: Path) -> None:
     program = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));"
+        "import resource, sys; sys.dont_write_bytecode = True;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000));"
         "from intaglio.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     arguments = ("compress", *CLASSIFIER, *CALIBRATION, "--out", "out")
 
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", program, *arguments], capture_output=True, text=True
-    )
+    done = python(program, *arguments)
 
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from cli.conftest import place, prepared
 from cli.tiny import CALIBRATION, CLASSIFIER, intaglio
+from forks import python
 
 __all__ = ["place", "prepared"]
 
@@ -70,12 +70,7 @@ def test_a_killed_run_leaves_a_whole_result_or_none(place: Path) -> None:
     files = ",".join(sorted(os.listdir("s1")))
     whole = {_hash(Path(f"s{seed}/model.tflite")) for seed in (1, 2, 3)}
 
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, "compress", *CLASSIFIER, *CALIBRATION],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    done = python(DRIVER, "compress", *CLASSIFIER, *CALIBRATION)
 
     assert done.returncode == 0, done.stderr
     rows = [line.split()[1:] for line in done.stderr.splitlines() if line.startswith("row")]

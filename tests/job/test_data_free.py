@@ -107,7 +107,9 @@ def test_an_estimated_input_is_told_and_a_known_one_is_not():
 
 
 def test_a_network_that_is_named_brings_the_range_of_its_input():
-    result = intaglio.compress("mobilenet_v2_tf(width=0.1)", torch.zeros(1, 3, 32, 32))
+    image = torch.zeros(1, 3, 32, 32)
+
+    result = intaglio.compress("mobilenet_v2_tf(width=0.1)", image, recipe="plain")
 
     assert not any("range of the input" in line for line in result.report.warnings)
     grid = result.encodings.activations[result.graph.inputs[0]]

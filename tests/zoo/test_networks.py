@@ -30,6 +30,12 @@ COUNTS = {
 }
 
 
+def without_values(name: str, **arguments: object) -> nn.Module:
+    """Return a network of shapes alone: nothing is drawn or computed."""
+    with torch.device("meta"):
+        return zoo.ZOO[name].build(**arguments)
+
+
 def parameter_count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -49,7 +55,7 @@ def multiply_accumulates(module: nn.Module, input_shape: tuple[int, ...]) -> int
         if isinstance(layer, nn.Conv2d | nn.Linear)
     ]
     with torch.no_grad():
-        module.eval()(torch.zeros(input_shape))
+        module.eval()(torch.zeros(input_shape, device=next(module.parameters()).device))
     for hook in hooks:
         hook.remove()
     return total
@@ -57,7 +63,7 @@ def multiply_accumulates(module: nn.Module, input_shape: tuple[int, ...]) -> int
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_parameters_and_macs_are_the_published_ones(name):
-    network = zoo.ZOO[name].build()
+    network = without_values(name)
 
     parameters, macs_in_millions = COUNTS[name]
     macs = multiply_accumulates(network, (1, 3, 224, 224))
@@ -67,7 +73,7 @@ def test_parameters_and_macs_are_the_published_ones(name):
 
 @pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2"])
 def test_a_tensorflow_twin_has_the_same_keys_shapes_and_macs(name):
-    ours, twin = zoo.ZOO[name].build(), zoo.ZOO[f"{name}_tf"].build()
+    ours, twin = without_values(name), without_values(f"{name}_tf")
 
     assert {k: v.shape for k, v in ours.state_dict().items()} == {
         k: v.shape for k, v in twin.state_dict().items()
@@ -110,7 +116,7 @@ def test_public_weights_load_strictly(data_pack, name, arguments, file):
     ],
 )
 def test_every_batch_norm_has_the_epsilon_of_its_framework(name, epsilon):
-    norms = [m for m in zoo.ZOO[name].build().modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = [m for m in without_values(name).modules() if isinstance(m, nn.BatchNorm2d)]
 
     assert norms
     assert {norm.eps for norm in norms} == {epsilon}
@@ -199,7 +205,7 @@ def test_mobilenet_v2_bottlenecks_are_linear_and_add_only_what_fits():
     ],
 )
 def test_mobilenet_v3_has_torchvisions_keys(name, shapes, absent):
-    state = zoo.ZOO[name].build().state_dict()
+    state = without_values(name).state_dict()
 
     assert {key: tuple(state[key].shape) for key in shapes} == shapes
     assert absent not in state

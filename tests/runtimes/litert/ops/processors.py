@@ -14,6 +14,10 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 LOW, HIGH = -128, 127
+SMALLEST = 2.0**-126
+"""Of float32 with all of its bits."""
+BELOW_FLOAT32, HALF_WAY = 2**29 - 1, 2**28
+"""The bits of a double that float32 has not, and what stands in them between two float32."""
 
 
 def clamp(values: Array) -> Array:
@@ -52,8 +56,15 @@ def table_on_arm(reals: Array, scale: float, zero: int) -> Array:
 
 
 def nearest_float32(value: Fraction) -> np.float32:
-    """Return the nearest float32, of two the even one."""
-    near = np.float32(float(value))
+    """Return the nearest float32, of two the even one.
+
+    A double that lies half way between two float32 may have been rounded there: it alone is looked
+    at exactly.
+    """
+    double = np.float64(float(value))
+    near = np.float32(double)
+    if abs(double) > SMALLEST and int(double.view(np.uint64)) & BELOW_FLOAT32 != HALF_WAY:
+        return near
     candidates = [near, np.nextafter(near, -np.inf), np.nextafter(near, np.inf)]
     candidates = [np.float32(candidate) for candidate in candidates]
     return min(
@@ -86,11 +97,14 @@ def _mean_inverse(count: int, x_scale: float, y_scale: float) -> np.float32:
     return np.float32(ratio * (np.float32(1) / np.float32(count)))
 
 
-def position_on_arm(index: int, size: int, out: int) -> np.float32:
-    """Half-pixel RESIZE_BILINEAR: k step + offset, rounded once."""
+def positions_on_arm(size: int, out: int) -> Array:
+    """Half-pixel RESIZE_BILINEAR: k step + offset of every k, rounded once.
+
+    A double holds k step + offset exactly for sizes up to 64: multiples of 2^-30, below 2^6.
+    """
     step = np.float32(size) / np.float32(out)
     offset = np.float32(np.float32(0.5) * step) - np.float32(0.5)
-    return nearest_float32(index * Fraction(float(step)) + Fraction(float(offset)))
+    return (np.arange(out) * np.float64(step) + np.float64(offset)).astype(np.float32)
 
 
 def all_products(first_zero: int, second_zero: int) -> Array:

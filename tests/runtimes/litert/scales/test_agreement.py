@@ -185,13 +185,11 @@ def test_sizes_are_judged_as_with_exact_positions() -> None:
     for size in range(1, 30):
         for out in range(1, 60):
             taps = xnnpack_taps(size, out, align=False)
-            same = True
-            for index in range(out):
-                position = processors.position_on_arm(index, size, out)
-                position = min(max(position, np.float32(0)), np.float32(size - 1))
-                first = int(position)
-                weight = int(np.rint(np.float32(position - np.float32(first)) * np.float32(2048)))
-                same &= (first, weight) == (int(taps.first[index]), int(taps.weight[index]))
+            positions = processors.positions_on_arm(size, out)
+            positions = positions.clip(np.float32(0), np.float32(size - 1))
+            first = positions.astype(np.int64)
+            weight = np.rint((positions - first.astype(np.float32)) * np.float32(2048))
+            same = np.array_equal(taps.first, first) and np.array_equal(taps.weight, weight)
             assert taps_agree(size, out, align=False) == same, (size, out)
             seen[same] += 1
     assert seen[False] > 50
