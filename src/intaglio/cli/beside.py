@@ -16,11 +16,15 @@ def unreadable(names: Sequence[str]) -> list[str]:
     return [f"{len(names)} images of --eval were unreadable, first {names[0]}"]
 
 
-def ran_with(recipe: Recipe, network: Source, weights: str | None) -> Recipe:
+def ran_with(
+    recipe: Recipe, network: Source, weights: str | None, *, backbone_weights: str | None = None
+) -> Recipe:
     """Return a recipe that says which weights, input and preprocessing it ran with."""
+    backbone = {} if backbone_weights is None else {"backbone_weights": backbone_weights}
     ran = {
         **recipe.ran,
         "weights": weights,
+        **backbone,
         "input_shape": ",".join(map(str, network.input_shape)),
         "preprocess": preprocess_text(network.preprocess),
     }

@@ -53,6 +53,7 @@ def open_source(
     preprocess: str | None,
     input_shape: str | None,
     seed: int = 0,
+    backbone_weights: str | None = None,
 ) -> Source:
     """Return the network that the command line names, one of images, with its weights loaded.
 
@@ -62,13 +63,21 @@ def open_source(
         preprocess: --preprocess.
         input_shape: --input-shape.
         seed: Of random weights, where none are loaded.
+        backbone_weights: --backbone-weights.
 
     Raises:
         RequestError: If there is no such network, or the weights or the shape do not fit it.
     """
     shape = parse_input_shape(input_shape)
     with redirect_stdout(sys.stderr):  # what the user's module prints must not mix with JSON
-        source = read(text, weights=weights, preprocess=preprocess, input_shape=shape, seed=seed)
+        source = read(
+            text,
+            weights=weights,
+            backbone_weights=backbone_weights,
+            preprocess=preprocess,
+            input_shape=shape,
+            seed=seed,
+        )
     check_input_shape(source.input_shape)
     return source
 

@@ -19,8 +19,9 @@ from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device, learning_data, read_paths
 from intaglio.cli.screen import print_json, print_line, screen
-from intaglio.cli.source import open_named
+from intaglio.cli.source import open_source
 from intaglio.cli.train_options import TrainRequest
+from intaglio.data.dataset import Dataset
 from intaglio.data.image_samples import ImageSamples
 from intaglio.data.images import open_dataset
 from intaglio.data.labels import class_names
@@ -35,18 +36,23 @@ from intaglio.host.progress import Progress, Silent
 from intaglio.host.strict_json import read_json
 from intaglio.host.training import drop_training, has_training
 from intaglio.ir.graph import Graph
+from intaglio.job.compress import captured_or_cut
 from intaglio.job.maps import with_maps
 from intaglio.job.recorder import Recorder
 from intaglio.job.teach import Session
 from intaglio.job.train import check_labels, train_graph
+from intaglio.job.train_whole import train_whole
 from intaglio.job.trained import WEIGHTS, TrainResult
 from intaglio.job.training import TrainRun, TrainWish, wished
 from intaglio.methods.learn.precision import check_precision
 from intaglio.methods.learn.processes import Processes, joined_processes
+from intaglio.read.module.core_whole import Whole
 from intaglio.read.reader import Source
 from intaglio.recipe.options import Options, Provenance
 from intaglio.report import print_report
 from intaglio.report.words import figure_text
+from intaglio.store.weights import file_and_part
+from intaglio.tasks.detect.detect import DETECT
 from intaglio.tasks.own import own_task
 from intaglio.tasks.task import Task, output_shapes, task_for, wording_of
 
@@ -122,6 +128,8 @@ def _place(
         is_done = processes.agreed(False)
         return None if is_done else Place(find_spot(shown, {}), replace=True, older=None)
     apart = read_paths(request.model, request.weights, request.data, request.evaluation)
+    if request.backbone_weights is not None:
+        apart["--backbone-weights"] = str(file_and_part(request.backbone_weights)[0])
     place = claim_place(shown, replace=request.replace_older or request.resume, apart=apart)
     is_done = request.resume and place.older is not None and _is_done(place.spot.path, wish)
     if place.older is not None and not is_done and not request.replace_older:
@@ -163,7 +171,7 @@ class _Job:
     Attributes:
         request, wish: What is asked.
         network: With what the user should know of it and of the data.
-        graph: Of it.
+        taken: Its graph, or the detector cut into cores.
         recorder: Of what was done so far.
         samples: To learn from.
         evaluation: To measure on.
@@ -173,7 +181,7 @@ class _Job:
     request: TrainRequest
     wish: TrainWish
     network: Source
-    graph: Graph
+    taken: Graph | Whole
     recorder: Recorder
     samples: Samples
     evaluation: Images | None
@@ -216,14 +224,13 @@ def _opened(
     Raises:
         RequestError: If the network or the data cannot be used.
     """
-    settings, options = wish.settings, wish.options
+    settings = wish.settings
     limit = request.limit if request.limit is not None else settings.recipe.limit
     dataset = learning_data(request.data, limit, settings.seed)
     evaluated = open_dataset(request.evaluation) if request.evaluation else None
-    network = open_named(request, settings.seed)
-    post = network.postprocess
-    dataset = labelled_for(dataset, post, settings.task)
-    evaluated = evaluated and labelled_for(evaluated, post, settings.task)
+    network = _network(request, settings.seed)
+    dataset = labelled_for(dataset, network.postprocess, settings.task)
+    evaluated = evaluated and labelled_for(evaluated, network.postprocess, settings.task)
     notes = [*dataset.notes, *(evaluated.notes if evaluated else ())]
     if processes.is_first:
         for note in notes:
@@ -238,23 +245,38 @@ def _opened(
         evaluation = Images(evaluated, network.preprocess, network.input_shape, skip_bad)
         evaluation.try_first()
     recorder = Recorder(progress)
-    graph, masked = recorder.step("capture", network.capture), has_masks(dataset)
-    network, graph = with_maps(network, graph, task=settings.task, is_masked=masked)
+    taken = recorder.step("capture", lambda: captured_or_cut(network))
+    job = _Job(request, wish, network, taken, recorder, samples, evaluation, DETECT)
+    return job if isinstance(taken, Whole) else _of_graph(job, taken, dataset)
+
+
+def _network(request: TrainRequest, seed: int) -> Source:
+    return open_source(
+        request.model,
+        weights=request.weights,
+        backbone_weights=request.backbone_weights,
+        preprocess=request.preprocess,
+        input_shape=request.input_shape,
+        seed=seed,
+    )
+
+
+def _of_graph(job: _Job, graph: Graph, dataset: Dataset) -> _Job:
+    """Return the job of a network that was captured, with the task that it learns for."""
+    samples, name = job.samples, job.wish.settings.task
+    network, graph = with_maps(job.network, graph, task=name, is_masked=has_masks(dataset))
     own = own_task(network.postprocess, dataset.categories)
-    task = task_for(output_shapes(graph), name=settings.task, own=own)
+    task = task_for(output_shapes(graph), name=name, own=own)
     if not task.needs_labels:  # those of a data set are class indices
         samples = Unlabelled(samples)
     elif dataset.labelled:
         task.labels(dataset, output_shapes(graph))
-    check_labels(graph, task, samples, options)
-    return _Job(request, wish, network, graph, recorder, samples, evaluation, task)
+    check_labels(graph, task, samples, job.wish.options)
+    return replace(job, network=network, taken=graph, samples=samples, task=task)
 
 
 def _trained(job: _Job, place: Place, progress: Progress, processes: Processes) -> TrainResult:
-    wish, network, request, graph = job.wish, job.network, job.request, job.graph
-    judged = None
-    if job.evaluation is not None:
-        judged = job.evaluation.for_task(job.task, output_shapes(graph))
+    wish, network, request, taken = job.wish, job.network, job.request, job.taken
     provenance = replace(
         wish.choices.provenance,
         model=network.name,
@@ -262,20 +284,30 @@ def _trained(job: _Job, place: Place, progress: Progress, processes: Processes) 
         labels=tuple(class_names(Path(request.data)) or ()),
         postprocess=network.postprocess,
     )
-    wish = replace(
-        wish,
-        settings=replace(wish.settings, task=job.task.name, own_task=job.task),
-        choices=replace(wish.choices, provenance=provenance, progress=progress),
-    )
-    session = Session(graph, network, job.recorder, processes, place, request.resume)
-    result = train_graph(session, wish, job.samples, judged)
+    wish = replace(wish, choices=replace(wish.choices, provenance=provenance, progress=progress))
+    session = Session(taken, network, job.recorder, processes, place, request.resume)
+    judged = None
+    if isinstance(taken, Whole):
+        if job.evaluation is not None:
+            judged = job.evaluation.labelled()
+        return _annotated(train_whole(session, wish, job.samples, judged), job)
+    if job.evaluation is not None:
+        judged = job.evaluation.for_task(job.task, output_shapes(taken))
+    settings = replace(wish.settings, task=job.task.name, own_task=job.task)
+    result = train_graph(session, replace(wish, settings=settings), job.samples, judged)
     return _annotated(result, job)
 
 
 def _annotated(result: TrainResult, job: _Job) -> TrainResult:
     """Return the result with what the command line knows beside the pipeline."""
     notes = [] if job.evaluation is None else unreadable(job.evaluation.skipped)
-    recipe = ran_with(result.recipe, job.network, job.request.weights)
+    request = job.request
+    recipe = ran_with(
+        result.recipe,
+        job.network,
+        request.weights,
+        backbone_weights=request.backbone_weights,
+    )
     recipe = recipe.model_copy(update={"limit": len(job.samples)})
     record = {**result.record, "warnings": [*result.record["warnings"], *notes]}
     whole = result.result

@@ -36,6 +36,15 @@ TrainingData = Annotated[
         show_default=False,
     ),
 ]
+BackboneWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone-weights",
+        metavar="FILE",
+        help="In place of --weights: a trained classifier's weights, for the body of a detector or"
+        " a segmenter; the rest begins at random.",
+    ),
+]
 TrainedScheme = Annotated[
     str | None,
     typer.Option(
@@ -125,6 +134,7 @@ class TrainRequest:
     model: Model
     data: TrainingData
     weights: Weights = None
+    backbone_weights: BackboneWeights = None
     evaluation: OptionalEvaluation = None
     scheme: TrainedScheme = None
     method: Method = None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from intaglio.data.samples import Samples
+from intaglio.host.hidden import training_name
 from intaglio.host.place import Place
 from intaglio.host.processor import processor_name
 from intaglio.host.progress import Silent
+from intaglio.host.training import STATE, training_folder
 from intaglio.ir.graph import Graph
 from intaglio.job.compress import noted
 from intaglio.job.outcome import Outcome, told_figures, used_recipe
@@ -26,7 +30,10 @@ from intaglio.methods.learn.lesson import Learned
 from intaglio.methods.learn.processes import ALONE, Processes
 from intaglio.methods.train.ground import Ground
 from intaglio.methods.train.qat import Trained, TrainedFloat, train_float, train_quantized
+from intaglio.methods.train.two_stage import Course
+from intaglio.read.module.core_whole import Whole
 from intaglio.read.reader import Source
+from intaglio.recipe.recipe import Recipe
 from intaglio.recipe.settings import Settings
 from intaglio.run.float import run_float
 from intaglio.tasks.detect.split_outputs import whole_weights
@@ -36,7 +43,7 @@ from intaglio.tasks.task import Task
 
 TAKEN_AT_ONCE = 64
 
-Made = TypeVar("Made", Trained, TrainedFloat)
+Made = TypeVar("Made", Trained, TrainedFloat, Learned)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +51,7 @@ class Session:
     """Where and on what a training runs.
 
     Attributes:
-        captured: The network.
+        taken: The network, or where it cannot be captured the detector that it is, cut into cores.
         source: Where it is from.
         recorder: Told of each step.
         processes: That train together.
@@ -52,12 +59,31 @@ class Session:
         resume: Whether to go on with what is kept beside it.
     """
 
-    captured: Graph
+    taken: Graph | Whole
     source: Source
     recorder: Recorder
     processes: Processes = ALONE
     place: Place | None = None
     resume: bool = False
+
+    @property
+    def captured(self) -> Graph:
+        """The network, where it is captured as a whole."""
+        assert isinstance(self.taken, Graph), "cores are trained by train_whole"
+        return self.taken
+
+
+@contextmanager
+def kept(session: Session) -> Iterator[tuple[Path | None, bool]]:
+    """Give the folder in which the run is kept, and whether there is one to go on with."""
+    place, processes = session.place, session.processes
+    if place is None:
+        yield None, False
+    elif processes.is_first:
+        with training_folder(place) as folder:
+            yield folder, processes.agreed(session.resume and (folder / STATE).is_file())
+    else:
+        yield training_name(place.spot), processes.agreed(False)
 
 
 def trained_integer(
@@ -70,7 +96,7 @@ def trained_integer(
         """Return the outcome after training; its reference is the float network of the weights."""
         method = wish.method
         assert method is not None, "there are grids"
-        trained = _told(
+        trained = told(
             run.recorder,
             lambda: train_quantized(
                 outcome.state, ground, wish.options, target=outcome.settings.target, method=method
@@ -94,9 +120,9 @@ def trained_integer(
     product = produce(session.captured, run, evaluate)
     trained = product.outcome.trained
     assert trained is not None, "it was taught"
-    recipe = ran_recipe(product.result.recipe, wish, _epochs(trained.learned, wish))
+    recipe = ran_recipe(product.result.recipe, wish, trained.learned)
     result = replace(noted(product.result, session.source), recipe=recipe)
-    record = record_of(session, wish, ground, trained.learned, _measured(product))
+    record = record_of(wish, ground, trained.learned, _measured(product))
     record["warnings"] = list(result.report.warnings)
     weights = by_user_names(_joined(session, settings, trained.weights), session.source.tensors)
     return TrainResult(result, weights, record, recipe, ground.place)
@@ -144,7 +170,7 @@ def trained_float(session: Session, wish: TrainWish, ground: Ground, evaluate: A
     """Return the network trained in float."""
     captured, recorder = session.captured, session.recorder
     state = prepare_float(captured)
-    trained = _told(recorder, lambda: train_float(state, ground, wish.options))
+    trained = told(recorder, lambda: train_float(state, ground, wish.options))
     start, final = dict[str, Any](), dict[str, Any]()
     if evaluate is not None:
         start, final = recorder.step(
@@ -152,16 +178,21 @@ def trained_float(session: Session, wish: TrainWish, ground: Ground, evaluate: A
             lambda: _both_figures(session, trained, ground.task, evaluate),
             changed=lambda made: None,
         )
-    record = record_of(session, wish, ground, trained.learned, (start, final))
+    record = record_of(wish, ground, trained.learned, (start, final))
     record["warnings"] = [
         *session.source.notes,
         *remarks(trained.learned, ground.samples),
     ]
+    weights = by_user_names(trained.weights, session.source.tensors)
+    recipe = float_recipe(wish, trained.learned)
+    return TrainResult(None, weights, record, recipe, ground.place)
+
+
+def float_recipe(wish: TrainWish, learned: Learned) -> Recipe:
+    """Return the recipe that repeats a training in float."""
     used = used_recipe(wish.settings, wish.choices.provenance)
     used = used.model_copy(update={"scheme": wish.scheme_name, "io": None, "target": None})
-    recipe = ran_recipe(used, wish, _epochs(trained.learned, wish))
-    weights = by_user_names(trained.weights, session.source.tensors)
-    return TrainResult(None, weights, record, recipe, ground.place)
+    return ran_recipe(used, wish, learned)
 
 
 def _both_figures(
@@ -185,13 +216,15 @@ def _both_figures(
     return told_figures(captured, before), told_figures(captured, now)
 
 
-def _told(recorder: Recorder, work: Callable[[], Made]) -> Made:
+def told(recorder: Recorder, work: Callable[[], Made]) -> Made:
     """Do the training as a step of the record; it tells the progress itself."""
-    return Recorder(Silent(), recorder.steps).step(
-        "train",
-        work,
-        changed=lambda made: {"steps": made.learned.steps, "epochs": round(made.learned.epochs, 3)},
-    )
+
+    def changed(made: Made) -> dict[str, Any]:
+        """Return what the record says of it."""
+        learned = made if isinstance(made, Learned) else made.learned
+        return {"steps": learned.steps, "epochs": round(learned.epochs, 3)}
+
+    return Recorder(Silent(), recorder.steps).step("train", work, changed=changed)
 
 
 def remarks(learned: Learned, samples: Samples) -> list[str]:
@@ -205,17 +238,9 @@ def remarks(learned: Learned, samples: Samples) -> list[str]:
     return told
 
 
-def _epochs(learned: Learned, wish: TrainWish) -> float:
-    """Return the epochs that make as many steps as the run was to have."""
-    if wish.options.minutes is None and wish.options.epochs is not None:
-        return wish.options.epochs
-    return learned.total * learned.epochs / learned.steps if learned.steps else 1.0
-
-
 def record_of(
-    session: Session,
     wish: TrainWish,
-    ground: Ground,
+    ground: Ground | Course,
     learned: Learned,
     figures: tuple[Mapping[str, Any], Mapping[str, Any]],
 ) -> dict[str, Any]:
@@ -236,8 +261,8 @@ def record_of(
         "held_out": plain({"start": learned.start, "last": learned.last, "best": learned.best}),
         "options": wish.options.model_dump(exclude_none=True),
         "data": {"source": where.data or "tensors", "images": len(ground.samples)},
-        "processes": session.processes.count,
-        "device": session.processes.device,
+        "processes": ground.processes.count,
+        "device": ground.processes.device,
         "cpu": processor_name(),
         "run": dict(ground.about),
     }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +14,15 @@ from intaglio.data.given import first_image, samples_of
 from intaglio.data.samples import Samples
 from intaglio.errors import DataError
 from intaglio.host.folder import claim_place
-from intaglio.host.hidden import training_name
 from intaglio.host.place import Place, find_spot
 from intaglio.host.progress import Silent
-from intaglio.host.training import STATE, training_folder
 from intaglio.ir.graph import Graph
-from intaglio.job.compress import named, source_of
+from intaglio.job.compress import captured_or_cut, named, source_of
 from intaglio.job.maps import are_of_pixels, with_maps
 from intaglio.job.outcome import task_of
 from intaglio.job.recorder import Recorder
-from intaglio.job.teach import Session, trained_float, trained_integer
+from intaglio.job.teach import Session, kept, trained_float, trained_integer
+from intaglio.job.train_whole import train_whole
 from intaglio.job.trained import TrainResult
 from intaglio.job.training import TrainRun, TrainWish, fingerprint, wished
 from intaglio.methods.learn.feed import check_changes
@@ -34,6 +31,7 @@ from intaglio.methods.learn.precision import check_precision
 from intaglio.methods.learn.processes import Processes
 from intaglio.methods.train.ground import Ground
 from intaglio.passes.canonicalize import canonicalize
+from intaglio.read.module.core_whole import Whole
 from intaglio.read.reader import Source
 from intaglio.recipe.settings import Settings
 from intaglio.tasks.segment.segment import Segment
@@ -57,9 +55,8 @@ def train(
 
     Args:
         model: As `compress` takes it; what it takes is shown by the data.
-        data: Images to learn from, as the model wants them, in any order: (images, labels) as
-            tensors, a data set of the map style, or `Samples`. Some of them are held out and watch
-            the training.
+        data: Images to learn from, as the model wants them: (images, labels) as tensors, a data set
+            of the map style, or `Samples`. Some of them are held out and watch the training.
         evaluate: As `compress` takes it; read once, at the end; it decides nothing.
         scheme: "float", or how the network is quantized; None: the recipe's, else "w8a8".
         method: What learns, and how grids follow: "lsq" (the default), "lsq+", "pact",
@@ -76,13 +73,21 @@ def train(
     check_precision(wish.options, run.processes.device)
     source = source_of(model, _example(model, data), wish.settings.seed)
     recorder = Recorder(wish.choices.progress if run.processes.is_first else Silent())
-    graph = recorder.step("capture", source.capture)
-    samples = samples_of(data, graph[graph.inputs[0]].shape[1:])
-    is_masked = are_of_pixels(samples.take([0]).labels, graph)
-    source, graph = with_maps(source, graph, task=wish.settings.task, is_masked=is_masked)
-    wish = _brought(wish, source, data)
+    graph = recorder.step("capture", lambda: captured_or_cut(source))
     session = Session(graph, source, recorder, run.processes, _place(run), run.resume)
-    return train_graph(session, wish, samples, evaluate)
+    if isinstance(graph, Whole):
+        samples = samples_of(data, source.input_shape[1:])
+        return train_whole(session, _brought(wish, source, data), samples, evaluate)
+    samples = samples_of(data, graph[graph.inputs[0]].shape[1:])
+    session = _mapped(session, graph, samples, wish)
+    return train_graph(session, _brought(wish, session.source, data), samples, evaluate)
+
+
+def _mapped(session: Session, graph: Graph, samples: Samples, wish: TrainWish) -> Session:
+    """Return the session with what the labels say of the outputs, where they are masks."""
+    is_masked = are_of_pixels(samples.take([0]).labels, graph)
+    source, graph = with_maps(session.source, graph, task=wish.settings.task, is_masked=is_masked)
+    return replace(session, taken=graph, source=source)
 
 
 def _brought(wish: TrainWish, source: Source, data: Any) -> TrainWish:
@@ -107,7 +112,7 @@ def train_graph(session: Session, wish: TrainWish, data: Any, evaluate: Any) -> 
     task = hardened(_task(graph, samples, evaluate, wish.settings), wish.options.hard)
     check_labels(graph, task, samples, wish.options)
     evaluate = evaluate if session.processes.is_first else None
-    with _kept(session) as (folder, resume):
+    with kept(session) as (folder, resume):
         ground = Ground(
             samples,
             task,
@@ -171,19 +176,6 @@ def _claimed(out: str | Path, processes: Processes) -> Place:
     if processes.is_first:
         return claim_place(out, replace=True)
     return Place(find_spot(out, {}), replace=True, older=None)
-
-
-@contextmanager
-def _kept(session: Session) -> Iterator[tuple[Path | None, bool]]:
-    """Give the folder in which the run is kept, and whether there is one to go on with."""
-    place, processes = session.place, session.processes
-    if place is None:
-        yield None, False
-    elif processes.is_first:
-        with training_folder(place) as folder:
-            yield folder, processes.agreed(session.resume and (folder / STATE).is_file())
-    else:
-        yield training_name(place.spot), processes.agreed(False)
 
 
 def _canonical(captured: Graph) -> Graph:

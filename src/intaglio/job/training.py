@@ -13,6 +13,7 @@ from torch import Tensor
 
 from intaglio.errors import RequestError
 from intaglio.ir.graph import Graph
+from intaglio.methods.learn.lesson import Learned
 from intaglio.methods.learn.options import DEFAULT_LR, TrainOptions
 from intaglio.methods.learn.processes import ALONE, Processes
 from intaglio.methods.train.qat import METHODS
@@ -174,20 +175,32 @@ def _merged(table: TrainTable, options: TrainOptions | None, seed: int) -> Train
 
 def fingerprint(graph: Graph) -> str:
     """Return what tells the weights of a captured network from others, in few letters."""
+    return fingerprint_of(graph.params)
+
+
+def fingerprint_of(tensors: Mapping[str, Tensor]) -> str:
+    """Return what tells tensors by name from others, in few letters."""
     found = hashlib.sha256()
-    for name in sorted(graph.params):
+    for name in sorted(tensors):
         found.update(name.encode())
-        found.update(graph.params[name].detach().cpu().contiguous().numpy().tobytes())
+        found.update(tensors[name].detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()[:12]
 
 
-def ran_recipe(recipe: Recipe, wish: TrainWish, epochs: float) -> Recipe:
+def ran_recipe(recipe: Recipe, wish: TrainWish, learned: Learned) -> Recipe:
     """Return the recipe that repeats a training; minutes are told as the epochs that they were."""
     words: dict[str, Any] = wish.options.model_dump(exclude_none=True, exclude={"minutes"})
-    words["epochs"] = epochs
+    words["epochs"] = _epochs(learned, wish)
     if wish.method is not None:
         words["method"] = wish.method
     return recipe.model_copy(update={"train": TrainTable(**words)})
+
+
+def _epochs(learned: Learned, wish: TrainWish) -> float:
+    """Return the epochs that make as many steps as the run was to have."""
+    if wish.options.minutes is None and wish.options.epochs is not None:
+        return wish.options.epochs
+    return learned.total * learned.epochs / learned.steps if learned.steps else 1.0
 
 
 def by_user_names(trained: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ class Given:
 
     Attributes:
         weights: A file of trained weights.
+        backbone_weights: A file of a trained classifier's weights, for the body of a network.
         preprocess: What is done to the images; a text replaces parts of the network's own.
         input_shape: (1, ...), of one image; always there with an example input.
         example_input: [N, ...] float32.
@@ -34,6 +35,7 @@ class Given:
     """
 
     weights: str | Path | None = None
+    backbone_weights: str | Path | None = None
     preprocess: str | Preprocess | None = None
     input_shape: tuple[int, ...] | None = None
     example_input: Tensor | None = None

@@ -31,6 +31,11 @@ PICTURES_OF_MODULES = (
     " tensor [N, C, H, W] of the size, or the detector itself"
 )
 
+BACKBONE_OF_NAMED = (
+    "backbone weights ('{file}') go into a network that a text names, such as ssdlite_mobilenet_v2:"
+    " into a module load them by intaglio.zoo.bodies.load_backbone"
+)
+
 for reader in OWN:
     READERS.register(reader.name)(reader)
 
@@ -40,6 +45,7 @@ def read(
     example_input: Tensor | Sequence[Tensor] | None = None,
     *,
     weights: str | Path | None = None,
+    backbone_weights: str | Path | None = None,
     input_shape: Sequence[int] | None = None,
     preprocess: str | Preprocess | None = None,
     seed: int = 0,
@@ -49,9 +55,10 @@ def read(
     Args:
         model: An nn.Module or an ExportedProgram; a text or path, as the command line takes it; or
             what an installed reader takes.
-        example_input: [N, C, H, W] float32 of the size that the network will be deployed at; not
-            needed where a text says it. Of a detector that takes them: pictures [C, H, W].
-        weights: Trained weights, where the network is named by a text.
+        example_input: [N, C, H, W] float32 of the size to deploy at; not needed where a text says
+            it. Of a detector that takes them: pictures [C, H, W].
+        weights, backbone_weights: Trained weights, where a text names the network; or those of a
+            classifier, for the body of a detector or segmenter whose rest stays random.
         input_shape: (1, C, H, W), in place of an example input.
         preprocess: What is done to the images; a text replaces parts of the network's own.
         seed: Of random weights, where none are loaded.
@@ -63,18 +70,26 @@ def read(
     pictures, example = _shown(example_input)
     given = Given(
         weights=weights,
+        backbone_weights=backbone_weights,
         preprocess=preprocess,
         input_shape=_settled_shape(example, input_shape),
         example_input=example,
         pictures=pictures,
         seed=seed,
     )
+    source, notes = _opened(model, given, input_shape), example_notes(example_input)
+    return replace(source, notes=(*source.notes, *notes))
+
+
+def _opened(model: object, given: Given, input_shape: Sequence[int] | None) -> Source:
+    """Return what the reader of a model makes of it, once what is given goes with it."""
     wanted = os.fsdecode(model) if isinstance(model, os.PathLike) else model
     reader = _reader_of(wanted)
-    if pictures and (reader is not MODULE or input_shape is not None):
+    if given.pictures and (reader is not MODULE or input_shape is not None):
         raise RequestError(PICTURES_OF_MODULES)
-    source, notes = reader.open(wanted, given), example_notes(example_input)
-    return replace(source, notes=(*source.notes, *notes))
+    if given.backbone_weights is not None and reader is not NAMED:
+        raise RequestError(BACKBONE_OF_NAMED.format(file=given.backbone_weights))
+    return reader.open(wanted, given)
 
 
 def _shown(example_input: object) -> tuple[tuple[Tensor, ...], Tensor | None]:

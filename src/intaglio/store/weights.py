@@ -1,29 +1,18 @@
-"""Trained weights from a file into a network: safetensors or checkpoint, never unpickled.
-
-A checkpoint of today's format (a zip archive) has checksums, which are compared: a flipped bit is
-an error. `.safetensors` and checkpoints of the format before torch 1.6 have none: damage to a
-number in them is another number, and only damage to their structure is noticed.
-"""
+"""Trained weights from a file into a network, whatever form a training script saved them in."""
 
 from __future__ import annotations
 
-import pickle  # for its error class alone: nothing is ever unpickled here
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from intaglio.errors import NonFiniteError, WeightsError, cause
-from intaglio.host.archive import DamagedArchive, check_contents, open_archive
-from intaglio.host.plain_pickle import check_pickle
-from intaglio.store.checkpoint import Place, Reading, is_counter, places
+from intaglio.store.checkpoint import Place, Reading, is_counter, places, readings
 from intaglio.store.layout import Layout, layout_of, readings_in
+from intaglio.store.weights_file import read_content
 
-PICKLES_OF_OLD_FORMAT = 5  # magic number, version, machine, content, keys of storages
 NAMED = 3  # how many keys of each kind a message names
 PART = "#"
 """Between a file and the part of it that is meant: "net.pth#model_ema"."""
@@ -56,7 +45,7 @@ def load_weights(
     """
     path, part = file_and_part(str(path))
     wanted = {k: v for k, v in module.state_dict().items() if isinstance(v, Tensor)}
-    content = _read(path)
+    content = read_content(path)
     layout = layout_of(content, wanted, layouts)
     named = layout.named_as_in_file(wanted)
     taken, told = _chosen(content, named, path, part, layout)
@@ -69,6 +58,43 @@ def load_weights(
         _check_finite(key, tensor, path)
     _put_in(module, layout.named_as_own(converted), path)
     return told
+
+
+def read_some(path: Path | str, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return those of the wanted tensors that a file has; it may have others beside them.
+
+    The file is read as by `load_weights`; of its parts the one that has most of them counts.
+
+    Args:
+        path: Of the file; "net.pth#model_ema" names a part of it.
+        wanted: Tensors of the same keys and shapes, of which the types are taken over.
+
+    Raises:
+        WeightsError: If the file is missing, damaged or would need unpickling, or has none of them.
+        NonFiniteError: If one is NaN or infinite in the type that is wanted.
+    """
+    path, part = file_and_part(str(path))
+    read = [one for place in places(read_content(path)) for one in readings(place, wanted)]
+    named = [one for one in read if part is None or one.name == part]
+
+    def fitting(one: Reading) -> int:
+        """Return how many of the wanted tensors it has."""
+        return sum(
+            key in one.tensors and one.tensors[key].shape == tensor.shape
+            for key, tensor in wanted.items()
+        )
+
+    best = max(sorted(named, key=lambda one: one.rank), key=fitting, default=None)
+    if best is None or not fitting(best):
+        which = "" if part is None else f", part '{part}',"
+        raise WeightsError(
+            f"the weights '{path}'{which} have none of the {len(wanted)} tensors that are wanted:"
+            f" {_listed(list(wanted), 'tensor', 'tensors')}. Are they of the right network?"
+        )
+    found = {key: best.tensors[key].to(wanted[key].dtype) for key in wanted if key in best.tensors}
+    for key, tensor in found.items():
+        _check_finite(key, tensor, path)
+    return found
 
 
 def _put_in(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -192,100 +218,6 @@ def _unfit(
     return WeightsError(
         f"the weights '{path}' do not fit the network{form}: {_complaints(tensors, wanted)}."
         " Is it the right network, with the right arguments (width, num_classes)?"
-    )
-
-
-def _read(path: Path) -> object:
-    """Return what the file holds, as stored."""
-    if path.is_dir():
-        raise WeightsError(f"the weights '{path}' are a directory: name the file in it")
-    if not path.is_file():
-        raise WeightsError(f"there is no weights file '{path}'")
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-    except OSError as error:
-        raise WeightsError(f"cannot read the weights '{path}': {cause(error)}") from error
-    if not start:
-        raise WeightsError(f"the weights file '{path}' is empty")
-    if path.suffix.lower() == ".safetensors":
-        return _read_safetensors(path)
-    return _read_checkpoint(path, start)
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors: dict[str, Tensor] = load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(
-            f"the weights file '{path}' is truncated or not safetensors: {cause(error)};"
-            " fetch or write it again"
-        ) from error
-    return tensors
-
-
-def _read_checkpoint(path: Path, start: bytes) -> object:
-    """Return what the checkpoint holds; `start` is the file's first bytes."""
-    is_zip, is_old_format = start.startswith(b"PK\x03\x04"), start.startswith(b"\x80")
-    if is_zip:
-        _check_archive(path)
-    else:
-        _check_old_format(path)
-    try:
-        with warnings.catch_warnings():  # about the file's format; what matters is raised
-            warnings.simplefilter("ignore")
-            content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if is_zip or is_old_format:
-            raise _needs_unpickling(path) from error
-        raise _not_a_checkpoint(path) from error
-    except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
-        if "TorchScript" in str(error):
-            raise _needs_unpickling(path) from error
-        raise _not_a_checkpoint(path) from error
-    return content
-
-
-def _check_archive(path: Path) -> None:
-    """Raise WeightsError unless every part of the checkpoint is there with its checksum."""
-    try:
-        with open_archive(path) as archive:
-            check_contents(archive)
-            for name in archive.namelist():
-                if name.lower().endswith(".pkl"):
-                    with archive.open(name) as file:
-                        check_pickle(file)
-    except DamagedArchive as error:
-        if error.compressed.endswith(".py"):  # the code of a TorchScript archive
-            raise _needs_unpickling(path) from error
-        raise WeightsError(
-            f"the weights file '{path}' is truncated or no PyTorch checkpoint ({error}): fetch or"
-            " write it again"
-        ) from error
-
-
-def _check_old_format(path: Path) -> None:
-    """Raise WeightsError if one of the pickles that the file begins with makes too much."""
-    with path.open("rb") as file:
-        try:
-            for _ in range(PICKLES_OF_OLD_FORMAT):
-                check_pickle(file)
-        except ValueError as error:
-            raise _needs_unpickling(path) from error
-
-
-def _needs_unpickling(path: Path) -> WeightsError:
-    return WeightsError(
-        f"the checkpoint '{path}' holds more than plain tensors (or is damaged) and would need"
-        " unpickling, which can run code: intaglio never unpickles. Convert it where you trust it:"
-        " safetensors.torch.save_file(model.state_dict(), 'weights.safetensors')"
-    )
-
-
-def _not_a_checkpoint(path: Path) -> WeightsError:
-    return WeightsError(
-        f"the weights file '{path}' is truncated or no PyTorch checkpoint: fetch or write it again"
-        " (a safetensors file must be named .safetensors)"
     )
 
 

@@ -73,7 +73,9 @@ def channels_of(layer: nn.Module) -> int:
     return [m for m in layer.modules() if isinstance(m, nn.Conv2d)][-1].out_channels
 
 
-def load_backbone(detector: nn.Module, weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+def load_backbone(
+    detector: nn.Module, weights: Mapping[str, Tensor], *, called: str = "these weights"
+) -> tuple[str, ...]:
     """Copy a classifier's weights into the body of a detector of the zoo.
 
     Which keys are taken the detector's attribute `backbone_keys` says: where its own keys start
@@ -83,6 +85,7 @@ def load_backbone(detector: nn.Module, weights: Mapping[str, Tensor]) -> tuple[s
     Args:
         detector: One that has `backbone_keys`; changed in place, or on any error not at all.
         weights: A classifier's state dict.
+        called: What messages call the weights.
 
     Returns the classifier's keys that were taken, sorted.
 
@@ -90,29 +93,42 @@ def load_backbone(detector: nn.Module, weights: Mapping[str, Tensor]) -> tuple[s
         RequestError: If the module says nothing of a classifier in it.
         WeightsError: If weights of the body are missing or have another shape.
     """
-    prefixes = getattr(detector, "backbone_keys", None)
-    if not isinstance(prefixes, Mapping):
-        raise RequestError(
-            f"{type(detector).__name__} has no backbone_keys, which say where in it a classifier's"
-            " layers stand: give a detector of the zoo"
-        )
-    own = {key: tensor for key, tensor in detector.state_dict().items() if not _is_counter(key)}
-    pairs = {key: theirs for key in own if (theirs := _classifier_key(key, prefixes)) is not None}
+    own = backbone_tensors(detector)
     wrong = [
-        _complaint(theirs, own[key], weights.get(theirs))
-        for key, theirs in pairs.items()
-        if theirs not in weights or weights[theirs].shape != own[key].shape
+        _complaint(key, tensor, weights.get(key))
+        for key, tensor in own.items()
+        if key not in weights or weights[key].shape != tensor.shape
     ]
     if wrong:
         more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
         raise WeightsError(
-            f"these weights do not fit the body of {type(detector).__name__}:"
+            f"{called} do not fit the body of {type(detector).__name__}:"
             f" {'; '.join(wrong[:NAMED])}{more}. Give those of its classifier, of the same width"
         )
     with torch.no_grad():
-        for key, theirs in pairs.items():
-            own[key].copy_(weights[theirs])
-    return tuple(sorted(pairs.values()))
+        for key, tensor in own.items():
+            tensor.copy_(weights[key])
+    return tuple(sorted(own))
+
+
+def backbone_tensors(detector: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of a detector's body, those it computes with, by the classifier's keys.
+
+    Raises:
+        RequestError: If the module says nothing of a classifier in it.
+    """
+    prefixes = getattr(detector, "backbone_keys", None)
+    if not isinstance(prefixes, Mapping):
+        raise RequestError(
+            f"{type(detector).__name__} has no backbone_keys, which say where in it a classifier's"
+            " layers stand: give a detector or a segmenter of the zoo"
+        )
+    own = {key: tensor for key, tensor in detector.state_dict().items() if not _is_counter(key)}
+    return {
+        theirs: tensor
+        for key, tensor in own.items()
+        if (theirs := _classifier_key(key, prefixes)) is not None
+    }
 
 
 def _classifier_key(key: str, prefixes: Mapping[str, str]) -> str | None:

@@ -27,19 +27,22 @@ def test_the_lattice_gives_what_every_pair_gives(picture, classes):
     apart = np.abs(beliefs - exact)
     assert apart.mean() < 0.005
     assert np.percentile(apart, 99) < 0.02
-    assert (beliefs.argmax(0) == exact.argmax(0)).mean() >= 0.99
+    assert (beliefs.argmax(0) == exact.argmax(0)).mean() >= 0.995
 
 
+@pytest.mark.parametrize("classes", [3, 21])
 @pytest.mark.parametrize("picture", [smooth(32), noisy(32), GREY], ids=["smooth", "noisy", "grey"])
-def test_with_weights_of_13_it_still_does_on_average(picture):
-    probabilities = looks(picture, 21)
+def test_with_weights_of_13_it_still_does_but_for_beliefs_near_a_draw(picture, classes):
+    probabilities = looks(picture, classes)
 
     beliefs = refine(probabilities, picture, WRAPPER)
 
     exact = exact_refine(probabilities, picture, WRAPPER)
+    apart = np.abs(beliefs - exact)
+    assert apart.mean() < 0.005
     # such weights decide a pixel between two classes by the last percent of a message
-    assert np.abs(beliefs - exact).mean() < 0.005
-    assert (beliefs.argmax(0) == exact.argmax(0)).mean() >= 0.98
+    assert np.percentile(apart, 99) < 0.05
+    assert (beliefs.argmax(0) == exact.argmax(0)).mean() >= 0.99
 
 
 def test_an_edge_moves_to_where_the_colours_change():

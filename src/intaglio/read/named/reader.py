@@ -17,7 +17,8 @@ from intaglio.read.module.unwrap import unwrapped
 from intaglio.read.named.build import BuiltModel, build_model
 from intaglio.read.named.request import is_factory_name, parse_model
 from intaglio.read.reader import Given, Source
-from intaglio.store.weights import load_weights
+from intaglio.store.weights import load_weights, read_some
+from intaglio.zoo.bodies import backbone_tensors, load_backbone
 from intaglio.zoo.catalog import ZOO
 
 
@@ -49,7 +50,7 @@ class NamedReader:
         shape = given.input_shape or built.input_shape
         if shape is None:
             raise _without_shape(text)
-        notes = _load(built, given.weights)
+        notes = _load(built, given)
         example = given.example_of(shape)
         inner = unwrapped(built.module)
         own = own_postprocess(inner, shape)
@@ -73,14 +74,33 @@ def _seen(given: Given, shape: tuple[int, ...]) -> Tensor:
     return noise if given.example_input is None else given.example_input
 
 
-def _load(built: BuiltModel, weights: str | Path | None) -> tuple[str, ...]:
+def _load(built: BuiltModel, given: Given) -> tuple[str, ...]:
     """Load the weights, if any; return what the user should know of them."""
+    weights, backbone = given.weights, given.backbone_weights
+    if weights is not None and backbone is not None:
+        raise RequestError(
+            f"--weights '{weights}' hold the backbone too, and --backbone-weights '{backbone}' are"
+            " to be there: give one of them"
+        )
+    if backbone is not None:
+        return _load_body(built, backbone)
     if weights is not None:
         layouts = ZOO[built.name].layouts if built.name in ZOO else ()
         return load_weights(built.module, weights, layouts=layouts)
     if built.name in ZOO:
         return ("no --weights were given: the network has random weights",)
     return ()
+
+
+def _load_body(built: BuiltModel, path: str | Path) -> tuple[str, ...]:
+    """Load a classifier's weights into a network's body; return what the user should know."""
+    wanted = backbone_tensors(built.module)
+    found = read_some(path, wanted)
+    taken = load_backbone(built.module, found, called=f"the backbone weights '{path}'")
+    return (
+        f"{len(taken)} tensors of '{Path(path).name}' were read into the backbone; the rest of the"
+        " network has random weights",
+    )
 
 
 def _without_shape(text: str) -> RequestError:

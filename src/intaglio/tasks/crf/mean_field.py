@@ -15,9 +15,9 @@ from intaglio.tasks.crf.spatial import spatial
 
 SMALLEST = 1e-5
 """A probability below it counts as this: nothing is impossible."""
-UNHEARD = 1e-5
-"""A class that no pixel believes in more than this sends no messages: a logit is off by 1e-5 of the
-weights at most, about."""
+UNHEARD = 1e-4
+"""A class that no pixel believes in more than this sends no messages: a logit is off by 1e-4 of the
+weights at most, about, a thousandth of a nat."""
 FARTHEST = 46.0
 """Nats below the surest class, 1e-20: beliefs further down would be denormal numbers before long,
 with which a processor takes ten times as long."""
@@ -46,15 +46,26 @@ def refine(probabilities: Floats, picture: NDArray[np.uint8], crf: Crf) -> Float
         RequestError: If the compatibility is that of another number of classes.
     """
     check(probabilities, picture, crf)
-    height, width = picture.shape[:2]
+    return settled(probabilities, quick_messages(picture, crf), crf)
+
+
+def quick_messages(
+    picture: NDArray[np.uint8], crf: Crf, *, layout: tuple[int, int] | None = None
+) -> list[Message]:
+    """Return the field's kernels between the pixels of a picture [H, W, 3].
+
+    Args:
+        picture, crf: As of `refine`.
+        layout: Of the lattices (`lattice.LAYOUTS`); None: what the picture can afford.
+    """
     messages = []
     if crf.gaussian_weight:
-        near = spatial((height, width), crf.gaussian_xy)
+        near = spatial((picture.shape[0], picture.shape[1]), crf.gaussian_xy)
         messages.append(message(near, crf.gaussian_weight))
     if crf.bilateral_weight:
-        alike = lattice(bilateral_features(picture, crf.bilateral_xy, crf.bilateral_rgb))
-        messages.append(message(alike, crf.bilateral_weight))
-    return settled(probabilities, messages, crf)
+        features = bilateral_features(picture, crf.bilateral_xy, crf.bilateral_rgb)
+        messages.append(message(lattice(features, layout=layout), crf.bilateral_weight))
+    return messages
 
 
 def settled(probabilities: Floats, messages: Sequence[Message], crf: Crf) -> Floats:

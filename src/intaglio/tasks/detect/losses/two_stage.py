@@ -6,12 +6,12 @@ arXiv:1504.08083, sections 2.3 and 3 (what is said of them).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from intaglio.boxes.coders import Deltas
 from intaglio.boxes.postprocess import PostProcess, TwoStage
@@ -22,6 +22,7 @@ from intaglio.tasks.detect.losses.multibox import delta_losses
 from intaglio.tasks.detect.losses.raw import anchored, raw_numbers
 from intaglio.tasks.detect.losses.wanted import Wanted, wanted_of
 from intaglio.zoo.faster_rcnn import FasterRcnn, proposals
+from intaglio.zoo.regions import pooled
 
 REGION_RULE = Rule(0.7, 0.3)
 HEAD_RULE = Rule(0.5, 0.5, keeps_best=False)
@@ -41,6 +42,39 @@ class Sampled:
     anchor_share: float = 0.5
     regions: int = 128
     region_share: float = 0.25
+
+
+def as_given(images: Tensor) -> Tensor:
+    """Return the images themselves."""
+    return images
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """Both networks of a detector of two stages.
+
+    Attributes:
+        first: Images to its outputs, as `post` numbers them.
+        second: Regions [R, C, size, size] to its outputs, as `post.head` numbers them.
+        post: What the numbers mean; of what size the images are.
+        seen: What the detector's own code makes of images [N, 3, H, W], of their size, before the
+            first stage sees them; no gradient flows through it.
+    """
+
+    first: nn.Module
+    second: nn.Module
+    post: TwoStage
+    seen: Callable[[Tensor], Tensor] = as_given
+
+    def outputs(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what the first stage puts out for images [N, 3, H, W]."""
+        found: tuple[Tensor, ...] = tuple(self.first(self.seen(images)))
+        return found
+
+
+def stages_of(module: FasterRcnn, input_size: tuple[int, int]) -> Stages:
+    """Return both networks of a module, for images of `input_size` (height, width)."""
+    return Stages(*module.stages(), module.postprocess(input_size))
 
 
 def faster_rcnn_loss(
@@ -65,23 +99,17 @@ def faster_rcnn_loss(
     Raises:
         DataError: If labels are not of the module's classes, or not placed.
     """
-    first, _ = module.stages()
-    size = (images.shape[2], images.shape[3])
-    post = module.postprocess(size)
-    wanted = wanted_of(post.head, categories, truths, images.device)
-    return stages_loss(module, post, first(images), wanted, sampled)
+    stages = stages_of(module, (images.shape[2], images.shape[3]))
+    wanted = wanted_of(stages.post.head, categories, truths, images.device)
+    return stages_loss(stages, stages.outputs(images), wanted, sampled)
 
 
 def stages_loss(
-    module: FasterRcnn,
-    post: TwoStage,
-    outputs: Sequence[Tensor],
-    wanted: Sequence[Wanted],
-    sampled: Sampled,
+    stages: Stages, outputs: Sequence[Tensor], wanted: Sequence[Wanted], sampled: Sampled
 ) -> Tensor:
     """Return the loss, [], of what the first stage put out and of what the second says of it."""
-    regions = region_loss(post.regions, outputs, wanted, sampled)
-    return regions + _head_loss(module, post, outputs, wanted, sampled)
+    regions = region_loss(stages.post.regions, outputs, wanted, sampled)
+    return regions + _head_loss(stages, outputs, wanted, sampled)
 
 
 def region_loss(
@@ -138,24 +166,19 @@ def _some(of: Tensor, count: int) -> Tensor:
 
 
 def _head_loss(
-    module: FasterRcnn,
-    post: TwoStage,
-    outputs: Sequence[Tensor],
-    wanted: Sequence[Wanted],
-    sampled: Sampled,
+    stages: Stages, outputs: Sequence[Tensor], wanted: Sequence[Wanted], sampled: Sampled
 ) -> Tensor:
     """Return the loss of the second stage, [], the mean over images of
 
     (sum of cross entropies + sum over objects of smooth L1 of their class's deltas) / sampled
     """
-    with torch.no_grad():
-        boxes, found = _sampled_regions(post, outputs, wanted, sampled)
-    maps = tuple(outputs[output] for output in post.pooling.maps)
-    _, second = module.stages()
-    logits, deltas = second(module.roi_heads.regions(maps, boxes, post.head.input_size))
-    counts = [len(one) for one in boxes]
-    coder = post.head.levels[0].coder
+    level, coder = stages.post.head.levels[0], stages.post.head.levels[0].coder
     assert isinstance(coder, Deltas), "fast_rcnn has it"
+    with torch.no_grad():
+        boxes, found = _sampled_regions(stages.post, outputs, wanted, sampled)
+    said = stages.second(_regions(stages.post, outputs, boxes))
+    logits, deltas = said[level.scores.output], said[level.boxes[0].output]
+    counts = [len(one) for one in boxes]
     losses = []
     parts = zip(boxes, found, wanted, logits.split(counts), deltas.split(counts), strict=True)
     for own, index, one, scores, numbers in parts:
@@ -163,10 +186,23 @@ def _head_loss(
         classes = torch.zeros_like(index)  # the background is 0
         classes[at] = one.classes[index[at]]
         target = encoded(coder, one.boxes[index[at]], own[at])
-        moves = numbers.reshape(len(own), -1, 4)[at, classes[at]]
+        rows = numbers.reshape(len(own), -1, 4)  # of each class, or of all together
+        moves = rows[at, classes[at] if rows.shape[1] > 1 else 0]
         near = F.smooth_l1_loss(moves, target, reduction="sum", beta=BETA)
         losses.append((F.cross_entropy(scores, classes, reduction="sum") + near) / max(1, len(own)))
     return torch.stack(losses).mean()
+
+
+def _regions(post: TwoStage, outputs: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
+    """Return the `boxes` [R, 4] of all images, cut out of their maps: [sum of R, C, size, size]."""
+    maps = [outputs[output] for output in post.pooling.maps]
+    size = post.head.input_size
+    return torch.cat(
+        [
+            pooled([one[index] for one in maps], own, pooling=post.pooling, input_size=size)
+            for index, own in enumerate(boxes)
+        ]
+    )
 
 
 def _sampled_regions(
