@@ -135,20 +135,34 @@ def test_a_value_that_others_read_as_well_keeps_its_grid():
 
 
 @pytest.mark.parametrize("calibrator", [MinMax, SquaredError])
-def test_calibrators_see_values_only_as_far_as_they_are_read(calibrator):
+def test_with_either_kind_of_calibrator_a_grid_begins_where_a_hard_swish_reads(calibrator):
     graph = hard_swish_in_parts()
     images = 100.0 * torch.randn(64, 4, 6, generator=torch.Generator().manual_seed(0))
     plan = plan_of(graph, LITERT, "w8a8")
 
-    low, high = observe_ranges(graph, plan, [images], calibrator=calibrator)["value"]
+    ranges = observe_ranges(graph, plan, [images], calibrator=calibrator)
+    found = choose_encodings(graph, plan, ranges, LITERT).activations["value"]
 
-    assert float(low) == pytest.approx(-3.0, abs=1.0)  # least error may cut a little
-    assert float(high) > 100.0
+    low, high = ((end - found.zero) * float(found.step) for end in (-128, 127))
+    assert low == pytest.approx(-3.0, abs=float(found.step))
+    assert high > 100.0
+
+
+def test_one_that_weighs_values_sees_them_only_as_far_as_they_are_read():
+    graph = hard_swish_in_parts()
+    images = torch.randn(64, 4, 6, generator=torch.Generator().manual_seed(0))
+    far = torch.cat([images, 1e6 * images])  # half of all, and nearly half of these below -3
+    plan = plan_of(graph, LITERT, "w8a8")
+    low, _ = observe_ranges(graph, plan, [far], calibrator=SquaredError)["value"]
+
+    assert -3.0 <= float(low) <= 0.0
 
 
 def test_what_is_no_number_is_told_and_not_clamped():
-    values = torch.tensor([-9.0, math.inf, 2.0, math.nan])
+    values = torch.tensor([-9.0, 2.0, 1e38, -math.inf, math.inf, math.nan]).repeat(50)  # all lanes
 
-    assert as_read(values, (-3.0, 3.0)).tolist()[:3] == [-3.0, math.inf, 2.0]
-    assert as_read(values, (-3.0, 3.0))[3].isnan()
+    found = as_read(values, (-3.0, 3.0)).reshape(50, 6)
+
+    assert found[:, :3].tolist() == [[-3.0, 2.0, 3.0]] * 50
+    assert found[:, 3:].isnan().all()
     assert as_read(values, ALL) is values

@@ -31,8 +31,8 @@ def observe_ranges(
 ) -> Ranges:
     """Return the range of every value that the plan wants seen, and of every constant.
 
-    The network's outputs are never clipped, whatever the calibrator (`unclipped_values`). Values
-    beyond what is read of them are seen where that ends (passes/read_bounds.py).
+    The network's outputs are never clipped, whatever the calibrator (`unclipped_values`). One that
+    weighs values sees those beyond what is read of them where that ends (passes/read_bounds.py).
 
     Args:
         batches: float32 [N, C, H, W] each, already as the network wants them.
@@ -44,7 +44,7 @@ def observe_ranges(
         DataError: If there is no image at all.
     """
     calibrators = _calibrators(graph, plan, calibrator)
-    bounds = {name: _bounds(graph, plan, name) for name in calibrators}
+    bounds = {name: _bounds(graph, plan, name, one) for name, one in calibrators.items()}
     on_device = _moved(graph, device)
 
     def tap(node: Node, value: Tensor) -> None:
@@ -79,9 +79,11 @@ def unclipped_values(graph: Graph, plan: Plan) -> set[str]:
         wanted = grown
 
 
-def _bounds(graph: Graph, plan: Plan, name: str) -> Bounds:
-    alone = len(plan.group_of[name]) == 1
-    return read_bounds(graph, plan.fixed, name) if alone else ALL
+def _bounds(graph: Graph, plan: Plan, name: str, calibrator: Calibrator) -> Bounds:
+    """Return how far a calibrator is to see a value; extremes are cut as well when all is seen."""
+    if isinstance(calibrator, MinMax) or len(plan.group_of[name]) > 1:
+        return ALL
+    return read_bounds(graph, plan.fixed, name)
 
 
 def _calibrators(

@@ -41,8 +41,10 @@ def read_bounds(graph: Graph, grids: Mapping[str, QuantParams], name: str) -> Bo
 
 
 def as_read(value: Tensor, bounds: Bounds) -> Tensor:
-    """Return numbers, those beyond the bounds at the bounds; what is no number stays so."""
-    return value if bounds == ALL else value.clamp(*bounds).where(value.isfinite(), value)
+    """Return numbers, those beyond the bounds at the bounds; NaN for NaN and for infinities."""
+    if bounds == ALL:
+        return value
+    return value.clamp(*bounds).add_(value, alpha=0.0)  # 0 times infinity is NaN
 
 
 def _read_by(graph: Graph, grids: Mapping[str, QuantParams], reader: Node, name: str) -> Bounds:
