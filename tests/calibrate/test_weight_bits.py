@@ -40,8 +40,8 @@ def network() -> Graph:
     return sketch.done()
 
 
-def bits_of(scheme: str, **asked: int) -> dict[str, int]:
-    plan = plan_of(network(), LITERT, scheme, weight_bits=asked)
+def bits_of(scheme: str, graph: Graph | None = None, **asked: int) -> dict[str, int]:
+    plan = plan_of(graph or network(), LITERT, scheme, weight_bits=asked)
     return {name: spec.bits for name, spec in plan.weights.items()}
 
 
@@ -75,9 +75,7 @@ def test_a_small_layer_is_one_with_fewer_than_ten_thousand_weights():
     sketch.conv("just_small", "narrow", 102, kernel=1)
     sketch.conv("just_large", "just_small", 100, kernel=1)
 
-    weights = plan_of(sketch.done(), LITERT, "w4a8").weights
-
-    assert {name: spec.bits for name, spec in weights.items()} == {
+    assert bits_of("w4a8", sketch.done()) == {
         "large": 4,
         "narrow": 4,
         "just_small": 8,
@@ -93,9 +91,7 @@ def test_small_layers_keep_8_bits_until_they_are_a_twentieth_of_all_weights():
     sketch.conv("of_1600", "of_80", 200, kernel=1)
     sketch.conv("of_2000", "of_1600", 10, kernel=1)
 
-    weights = plan_of(sketch.done(), LITERT, "w4a8").weights  # a twentieth of 3,780 is 189
-
-    assert {name: spec.bits for name, spec in weights.items()} == {
+    assert bits_of("w4a8", sketch.done()) == {  # a twentieth of 3,780 is 189
         "of_100": 8,
         "of_80": 8,
         "of_1600": 4,

@@ -35,11 +35,12 @@ class NamesNetwork(Protocol):
         """--input-shape."""
 
 
-def open_named(request: NamesNetwork, seed: int) -> Source:
+def open_named(request: NamesNetwork, seed: int, *, backbone_weights: str | None = None) -> Source:
     """Return the network that a request names; see `open_source`."""
     return open_source(
         request.model,
         weights=request.weights,
+        backbone_weights=backbone_weights,
         preprocess=request.preprocess,
         input_shape=request.input_shape,
         seed=seed,

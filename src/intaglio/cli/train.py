@@ -19,7 +19,7 @@ from intaglio.cli.learning import learning_options
 from intaglio.cli.progress import shown_progress
 from intaglio.cli.request import default_place, known_device, learning_data, read_paths
 from intaglio.cli.screen import print_json, print_line, screen
-from intaglio.cli.source import open_source
+from intaglio.cli.source import open_named
 from intaglio.cli.train_options import TrainRequest
 from intaglio.data.dataset import Dataset
 from intaglio.data.image_samples import ImageSamples
@@ -228,7 +228,7 @@ def _opened(
     limit = request.limit if request.limit is not None else settings.recipe.limit
     dataset = learning_data(request.data, limit, settings.seed)
     evaluated = open_dataset(request.evaluation) if request.evaluation else None
-    network = _network(request, settings.seed)
+    network = open_named(request, settings.seed, backbone_weights=request.backbone_weights)
     dataset = labelled_for(dataset, network.postprocess, settings.task)
     evaluated = evaluated and labelled_for(evaluated, network.postprocess, settings.task)
     notes = [*dataset.notes, *(evaluated.notes if evaluated else ())]
@@ -248,17 +248,6 @@ def _opened(
     taken = recorder.step("capture", lambda: captured_or_cut(network))
     job = _Job(request, wish, network, taken, recorder, samples, evaluation, DETECT)
     return job if isinstance(taken, Whole) else _of_graph(job, taken, dataset)
-
-
-def _network(request: TrainRequest, seed: int) -> Source:
-    return open_source(
-        request.model,
-        weights=request.weights,
-        backbone_weights=request.backbone_weights,
-        preprocess=request.preprocess,
-        input_shape=request.input_shape,
-        seed=seed,
-    )
 
 
 def _of_graph(job: _Job, graph: Graph, dataset: Dataset) -> _Job:

@@ -20,7 +20,7 @@ from intaglio.boxes.postprocess import Grid, Pooling, PostProcess, TwoStage
 from intaglio.zoo.blocks import LINEAR_GAIN, RELU_GAIN, check_arguments, initialize, linear
 from intaglio.zoo.bodies import body
 from intaglio.zoo.fpn import CHANNELS, Maps, PyramidBackbone, Subsampled
-from intaglio.zoo.regions import anchors_of, clipped, decoded, pooled, suppressed_by
+from intaglio.zoo.regions import anchors_of, clipped, decoded, pooled_of_all, suppressed_by
 
 STRIDES = (32, 32, 64)
 """Of the maps: before and behind the last stage of a MobileNet, and every second pixel of that."""
@@ -109,19 +109,12 @@ class RegionHeads(nn.Module):
 
     def forward(self, maps: Maps, boxes: Sequence[Tensor], post: PostProcess) -> list[Found]:
         """Return what is found in the `boxes` [R, 4] of each image, looked at in `maps`."""
-        regions = self.regions(maps, boxes, post.input_size)
+        size = post.input_size
+        regions = pooled_of_all(maps, boxes, pooling=self.pooling, input_size=size)
         scores, deltas = self.box_predictor(self.box_head(regions))
         counts = [len(one) for one in boxes]
         split = zip(boxes, scores.split(counts), deltas.split(counts), strict=True)
         return [found(post, *one) for one in split]
-
-    def regions(self, maps: Maps, boxes: Sequence[Tensor], input_size: tuple[int, int]) -> Tensor:
-        """Return the `boxes` [R, 4] of all images, cut out of their maps: [sum of R, 256, 7, 7]."""
-        cut = [
-            pooled([one[index] for one in maps], own, pooling=self.pooling, input_size=input_size)
-            for index, own in enumerate(boxes)
-        ]
-        return torch.cat(cut)
 
 
 class FasterRcnn(nn.Module):

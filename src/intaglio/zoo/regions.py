@@ -145,6 +145,24 @@ def level_of(boxes: Tensor, pooling: Pooling, *, finest: int, coarsest: int) -> 
     return level.floor().clamp(finest, coarsest).long()
 
 
+def pooled_of_all(
+    maps: Sequence[Tensor],
+    boxes: Sequence[Tensor],
+    *,
+    pooling: Pooling,
+    input_size: tuple[int, int],
+) -> Tensor:
+    """Return the `boxes` [R, 4] of all images, cut out of maps [N, C, H, W]; as `pooled` else.
+
+    The regions are [sum of R, C, size, size].
+    """
+    cut = [
+        pooled([one[index] for one in maps], own, pooling=pooling, input_size=input_size)
+        for index, own in enumerate(boxes)
+    ]
+    return torch.cat(cut)
+
+
 def pooled(
     maps: Sequence[Tensor], boxes: Tensor, *, pooling: Pooling, input_size: tuple[int, int]
 ) -> Tensor:

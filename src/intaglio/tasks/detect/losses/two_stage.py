@@ -22,7 +22,7 @@ from intaglio.tasks.detect.losses.multibox import delta_losses
 from intaglio.tasks.detect.losses.raw import anchored, raw_numbers
 from intaglio.tasks.detect.losses.wanted import Wanted, wanted_of
 from intaglio.zoo.faster_rcnn import FasterRcnn, proposals
-from intaglio.zoo.regions import pooled
+from intaglio.zoo.regions import pooled_of_all
 
 REGION_RULE = Rule(0.7, 0.3)
 HEAD_RULE = Rule(0.5, 0.5, keeps_best=False)
@@ -172,11 +172,13 @@ def _head_loss(
 
     (sum of cross entropies + sum over objects of smooth L1 of their class's deltas) / sampled
     """
-    level, coder = stages.post.head.levels[0], stages.post.head.levels[0].coder
+    level, pooling = stages.post.head.levels[0], stages.post.pooling
+    coder = level.coder
     assert isinstance(coder, Deltas), "fast_rcnn has it"
     with torch.no_grad():
         boxes, found = _sampled_regions(stages.post, outputs, wanted, sampled)
-    said = stages.second(_regions(stages.post, outputs, boxes))
+    maps, size = [outputs[one] for one in pooling.maps], stages.post.head.input_size
+    said = stages.second(pooled_of_all(maps, boxes, pooling=pooling, input_size=size))
     logits, deltas = said[level.scores.output], said[level.boxes[0].output]
     counts = [len(one) for one in boxes]
     losses = []
@@ -191,18 +193,6 @@ def _head_loss(
         near = F.smooth_l1_loss(moves, target, reduction="sum", beta=BETA)
         losses.append((F.cross_entropy(scores, classes, reduction="sum") + near) / max(1, len(own)))
     return torch.stack(losses).mean()
-
-
-def _regions(post: TwoStage, outputs: Sequence[Tensor], boxes: Sequence[Tensor]) -> Tensor:
-    """Return the `boxes` [R, 4] of all images, cut out of their maps: [sum of R, C, size, size]."""
-    maps = [outputs[output] for output in post.pooling.maps]
-    size = post.head.input_size
-    return torch.cat(
-        [
-            pooled([one[index] for one in maps], own, pooling=post.pooling, input_size=size)
-            for index, own in enumerate(boxes)
-        ]
-    )
 
 
 def _sampled_regions(
